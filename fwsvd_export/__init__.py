@@ -1,0 +1,46 @@
+"""fwsvd-export: Fisher-weighted low-rank compression of fine-tuned BERT models, exported for everyone.
+
+Example::
+
+    import fwsvd_export as fe
+
+    statistics = fe.collect_statistics(model, dataloader)
+    small = fe.compress(model, statistics=statistics, method="kfac", ratio=0.25)
+    small.save_pretrained("out")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fwsvd_export.compression import compress as compress
+    from fwsvd_export.densification import densify as densify
+    from fwsvd_export.errors import FwsvdExportError as FwsvdExportError
+    from fwsvd_export.statistics import collect_statistics as collect_statistics
+    from fwsvd_export.statistics import merge_statistics as merge_statistics
+    from fwsvd_export.storage import load_statistics as load_statistics
+    from fwsvd_export.storage import save_statistics as save_statistics
+
+__version__ = "0.1.0"
+
+# Loaded on first use: importing the package alone must not import torch (``fwsvd-export --help`` answers at once).
+_HOMES = {
+    "FwsvdExportError": "fwsvd_export.errors",
+    "collect_statistics": "fwsvd_export.statistics",
+    "compress": "fwsvd_export.compression",
+    "densify": "fwsvd_export.densification",
+    "load_statistics": "fwsvd_export.storage",
+    "merge_statistics": "fwsvd_export.statistics",
+    "save_statistics": "fwsvd_export.storage",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Public functions, from the modules where they live."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fwsvd_export' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

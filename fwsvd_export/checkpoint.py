@@ -1,0 +1,234 @@
+"""Loading models: a folder or a Hub id becomes a model in float32, its files, and a digest of its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fwsvd_export.errors import CheckpointError, UnsupportedModelError, first_line
+from fwsvd_export.families import LOW_RANK_FAMILIES, Family, any_family_of, base_of, compressible_layers
+from fwsvd_export.storage import file_sha256
+
+WEIGHTS_FILE = "model.safetensors"
+SHARDS_INDEX = "model.safetensors.index.json"
+# Copied into an output byte for byte; whichever of them a checkpoint has.
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model that was loaded from files.
+
+    Attributes:
+        name: what the user called it: a folder's name without its parents, or a Hub id.
+        folder: where its files lie.
+        model: in evaluation mode, float32, on the CPU.
+        declared_dtype: the dtype its configuration asks for.
+        sha256: of the weights file; None when the weights are sharded.
+        compressed: whether it is one of ours.
+    """
+
+    name: str
+    folder: Path
+    model: Any
+    declared_dtype: torch.dtype
+    sha256: str | None
+    compressed: bool
+
+    @property
+    def tokenizer_files(self) -> list[Path]:
+        """The tokenizer's files that the folder has."""
+        return [self.folder / name for name in TOKENIZER_FILES if (self.folder / name).is_file()]
+
+
+def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoint:
+    """Loads a dense or compressed model.
+
+    A compressed checkpoint is loaded with this installation's own classes when the digests of its two code files are
+    those of this installation; other code runs only with ``trust_remote_code``.
+
+    Args:
+        source: a folder, or the id of a model on the Hub.
+        trust_remote_code: allow code that came with the checkpoint to run.
+
+    Raises:
+        CheckpointError: no such folder or model, no configuration, no safetensors, or files that cannot be read.
+        UnsupportedModelError: an architecture or head outside the families table.
+    """
+    folder = _folder_of(source)
+    settings = _read_config(folder)
+    family = LOW_RANK_FAMILIES.get(str(settings.get("model_type")))
+    if not (folder / WEIGHTS_FILE).is_file() and not (folder / SHARDS_INDEX).is_file():
+        pickled = " (its pytorch_model.bin is a pickle, which is never read)" if any(folder.glob("*.bin")) else ""
+        raise CheckpointError(f"{source} has no {WEIGHTS_FILE}{pickled}; save the model as safetensors first")
+    if family is None:
+        model_class = _dense_class(settings)
+    elif is_own_code(folder, family):
+        model_class = family.low_rank_class(_architecture(settings, family.heads[0].low_rank))
+    elif trust_remote_code:
+        model_class = _remote_class(settings, folder)
+    else:
+        raise CheckpointError(
+            f"the code files in {source} are not those of this installation, so they are not run; "
+            "read them and give --trust-remote-code if you trust them"
+        )
+    model = _load(model_class, folder, source, trust_remote_code and family is not None)
+    weights = folder / WEIGHTS_FILE
+    return Checkpoint(
+        name=source if not Path(source).exists() else folder.resolve().name,
+        folder=folder,
+        model=model,
+        declared_dtype=_declared_dtype(settings),
+        sha256=file_sha256(weights) if weights.is_file() else None,
+        compressed=family is not None,
+    )
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> Any:
+    """The checkpoint's tokenizer.
+
+    Raises:
+        CheckpointError: the folder has none, or it cannot be read.
+    """
+    from transformers import AutoTokenizer, BertConfig
+
+    if not checkpoint.tokenizer_files:
+        raise CheckpointError(f"{checkpoint.name} has no tokenizer files; save the tokenizer into the same folder")
+    try:
+        # A plain configuration keeps AutoTokenizer from asking about the checkpoint's own code.
+        return AutoTokenizer.from_pretrained(checkpoint.folder, config=BertConfig(), trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"the tokenizer of {checkpoint.name} cannot be read: {first_line(error)}") from error
+
+
+def weights_sha256(model: Any) -> str:
+    """SHA-256 over names, shapes and float32 values of all parameters: the same for any file format or stored dtype."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        digest.update(f"{name}{tuple(parameter.shape)}".encode())
+        digest.update(parameter.detach().float().cpu().contiguous().numpy())
+    return digest.hexdigest()
+
+
+def linear_weights(model: Any) -> int:
+    """Weights of the compressible layers as they are now (factors where a layer is factorised; biases not counted)."""
+    modules = dict(base_of(model).named_modules())
+    return sum(
+        parameter.numel()
+        for layer in compressible_layers(model)
+        for name, parameter in modules[layer.name].named_parameters()
+        if name.endswith("weight")
+    )
+
+
+def total_parameters(model: Any) -> int:
+    """All parameters, tied ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def is_own_code(folder: Path, family: Family) -> bool:
+    """Whether both code files in a folder are, byte for byte, those of this installation."""
+    found = find_spec("fwsvd_export.modeling")
+    assert found is not None and found.origin is not None, "the modeling files are part of the package"
+    ours = Path(found.origin).parent
+    return all(
+        (folder / name).is_file() and file_sha256(folder / name) == file_sha256(ours / name)
+        for name in family.modeling_files
+    )
+
+
+def _folder_of(source: str) -> Path:
+    """The folder itself, or the Hub snapshot of an id."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    path = Path(source)
+    if path.is_dir():
+        return path
+    if path.exists() or source.count("/") > 1 or source.startswith((".", "/", "~")):
+        raise CheckpointError(f"{source} is not a folder; give a folder with a model, or the id of a model on the Hub")
+    try:
+        patterns = ["config.json", "*.safetensors", SHARDS_INDEX, "*.py", "compression.json", *TOKENIZER_FILES]
+        return Path(snapshot_download(source, allow_patterns=patterns))
+    except HFValidationError as error:
+        raise CheckpointError(f"{source} is neither a folder nor the id of a model on the Hub") from error
+    except Exception as error:  # the Hub's client raises its own, the HTTP library's and OS errors alike
+        raise CheckpointError(
+            f"{source} is no folder here and could not be fetched from the Hub: {first_line(error)}"
+        ) from error
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no model: it has no config.json; give the folder that from_pretrained reads")
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not readable JSON: {first_line(error)}") from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{path} holds no JSON object")
+    return settings
+
+
+def _architecture(settings: dict[str, Any], default: str) -> str:
+    names = settings.get("architectures") or [default]
+    return str(names[0])
+
+
+def _dense_class(settings: dict[str, Any]) -> Any:
+    """Transformers' class for a dense configuration; refuses what the families table does not know."""
+    from types import SimpleNamespace
+
+    family = any_family_of(SimpleNamespace(**{"model_type": "missing", **settings}))
+    return family.dense_class(_architecture(settings, family.heads[0].dense))
+
+
+def _remote_class(settings: dict[str, Any], folder: Path) -> Any:
+    """The class a compressed checkpoint's own code defines for its architecture."""
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    architecture = _architecture(settings, "")
+    for reference in dict(settings.get("auto_map") or {}).values():
+        if str(reference).endswith(f".{architecture}"):
+            return get_class_from_dynamic_module(reference, str(folder))
+    raise UnsupportedModelError(f"the auto_map in {folder}/config.json has no class {architecture or '(none named)'}")
+
+
+def _load(model_class: Any, folder: Path, source: str, trust_remote_code: bool) -> Any:
+    """The model in float32 and evaluation mode; transformers' own warnings about keys become errors."""
+    try:
+        model, info = model_class.from_pretrained(
+            folder, output_loading_info=True, use_safetensors=True, trust_remote_code=trust_remote_code
+        )
+    except Exception as error:  # transformers, safetensors and torch raise many kinds for damaged files
+        raise CheckpointError(f"the model in {source} cannot be read: {first_line(error)}") from error
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise CheckpointError(
+            f"the weights in {source} lack {missing[0]}"
+            f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}; is this the right model class in config.json?"
+        )
+    return model.float().eval()
+
+
+def _declared_dtype(settings: dict[str, Any]) -> torch.dtype:
+    """The dtype the configuration names under its older or newer key; float32 when it names none."""
+    name = str(settings.get("dtype") or settings.get("torch_dtype") or "float32").removeprefix("torch.")
+    dtype = getattr(torch, name, torch.float32)
+    return dtype if isinstance(dtype, torch.dtype) else torch.float32

@@ -1,0 +1,93 @@
+"""The command line: a table of commands, each loaded when it is used, and how errors end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import Any
+
+import click
+
+from fwsvd_export import __version__
+from fwsvd_export.errors import FwsvdExportError, first_line
+
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+# name -> one line of help; the module fwsvd_export.cli.<name> holds ``command``
+COMMANDS = {
+    "demo": "Run the whole job on a small real model, without network.",
+    "fisher": "Collect Fisher statistics once, for many compressions.",
+    "compress": "Write a compressed copy of a checkpoint.",
+    "evaluate": "Measure the task's metric of a dense or compressed model.",
+    "inspect": "Show parameters, ranks and provenance of a checkpoint.",
+    "methods": "List the solvers, what they minimise and where they come from.",
+    "densify": "Multiply the factors out into a plain model.",
+}
+
+
+class LazyGroup(click.Group):
+    """Loads a command's module when the command is used, and turns errors into one sentence and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of the job."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"fwsvd_export.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in ``--help``, from the table: no command is imported for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; known errors print their sentence, unknown ones name themselves, -v shows the traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.ClickException):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Interrupted; nothing was written.", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        except FwsvdExportError as error:
+            self._traceback(ctx)
+            raise click.ClickException(str(error)) from error
+        except Exception as error:
+            self._traceback(ctx)
+            sentence = f"{type(error).__name__}: {first_line(error)} (not expected here; -v shows where)"
+            raise click.ClickException(sentence) from error
+
+    @staticmethod
+    def _traceback(ctx: click.Context) -> None:
+        if ctx.params.get("verbose"):
+            traceback.print_exc(file=sys.stderr)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="fwsvd-export")
+@click.option("-v", "--verbose", is_flag=True, help="Show warnings of the libraries, and tracebacks.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no hints.")
+@click.pass_context
+def group(ctx: click.Context, verbose: bool, quiet: bool) -> None:
+    """Make a smaller copy of a fine-tuned BERT model that still does its job.
+
+    \b
+    Example:
+      fwsvd-export compress my-model my-model-small --task sst2 --data train.jsonl --ratio 0.25
+    """
+    ctx.obj = {"quiet": quiet, "verbose": verbose}
+    if not verbose:  # read by the libraries when they are imported, which is later
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        os.environ.setdefault("DATASETS_VERBOSITY", "error")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    group(prog_name="fwsvd-export")

@@ -1,0 +1,126 @@
+"""``compress``: a checkpoint becomes a smaller one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fwsvd_export.cli.options import (
+    data_options,
+    data_request,
+    dtype_option,
+    json_option,
+    labels_option,
+    overwrite_option,
+    source_of,
+    source_options,
+)
+
+_COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+
+
+class Count(click.ParamType):
+    """A whole number that may end in K, M or B."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """20M is 20,000,000."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmb]?)", str(value).strip().lower())
+        if found is None:
+            self.fail(f"{value!r} is no number of parameters; write 20000000, 20M or 1.5M", param, ctx)
+        return int(float(found[1]) * _COUNT_UNITS[found[2]])
+
+
+@click.command()
+@click.argument("model")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--method", default="kfac", show_default=True, help="A solver; fwsvd-export methods lists them.")
+@click.option("--ratio", type=float, help="Fraction of the encoder's linear weights to keep at most.")
+@click.option("--rank", type=int, help="The same rank everywhere.")
+@click.option("--params", type=Count(), help="Total parameters at most, for example 20M.")
+@click.option("--allocate", default="uniform", show_default=True, help="How the budget becomes ranks.")
+@click.option(
+    "--fisher-axis", default="input", show_default=True, help="fwsvd's weights: per input feature or output."
+)
+@click.option("--fisher", type=click.Path(path_type=Path), help="Statistics file, instead of data.")
+@labels_option
+@dtype_option
+@data_options
+@source_options
+@overwrite_option
+@json_option
+def command(
+    model: str,
+    out: Path,
+    method: str,
+    ratio: float | None,
+    rank: int | None,
+    params: int | None,
+    allocate: str,
+    fisher_axis: str,
+    fisher: Path | None,
+    labels: str,
+    dtype: str,
+    overwrite: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Write a compressed copy of MODEL into the folder OUT.
+
+    Give exactly one of --ratio, --rank and --params, and either task data or a statistics file (svd needs neither).
+
+    \b
+    Example:
+      fwsvd-export compress my-model my-model-small --task sst2 --data train.jsonl --max-samples 2048 --ratio 0.25
+    """
+    seed = options["seed"]
+    data, source = data_request(options), source_of(model, options)
+    if data is not None and fisher is not None:
+        raise click.UsageError("give either task data (--data, --dataset) or a statistics file (--fisher), not both")
+    from fwsvd_export.cli.console import hint, prepare_libraries, print_json, print_table, steps
+    from fwsvd_export.pipeline import CompressRequest, run_compress
+    from fwsvd_export.records import Budget
+
+    request = CompressRequest(
+        source=source,
+        out=out,
+        method=method,
+        budget=Budget(ratio, rank, params),
+        data=data,
+        fisher=fisher,
+        labels=labels,
+        allocate=allocate,
+        axis=fisher_axis,
+        dtype=dtype,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    prepare_libraries()
+    compressed, record = run_compress(request, steps())
+    if as_json:
+        print_json({"output": str(out), **record})
+        return
+    counts = compressed.parameters
+    kept = [layer.name for layer in compressed.layers if layer.kept_dense]
+    ranks = sorted({layer.rank for layer in compressed.layers if layer.rank is not None})
+    rows = [
+        ["method", f"{method}, {allocate} ranks"],
+        ["linear weights", f"{counts.linear_compressed:,} of {counts.linear_dense:,} "
+         f"({100 * counts.linear_compressed / counts.linear_dense:.1f} %)"],
+        ["all parameters", f"{counts.total_compressed:,} of {counts.total_dense:,}"],
+        ["ranks", f"{ranks[0]} to {ranks[-1]}" if ranks else "none"],
+        ["layers kept dense", f"{len(kept)} of {len(compressed.layers)}"],
+        ["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record["seconds"].items())],
+    ]
+    print_table(f"{out}", ["what", "value"], rows)
+    if kept:
+        hint("Kept dense, because factors of this rank would not be smaller: " + ", ".join(kept))
+    for layer in compressed.layers:
+        if layer.status not in ("exact", "dense"):
+            hint(f"{layer.name}: {layer.status}")

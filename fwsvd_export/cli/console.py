@@ -1,0 +1,69 @@
+"""What a person sees on stderr (progress, hints) and on stdout (tables, one JSON object)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from fwsvd_export.progress import Steps, silent
+
+_WIDTH_WITHOUT_TERMINAL = 120  # a table in a pipe or a log is not folded at 80 columns
+
+
+def prepare_libraries() -> None:
+    """Silences what transformers shows while loading, unless -v was given; call it before a model is loaded."""
+    from transformers.utils import logging as transformers_logging
+
+    if not click.get_current_context().obj["verbose"]:
+        transformers_logging.disable_progress_bar()
+        logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+def steps() -> Steps:
+    """Progress bars on stderr, or none with -q."""
+    return silent if click.get_current_context().obj["quiet"] else _bars
+
+
+def hint(text: str) -> None:
+    """One line on stderr, unless -q."""
+    if not click.get_current_context().obj["quiet"]:
+        click.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """A table on stdout; all columns but the first are aligned to the right."""
+    width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=width).print(table)
+
+
+@contextmanager
+def _bars(what: str, total: int) -> Iterator[Callable[[], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)

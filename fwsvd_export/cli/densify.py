@@ -1,0 +1,38 @@
+"""``densify``: factors multiplied out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fwsvd_export.cli.options import dtype_option, json_option, overwrite_option
+
+
+@click.command()
+@click.argument("model")
+@click.argument("out", type=click.Path(path_type=Path))
+@dtype_option
+@click.option("--trust-remote-code", is_flag=True, help="Run code that came with the model.")
+@overwrite_option
+@json_option
+def command(model: str, out: Path, dtype: str, trust_remote_code: bool, overwrite: bool, as_json: bool) -> None:
+    """Multiply the factors of the compressed MODEL out into a plain model in the folder OUT.
+
+    For tools that cannot run remote code: the size is the dense model's again, the answers are the compressed one's.
+
+    \b
+    Example:
+      fwsvd-export densify my-model-small my-model-plain
+    """
+    from fwsvd_export.checkpoint import total_parameters
+    from fwsvd_export.cli.console import prepare_libraries, print_json, print_table
+    from fwsvd_export.pipeline import Source, run_densify
+
+    prepare_libraries()
+    dense = run_densify(Source(model, trust_remote_code), out, dtype=dtype, overwrite=overwrite)
+    values = {"output": str(out), "class": type(dense).__name__, "parameters": total_parameters(dense)}
+    if as_json:
+        print_json(values)
+    else:
+        print_table("Plain model", ["what", "value"], [[name, str(value)] for name, value in values.items()])

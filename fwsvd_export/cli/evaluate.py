@@ -1,0 +1,48 @@
+"""``evaluate``: the task's metric of a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fwsvd_export.cli.options import data_options, json_option, required_data, source_of, source_options
+
+
+@click.command()
+@click.argument("model")
+@click.option("--runtime", type=click.Choice(["torch"]), default="torch", show_default=True, help="What runs the model.")
+@data_options
+@source_options
+@json_option
+def command(model: str, runtime: str, as_json: bool, **options: Any) -> None:
+    """Measure the task's metric of MODEL, dense or compressed, on labelled data.
+
+    \b
+    Example:
+      fwsvd-export evaluate my-model-small --task sst2 --data validation.jsonl --json
+    """
+    data, source = required_data(options), source_of(model, options)
+    from fwsvd_export.cli.console import prepare_libraries, print_json, print_table, steps
+    from fwsvd_export.pipeline import run_evaluate
+
+    prepare_libraries()
+    measured = run_evaluate(source, data, steps())
+    if as_json:
+        print_json(
+            {
+                "model": model,
+                "task": data.task.name,
+                "metric": measured.metric,
+                "value": measured.value,
+                "examples": measured.examples,
+                "runtime": runtime,
+                "seconds": round(measured.seconds, 3),
+                **measured.beside,
+            }
+        )
+        return
+    values = {measured.metric: measured.value, **measured.beside}
+    rows = [[name, f"{value:.4f}"] for name, value in values.items()]
+    rows += [["examples", str(measured.examples)], ["seconds", f"{measured.seconds:.1f}"]]
+    print_table(f"{model} on {data.name}", ["what", "value"], rows)

@@ -1,0 +1,43 @@
+"""``methods``: the table of solvers."""
+
+from __future__ import annotations
+
+import click
+
+from fwsvd_export.cli.options import json_option
+
+
+@click.command()
+@json_option
+def command(as_json: bool) -> None:
+    """List the solvers: name, what each minimises, exact or iterative, source.
+
+    \b
+    Example:
+      fwsvd-export methods
+    """
+    from fwsvd_export.cli.console import print_json, print_table
+    from fwsvd_export.solvers import SOLVERS
+
+    if as_json:
+        print_json(
+            {
+                "methods": [
+                    {
+                        "name": solver.name,
+                        "minimises": solver.minimises,
+                        "exact": solver.exact,
+                        "needs": solver.needs,
+                        "comparable_across_layers": solver.comparable,
+                        "source": solver.source,
+                    }
+                    for solver in SOLVERS.values()
+                ]
+            }
+        )
+        return
+    rows = [
+        [solver.name, solver.minimises, "exact" if solver.exact else "iterative", solver.needs or "nothing", solver.source]
+        for solver in SOLVERS.values()
+    ]
+    print_table("Methods", ["name", "minimises", "kind", "statistics", "source"], rows)

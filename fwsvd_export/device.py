@@ -1,0 +1,22 @@
+"""Choosing where the work runs."""
+
+import torch
+
+from fwsvd_export.errors import FwsvdExportError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def device_named(name: str) -> torch.device:
+    """The device of ``--device``: "auto" is a GPU where there is one.
+
+    Raises:
+        FwsvdExportError: an unknown name, or cuda where there is none.
+    """
+    if name not in DEVICES:
+        raise FwsvdExportError(f"device {name!r}: one of {', '.join(DEVICES)} is allowed")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise FwsvdExportError("device cuda: this machine or this build of torch has no CUDA device; use --device cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

@@ -1,0 +1,46 @@
+"""The error tree. Every message says what came, what is allowed and what to do; the CLI prints it as it stands."""
+
+
+class FwsvdExportError(Exception):
+    """Base of all errors a user can mend; ends a command with exit code 1 and its one sentence."""
+
+
+class CheckpointError(FwsvdExportError):
+    """A folder that holds no model, or one that cannot be read."""
+
+
+class UnsupportedModelError(FwsvdExportError):
+    """An architecture or a head outside the families table, or a checkpoint that is already compressed."""
+
+
+class WeightError(FwsvdExportError):
+    """Weights or statistics that are not finite, or a decomposition that cannot be carried out."""
+
+
+class DataError(FwsvdExportError):
+    """Task data that is missing, empty, lacks a column, or has labels the model does not know."""
+
+
+class StatisticsError(FwsvdExportError):
+    """A statistics file that is damaged, belongs to another model, or lacks what a method needs."""
+
+
+class RankError(FwsvdExportError):
+    """A rank or a budget outside what the layers allow."""
+
+
+class OutputError(FwsvdExportError):
+    """An output that exists already, or that could not be written whole."""
+
+
+class MissingExtraError(FwsvdExportError):
+    """A command that needs an optional dependency which is not installed."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f'this needs {module}, which is not installed: pip install "fwsvd-export[{extra}]"')
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of another library's message, or its type when it has none."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

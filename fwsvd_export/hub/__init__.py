@@ -1,0 +1,1 @@
+"""A model in memory becomes a folder that other people load."""

@@ -1,0 +1,63 @@
+"""Writing a checkpoint's folder, and reading the record of how it was made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fwsvd_export.errors import CheckpointError, first_line
+from fwsvd_export.hub.card import render_card
+from fwsvd_export.storage import atomic_output, write_json
+
+COMPRESSION_FILE = "compression.json"
+
+
+def write_compressed(
+    model: Any, out: Path, compression: dict[str, Any], tokenizer_files: Sequence[Path], overwrite: bool = False
+) -> None:
+    """Config, code, weights, tokenizer, card and ``compression.json``, whole or not at all.
+
+    Raises:
+        OutputError: the folder exists and is not empty, or the disk is full.
+    """
+    class_name = type(model).__name__
+    auto_map = model.config.to_dict()["auto_map"]
+    auto_class = next(auto for auto, path in auto_map.items() if path.endswith(f".{class_name}"))
+    with atomic_output(out, overwrite) as folder:
+        _write_model(model, folder, tokenizer_files)
+        write_json(folder / COMPRESSION_FILE, compression)
+        (folder / "README.md").write_text(render_card(compression, class_name, auto_class), encoding="utf-8")
+
+
+def write_dense(model: Any, out: Path, tokenizer_files: Sequence[Path], overwrite: bool = False) -> None:
+    """Config, weights and tokenizer of a plain model; raises as ``write_compressed``."""
+    with atomic_output(out, overwrite) as folder:
+        _write_model(model, folder, tokenizer_files)
+
+
+def read_compression(folder: Path) -> dict[str, Any]:
+    """The content of ``compression.json``.
+
+    Raises:
+        CheckpointError: it is missing or no JSON object.
+    """
+    path = folder / COMPRESSION_FILE
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} has no {COMPRESSION_FILE}, so it does not say how it was made") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not readable JSON: {first_line(error)}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} holds no JSON object")
+    return value
+
+
+def _write_model(model: Any, folder: Path, tokenizer_files: Sequence[Path]) -> None:
+    folder.mkdir(exist_ok=True)
+    model.save_pretrained(folder)
+    for file in tokenizer_files:
+        shutil.copyfile(file, folder / file.name)

@@ -1,0 +1,1 @@
+"""The model code that ships, as it is, into every compressed checkpoint; it imports nothing of this package."""

@@ -1,0 +1,56 @@
+"""Configuration of a BERT whose encoder linear layers are factorised (written by fwsvd-export).
+
+This file travels inside the checkpoint; it needs only the standard library and transformers.
+"""
+
+from typing import Any
+
+from transformers import BertConfig
+
+# transformers writes only the class being saved into ``auto_map``; every class belongs there, so it is kept here.
+AUTO_MAP = {
+    "AutoConfig": "configuration_lowrank_bert.LowRankBertConfig",
+    "AutoModel": "modeling_lowrank_bert.LowRankBertModel",
+    "AutoModelForMaskedLM": "modeling_lowrank_bert.LowRankBertForMaskedLM",
+    "AutoModelForSequenceClassification": "modeling_lowrank_bert.LowRankBertForSequenceClassification",
+    "AutoModelForTokenClassification": "modeling_lowrank_bert.LowRankBertForTokenClassification",
+    "AutoModelForQuestionAnswering": "modeling_lowrank_bert.LowRankBertForQuestionAnswering",
+    "AutoModelForMultipleChoice": "modeling_lowrank_bert.LowRankBertForMultipleChoice",
+    "AutoModelForNextSentencePrediction": "modeling_lowrank_bert.LowRankBertForNextSentencePrediction",
+    "AutoModelForPreTraining": "modeling_lowrank_bert.LowRankBertForPreTraining",
+}
+
+
+class LowRankBertConfig(BertConfig):
+    """A ``BertConfig`` with the ranks of the factorised layers.
+
+    Args:
+        low_rank: ``{"ranks": {"encoder.layer.0.attention.self.query": 37, ...}, "method": ...}``. Names are relative
+            to the base model, without a head's ``bert.`` prefix; layers that are not named stay dense.
+        kwargs: everything ``BertConfig`` takes.
+
+    Raises:
+        ValueError: a rank is not a whole number of at least 1.
+    """
+
+    model_type = "lowrank_bert"
+
+    def __init__(self, low_rank: Any = None, **kwargs: Any) -> None:
+        self.low_rank = {"ranks": {}} if low_rank is None else low_rank
+        ranks = self.low_rank.get("ranks") if isinstance(self.low_rank, dict) else None
+        if not isinstance(ranks, dict):
+            raise ValueError('low_rank must be an object with a "ranks" object in it: layer name -> rank')
+        for name, rank in ranks.items():
+            if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
+                raise ValueError(f"rank {rank!r} of {name}: a whole number of at least 1 is needed")
+        super().__init__(**kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as JSON-ready values, always with the complete ``auto_map``."""
+        return {**super().to_dict(), "auto_map": dict(AUTO_MAP)}
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """What is saved: no defaults, but always ranks and ``auto_map``; never the folder it was loaded from."""
+        saved = {**super().to_diff_dict(), "low_rank": self.low_rank, "auto_map": dict(AUTO_MAP)}
+        saved.pop("_name_or_path", None)
+        return saved

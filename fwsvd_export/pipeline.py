@@ -1,0 +1,228 @@
+"""The straight line, as the commands run it: load, calibrate, collect, plan, solve, write."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fwsvd_export import __version__
+from fwsvd_export.bench.accuracy import evaluate_model
+from fwsvd_export.calibration import DataRequest, load_batches
+from fwsvd_export.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, weights_sha256
+from fwsvd_export.compression import Compressed, compress_model, solver_named
+from fwsvd_export.densification import densify
+from fwsvd_export.device import device_named
+from fwsvd_export.errors import CheckpointError
+from fwsvd_export.families import family_of
+from fwsvd_export.hub.folder import write_compressed, write_dense
+from fwsvd_export.metrics import check_collected
+from fwsvd_export.progress import Steps, silent, tracked
+from fwsvd_export.records import Budget, Measurement, Statistics, StatisticsSource
+from fwsvd_export.statistics import collect_statistics
+from fwsvd_export.storage import check_output, file_sha256, load_statistics, save_statistics
+
+COMPRESSION_FORMAT = 1
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The model that comes in and how to treat it."""
+
+    model: str
+    trust_remote_code: bool = False
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class CompressRequest:
+    """Everything ``compress`` was asked for; ``data`` or ``fisher`` may be None where the method allows it."""
+
+    source: Source
+    out: Path
+    method: str
+    budget: Budget
+    data: DataRequest | None = None
+    fisher: Path | None = None
+    labels: str = "data"
+    allocate: str = "uniform"
+    axis: str = "input"
+    dtype: str = "auto"
+    seed: int = 0
+    overwrite: bool = False
+
+
+@dataclass
+class Stopwatch:
+    """Wall seconds by phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Times the block under a name."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+
+
+def run_fisher(
+    source: Source,
+    out: Path,
+    data: DataRequest,
+    *,
+    collect: tuple[str, ...],
+    labels: str,
+    overwrite: bool = False,
+    steps: Steps = silent,
+) -> Statistics:
+    """Collects statistics of a model on task data and writes them to one file."""
+    check_output(out, overwrite)
+    checkpoint = _load(source)
+    family_of(checkpoint.model.config)
+    statistics = _collect(checkpoint, data, collect, labels, steps)
+    save_statistics(statistics, out, overwrite)
+    return statistics
+
+
+def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compressed, dict[str, Any]]:
+    """Compresses a checkpoint into a folder; returns what was done and the content of its ``compression.json``."""
+    check_output(request.out, request.overwrite)
+    solver = solver_named(request.method)
+    clock = Stopwatch()
+    with clock.phase("load"):
+        stored = load_statistics(request.fisher) if request.fisher is not None else None
+        checkpoint = _load(request.source)
+        family_of(checkpoint.model.config)
+    statistics = stored
+    if statistics is None and solver.needs is not None and request.data is not None:
+        with clock.phase("statistics"):
+            statistics = _collect(checkpoint, request.data, (solver.needs,), request.labels, steps)
+    if solver.needs is None:
+        statistics = None  # a method that does not look at statistics must not claim to be made from them
+    check_collected(solver, statistics)
+    with clock.phase("solve"):
+        compressed = compress_model(
+            checkpoint.model,
+            solver,
+            request.budget,
+            statistics,
+            allocate=request.allocate,
+            axis=request.axis,
+            steps=steps,
+        )
+    dtype = checkpoint.declared_dtype if request.dtype == "auto" else getattr(torch, request.dtype)
+    small = compressed.model.cpu().to(dtype)
+    fisher_sha256 = file_sha256(request.fisher) if request.fisher is not None and statistics is not None else None
+    record = _compression_record(request, checkpoint, compressed, statistics, fisher_sha256, clock)
+    write_compressed(small, request.out, record, checkpoint.tokenizer_files, request.overwrite)
+    return compressed, record
+
+
+def run_evaluate(source: Source, data: DataRequest, steps: Steps = silent) -> Measurement:
+    """The task's metric of a dense or compressed checkpoint."""
+    checkpoint = _load(source)
+    batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.model.config)
+    return evaluate_model(checkpoint.model, tracked(batches, len(batches), "evaluating", steps), data.task)
+
+
+def run_densify(source: Source, out: Path, *, dtype: str = "auto", overwrite: bool = False) -> Any:
+    """Multiplies the factors of a compressed checkpoint out into a plain one; returns the plain model."""
+    check_output(out, overwrite)
+    checkpoint = load_checkpoint(source.model, trust_remote_code=source.trust_remote_code)
+    dense = densify(checkpoint.model).to(checkpoint.declared_dtype if dtype == "auto" else getattr(torch, dtype))
+    write_dense(dense, out, checkpoint.tokenizer_files, overwrite)
+    return dense
+
+
+def _load(source: Source) -> Checkpoint:
+    device = device_named(source.device)
+    checkpoint = load_checkpoint(source.model, trust_remote_code=source.trust_remote_code)
+    for name, parameter in checkpoint.model.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise CheckpointError(
+                f"the weights of {name} in {source.model} hold NaN or infinite values; save the model again from a sound one"
+            )
+    checkpoint.model.to(device)
+    return checkpoint
+
+
+def _collect(
+    checkpoint: Checkpoint, data: DataRequest, collect: tuple[str, ...], labels: str, steps: Steps
+) -> Statistics:
+    tokenizer = load_tokenizer(checkpoint)
+    batches = load_batches(data, tokenizer, checkpoint.model.config)
+    source = StatisticsSource(
+        model_sha256=weights_sha256(checkpoint.model),
+        task=data.task.name,
+        data=data.name,
+        labels=labels,
+        max_length=data.max_length,
+        seed=data.seed,
+    )
+    return collect_statistics(
+        checkpoint.model,
+        tracked(batches, len(batches), "collecting Fisher statistics", steps),
+        collect=collect,
+        labels=labels,
+        seed=data.seed,
+        source=source,
+    )
+
+
+def _compression_record(
+    request: CompressRequest,
+    checkpoint: Checkpoint,
+    compressed: Compressed,
+    statistics: Statistics | None,
+    fisher_sha256: str | None,
+    clock: Stopwatch,
+) -> dict[str, Any]:
+    """The content of ``compression.json``."""
+    import transformers
+
+    asked = request.budget
+    fisher = None
+    if statistics is not None:
+        fisher = {
+            "task": statistics.source.task,
+            "data": statistics.source.data,
+            "examples": statistics.examples,
+            "labels": statistics.source.labels,
+            "sha256": fisher_sha256,
+        }
+    return {
+        "format": COMPRESSION_FORMAT,
+        "base_model": checkpoint.name,
+        "base_sha256": checkpoint.sha256,
+        "method": request.method,
+        "allocate": request.allocate,
+        "asked": {"ratio": asked.ratio, "rank": asked.rank, "params": asked.params, "fisher_axis": request.axis},
+        "parameters": compressed.parameters.to_json(),
+        "layers": [
+            {
+                "name": layer.name,
+                "shape": list(layer.shape),
+                "rank": layer.rank,
+                "kept_dense": layer.kept_dense,
+                "predicted_loss": layer.predicted_loss,
+                "status": layer.status,
+            }
+            for layer in compressed.layers
+        ],
+        "fisher": fisher,
+        "seconds": clock.seconds,
+        "versions": {
+            "fwsvd-export": __version__,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "python": platform.python_version(),
+        },
+    }

@@ -1,0 +1,286 @@
+"""The nouns that flow through the project, validated when they are made. Tensors in them are never written to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fwsvd_export.errors import RankError, StatisticsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+COLLECTIONS = ("kfac", "row", "element")
+LABEL_SOURCES = ("data", "sampled")
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One compressible linear layer.
+
+    Attributes:
+        name: dotted name relative to the base model (no head prefix).
+        out_features: rows of the weight (out, in).
+        in_features: columns of the weight.
+        role: query, key, value, attention_output, intermediate or output.
+        reads: name of the input; layers that read the same input share one input Gram.
+    """
+
+    name: str
+    out_features: int
+    in_features: int
+    role: str
+    reads: str
+
+    @property
+    def weights(self) -> int:
+        """Parameters of the dense weight."""
+        return self.out_features * self.in_features
+
+    @property
+    def smaller_side(self) -> int:
+        """The largest rank the weight can have."""
+        return min(self.out_features, self.in_features)
+
+
+@dataclass(frozen=True)
+class LayerStatistics:
+    """Fisher sums of one layer over all examples (float32); divide by the counts in ``Statistics`` for means.
+
+    For one example with inputs x_t and output gradients d_t, G_n = sum_t d_t x_t^T (out, in).
+
+    Attributes:
+        input_gram: sum over tokens of x_t x_t^T, (in, in).
+        gradient_gram: sum over tokens of d_t d_t^T, (out, out).
+        row_input: sum over examples and outputs of G_n∘G_n, (in).
+        row_output: sum over examples and inputs of G_n∘G_n, (out).
+        element: sum over examples of G_n∘G_n, (out, in).
+    """
+
+    input_gram: Tensor | None = None
+    gradient_gram: Tensor | None = None
+    row_input: Tensor | None = None
+    row_output: Tensor | None = None
+    element: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class StatisticsSource:
+    """What statistics were made from; a stored file is reused only for the same model.
+
+    Attributes:
+        model_sha256: digest of the model's weights (see ``checkpoint.weights_sha256``).
+        task: task preset, or None when the caller brought batches.
+        data: name of the data, without folders.
+        labels: "data" or "sampled".
+        max_length: tokens at most per example.
+        seed: of the choice of examples and of sampled labels.
+    """
+
+    model_sha256: str
+    task: str | None = None
+    data: str | None = None
+    labels: str = "data"
+    max_length: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.labels not in LABEL_SOURCES:
+            raise StatisticsError(f"labels {self.labels!r}: one of {', '.join(LABEL_SOURCES)} is allowed")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Fisher statistics of every compressible layer, as sums with counts, so that shards merge.
+
+    Attributes:
+        layers: layer name -> its sums.
+        examples: number of examples summed over.
+        tokens: number of unmasked tokens summed over.
+        collected: which of "kfac", "row", "element" are there.
+        source: what they were made from.
+    """
+
+    layers: dict[str, LayerStatistics]
+    examples: int
+    tokens: int
+    collected: tuple[str, ...]
+    source: StatisticsSource
+
+    def __post_init__(self) -> None:
+        unknown = set(self.collected) - set(COLLECTIONS)
+        if unknown or not self.collected:
+            raise StatisticsError(
+                f"collect {','.join(self.collected) or 'nothing'}: "
+                f"choose one or more of {', '.join(COLLECTIONS)}, separated by commas"
+            )
+        if self.examples < 1 or self.tokens < 1:
+            raise StatisticsError("the statistics hold no examples; give at least one batch of data")
+
+    def with_source(self, source: StatisticsSource) -> Statistics:
+        """The same sums under another description of where they came from."""
+        return Statistics(self.layers, self.examples, self.tokens, self.collected, source)
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The Frobenius norm: every weight counts the same."""
+
+
+@dataclass(frozen=True)
+class RowWeights:
+    """One weight per input feature (``axis="input"``, (in)) or per output feature (``axis="output"``, (out))."""
+
+    weights: Tensor
+    axis: str
+
+
+@dataclass(frozen=True)
+class InputGram:
+    """tr(D A D^T): the second moment A (in, in) of the layer's input."""
+
+    gram: Tensor
+
+
+@dataclass(frozen=True)
+class Kronecker:
+    """tr(D A D^T G): input second moment A (in, in), output-gradient second moment G (out, out)."""
+
+    input_gram: Tensor
+    gradient_gram: Tensor
+
+
+Metric = Plain | RowWeights | InputGram | Kronecker
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """A closed form at every rank: the first r columns of ``up`` times the first r rows of ``down`` are the best rank r.
+
+    Attributes:
+        up: (out, k) float32, k = min(out, in); each column balanced in norm with its row of ``down``.
+        down: (k, in) float32.
+        losses: (k + 1) float64; entry r is the weighted squared error (times ½) that rank r leaves.
+        note: advice when the metric said nothing about the layer, else empty.
+    """
+
+    up: Tensor
+    down: Tensor
+    losses: Tensor
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """weight ≈ up @ down; ``down`` (rank, in), ``up`` (out, rank)."""
+
+    down: Tensor
+    up: Tensor
+
+    @property
+    def rank(self) -> int:
+        """Inner size of the product."""
+        return int(self.down.shape[0])
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solver found for one layer.
+
+    Attributes:
+        factors: None when the layer stays dense.
+        loss: the weighted squared error (times ½) that is left; 0 for a dense layer.
+        status: "exact", "dense", or a sentence of advice.
+    """
+
+    factors: Factors | None
+    loss: float
+    status: str
+
+
+@dataclass(frozen=True)
+class RankPlan:
+    """The rank of every compressible layer; None keeps it dense."""
+
+    ranks: dict[str, int | None]
+    allocate: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How small the model shall be: exactly one of the three.
+
+    Attributes:
+        ratio: fraction of the compressible linear weights that may be used, 0 < ratio <= 1.
+        rank: the same rank everywhere.
+        params: total parameters of the compressed model.
+    """
+
+    ratio: float | None = None
+    rank: int | None = None
+    params: int | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("ratio", "rank", "params") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise RankError(f"{' and '.join(given) or 'no size'} given: give exactly one of ratio, rank and params")
+        if self.ratio is not None and not 0 < self.ratio <= 1:
+            raise RankError(
+                f"ratio {self.ratio:g}: a number above 0 and at most 1 is allowed "
+                "(the fraction of the linear weights to keep)"
+            )
+        if self.rank is not None and self.rank < 1:
+            raise RankError(f"rank {self.rank}: a whole number of at least 1 is allowed")
+        if self.params is not None and self.params < 1:
+            raise RankError(f"params {self.params}: a whole number of at least 1 is allowed")
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One row of ``compression.json``'s layers."""
+
+    name: str
+    shape: tuple[int, int]
+    rank: int | None
+    kept_dense: bool
+    predicted_loss: float
+    status: str
+
+
+@dataclass(frozen=True)
+class ParameterCounts:
+    """Parameters before and after; the linear ones are the weights of the compressible layers."""
+
+    linear_dense: int
+    linear_compressed: int
+    total_dense: int
+    total_compressed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in ``compression.json``."""
+        return {
+            "linear_dense": self.linear_dense,
+            "linear_compressed": self.linear_compressed,
+            "ratio": self.linear_compressed / self.linear_dense,
+            "total_dense": self.total_dense,
+            "total_compressed": self.total_compressed,
+        }
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A task metric on some data.
+
+    Attributes:
+        metric: name of the main metric.
+        value: its value.
+        examples: how many examples it was measured on.
+        seconds: wall time of the forward passes.
+        beside: further metrics by name (F1 beside accuracy, both correlations).
+    """
+
+    metric: str
+    value: float
+    examples: int
+    seconds: float
+    beside: dict[str, float] = field(default_factory=dict)

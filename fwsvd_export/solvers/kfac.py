@@ -1,0 +1,22 @@
+"""Kronecker-factored Fisher: minimise tr(D A D^T G), the second-order rise of the task loss.
+
+The Fisher of a linear layer is approximated by A ⊗ G (Martens & Grosse 2015, arXiv 1503.05671, equation 1): A is the
+mean over tokens of x x^T, G the sum over an example's tokens of d d^T, averaged over examples ("expand" for shared
+weights, Eschenhagen et al. 2023, arXiv 2311.00636). Half the quadratic form is a rise in the task loss, in its own
+unit, so losses compare across layers.
+"""
+
+from torch import Tensor
+
+from fwsvd_export.numerics import Weighting, decompose
+from fwsvd_export.records import Decomposition, Kronecker
+from fwsvd_export.solvers.activation import INPUT_DAMPING
+
+# Share of the mean diagonal added to the gradient second moment; measured as INPUT_DAMPING was.
+GRADIENT_DAMPING = 1e-2
+
+
+def decompose_kronecker(weight: Tensor, metric: Kronecker, layer: str) -> Decomposition:
+    """Closed form of weight (out, in) for tr(D A D^T G)."""
+    output = Weighting(metric.gradient_gram, GRADIENT_DAMPING)
+    return decompose(weight, output, Weighting(metric.input_gram, INPUT_DAMPING), layer)

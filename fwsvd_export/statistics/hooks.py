@@ -1,0 +1,73 @@
+"""Capturing what flows into each layer and the gradient that flows back, without touching the model's own gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Sink = Callable[[str, Tensor, Tensor], None]
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block; afterwards every module is as it was."""
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+
+
+class Capture:
+    """Hooks on one model for the duration of a ``with`` block.
+
+    The output of the embeddings is cut from its past and becomes the leaf that gradients are asked for: nothing before
+    it is differentiated, no parameter receives a gradient, and frozen parameters do not matter.
+
+    Args:
+        layers: name -> linear module.
+        embeddings: the module whose output enters the first layer.
+        sink: called with (name, inputs, gradients) of a layer as soon as its gradient is known.
+    """
+
+    def __init__(self, layers: Mapping[str, nn.Module], embeddings: nn.Module, sink: Sink) -> None:
+        self._layers = layers
+        self._embeddings = embeddings
+        self._sink = sink
+        self._anchor: Tensor | None = None
+        self._hooks = ExitStack()
+
+    def __enter__(self) -> Capture:
+        handle = self._embeddings.register_forward_hook(self._cut)
+        self._hooks.callback(handle.remove)
+        for name, module in self._layers.items():
+            handle = module.register_forward_hook(self._catch(name))
+            self._hooks.callback(handle.remove)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._anchor = None
+        self._hooks.close()
+
+    def backward(self, loss: Tensor) -> None:
+        """Sends the gradient of a scalar back to the embeddings, feeding the sink on the way."""
+        assert self._anchor is not None, "a forward pass comes first"
+        torch.autograd.grad(loss, self._anchor)
+        self._anchor = None
+
+    def _cut(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        self._anchor = output.detach().requires_grad_()
+        return self._anchor
+
+    def _catch(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            given = inputs[0].detach()
+            output.register_hook(lambda gradient: self._sink(name, given, gradient))
+
+        return hook

@@ -1,0 +1,162 @@
+"""What a model predicts, as log-likelihoods: per-example losses for labels from the data or drawn from the model.
+
+The losses are those of transformers' heads for a batch of one example (cross-entropy averaged over the example's
+labelled positions, mean squared error, binary cross-entropy), so a batch's gradients are per-example gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fwsvd_export.errors import DataError, UnsupportedModelError
+
+IGNORED_LABEL = -100  # transformers' mark for positions without a label
+# Mean squared error is the negative log-likelihood of a Gaussian with this standard deviation, up to a constant.
+SQUARED_ERROR_DEVIATION = 0.5**0.5
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One prediction of a batch.
+
+    Attributes:
+        kind: "categorical" (logits), "gaussian" (means) or "bernoulli" (logits).
+        values: (examples, positions, classes or dimensions).
+        labels: (examples, positions) class numbers, or values' shape; None when the batch has none.
+        present: (examples, positions) bool, where sampled labels are drawn; None for everywhere.
+    """
+
+    kind: str
+    values: Tensor
+    labels: Tensor | None
+    present: Tensor | None = None
+
+
+def predictions_of(predicts: str, config: Any, outputs: Any, batch: Mapping[str, Tensor]) -> list[Prediction]:
+    """The predictions of one forward pass; their losses add up.
+
+    Args:
+        predicts: the head's kind, from the families table.
+        config: the model's configuration (``problem_type``, ``num_labels``).
+        outputs: what the model returned.
+        batch: what it was given, labels included.
+    """
+    labels = batch.get("labels")
+    mask = batch.get("attention_mask")
+    present = None if mask is None else mask.bool()
+    if predicts == "sequence":
+        return [_sequence_prediction(config, outputs.logits, labels)]
+    if predicts == "tokens":
+        return [Prediction("categorical", outputs.logits, labels, present)]
+    if predicts == "choice":
+        return [_one_position(outputs.logits, labels)]
+    if predicts == "span":
+        ends = ((outputs.start_logits, "start_positions"), (outputs.end_logits, "end_positions"))
+        return [_one_position(logits, batch.get(name)) for logits, name in ends]
+    if predicts == "pretraining":
+        words = Prediction("categorical", outputs.prediction_logits, labels, present)
+        return [words, _one_position(outputs.seq_relationship_logits, batch.get("next_sentence_label"))]
+    if predicts == "embedding":
+        return [Prediction("gaussian", _mean_pooled(outputs.last_hidden_state, mask)[:, None], None)]
+    raise UnsupportedModelError(f"no loss is known for a head that predicts {predicts!r}")
+
+
+def example_losses(predictions: list[Prediction], source: str, generator: torch.Generator) -> Tensor:
+    """Loss of every example, (examples) float32.
+
+    Args:
+        predictions: of one batch.
+        source: "data" or "sampled".
+        generator: on the CPU; one uniform number per drawn label, taken example by example, so that the batch size
+            does not change the draws.
+
+    Raises:
+        DataError: labels from the data are asked for and the batch has none.
+    """
+    losses = []
+    for prediction in predictions:
+        if source == "sampled":
+            prediction = _with_sampled_labels(prediction, generator)
+        elif prediction.labels is None:
+            raise DataError(
+                "the batches have no labels; name the label column, or draw labels from the model with --labels sampled"
+            )
+        losses.append(_losses(prediction))
+    scale = 0.5 if len(losses) == 2 and all(p.values.shape[1] == 1 for p in predictions) else 1.0
+    return scale * torch.stack(losses).sum(dim=0)
+
+
+def _one_position(logits: Tensor, labels: Tensor | None) -> Prediction:
+    return Prediction("categorical", logits[:, None], None if labels is None else labels.view(-1, 1))
+
+
+def _sequence_prediction(config: Any, logits: Tensor, labels: Tensor | None) -> Prediction:
+    """The three problem types of a sequence classification head, told apart as transformers does."""
+    problem = getattr(config, "problem_type", None)
+    if problem is None:
+        if logits.shape[-1] == 1:
+            problem = "regression"
+        elif labels is not None and labels.is_floating_point():
+            problem = "multi_label_classification"
+        else:
+            problem = "single_label_classification"
+    if problem == "single_label_classification":
+        return _one_position(logits, labels)
+    kind = "gaussian" if problem == "regression" else "bernoulli"
+    shaped = None if labels is None else labels.to(logits.dtype).view_as(logits)[:, None]
+    return Prediction(kind, logits[:, None], shaped)
+
+
+def _mean_pooled(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean over unmasked tokens, (examples, hidden): the embedding that sentence encoders hand out."""
+    if mask is None:
+        return hidden.mean(dim=1)
+    weights = mask.to(hidden.dtype)[..., None]
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1)
+
+
+def _losses(prediction: Prediction) -> Tensor:
+    labels = prediction.labels
+    assert labels is not None, "the caller checks that labels are there"
+    values = prediction.values.float()
+    if prediction.kind == "categorical":
+        labelled = labels != IGNORED_LABEL
+        losses = functional.cross_entropy(values.transpose(1, 2), labels, ignore_index=IGNORED_LABEL, reduction="none")
+        return losses.sum(dim=1) / labelled.sum(dim=1).clamp_min(1)
+    if prediction.kind == "gaussian":
+        return functional.mse_loss(values, labels.float(), reduction="none").mean(dim=(1, 2))
+    losses = functional.binary_cross_entropy_with_logits(values, labels.float(), reduction="none")
+    return losses.mean(dim=(1, 2))
+
+
+def _with_sampled_labels(prediction: Prediction, generator: torch.Generator) -> Prediction:
+    """The same prediction with labels drawn from it."""
+    values = prediction.values.detach().float()
+    if prediction.kind == "categorical":
+        drawn = _uniform(values.shape[:2], prediction.present, generator).to(values.device)
+        cumulative = values.softmax(dim=-1).cumsum(dim=-1)
+        labels = (cumulative < drawn[..., None]).sum(dim=-1).clamp_max(values.shape[-1] - 1)
+        if prediction.present is not None:
+            labels = labels.masked_fill(~prediction.present, IGNORED_LABEL)
+        return Prediction(prediction.kind, prediction.values, labels)
+    drawn = _uniform(values.shape, None, generator).to(values.device)
+    if prediction.kind == "gaussian":
+        tiny = torch.finfo(torch.float32).tiny
+        noise = torch.special.ndtri(drawn.clamp(tiny, 1 - torch.finfo(torch.float32).eps))
+        return Prediction(prediction.kind, prediction.values, values + SQUARED_ERROR_DEVIATION * noise)
+    return Prediction(prediction.kind, prediction.values, (drawn < values.sigmoid()).float())
+
+
+def _uniform(shape: Any, present: Tensor | None, generator: torch.Generator) -> Tensor:
+    """Uniform numbers in example order; padded positions take none, so padding does not shift the draws."""
+    drawn = torch.zeros(tuple(shape))
+    if present is None:
+        return torch.rand(tuple(shape), generator=generator)
+    drawn[present.cpu()] = torch.rand(int(present.sum()), generator=generator)
+    return drawn

@@ -1,0 +1,177 @@
+"""Records to and from disk: safetensors and JSON, written whole or not at all, never pickled."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fwsvd_export.errors import OutputError, StatisticsError
+from fwsvd_export.records import LayerStatistics, Statistics, StatisticsSource
+
+STATISTICS_FORMAT = 1
+_HASH_BLOCK_BYTES = 1 << 20
+# What an operating system says when a disk, a quota or a file-size limit is full.
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_PER_LAYER = ("gradient_gram", "row_input", "row_output", "element")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Refuses an output that exists (an empty folder does not count) unless ``overwrite``.
+
+    Raises:
+        OutputError: it exists, or its parent is not a folder.
+    """
+    occupied = path.is_file() or (path.is_dir() and any(path.iterdir()))
+    if occupied and not overwrite:
+        raise OutputError(f"{path} exists already; choose another name or give --overwrite")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"the folder {path.parent} does not exist; create it first")
+
+
+@contextmanager
+def atomic_output(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A path of the same name in a temporary sibling folder; whatever is made there (a file or a folder) moves whole.
+
+    When the block raises, an interrupt included, nothing is left behind.
+
+    Raises:
+        OutputError: ``path`` exists already, cannot be written, or the disk is full.
+    """
+    check_output(path, overwrite)
+    try:
+        sibling = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.absolute().parent))
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose a folder that can be written") from error
+    try:
+        yield sibling / path.name
+        _replace(sibling / path.name, path)
+    except (OSError, SafetensorError) as error:
+        if _disk_is_full(error):
+            raise OutputError(
+                f"no space left while writing {path}; nothing was kept: free some space or choose another disk"
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(sibling, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes one JSON document, indented, with a final newline."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False) -> None:
+    """Writes statistics as one safetensors file; a shared input Gram is stored once.
+
+    Raises:
+        OutputError: the file exists already, or the disk is full.
+    """
+    tensors: dict[str, Tensor] = {}
+    inputs: dict[str, str] = {}
+    stored: dict[int, str] = {}
+    for name, layer in statistics.layers.items():
+        if layer.input_gram is not None:
+            key = stored.setdefault(id(layer.input_gram), f"{name}.input_gram")
+            tensors[key] = layer.input_gram.cpu().contiguous()
+            inputs[name] = key
+        for field in _PER_LAYER:
+            tensor = getattr(layer, field)
+            if tensor is not None:
+                tensors[f"{name}.{field}"] = tensor.cpu().contiguous()
+    source = statistics.source
+    description = {
+        "format": STATISTICS_FORMAT,
+        "examples": statistics.examples,
+        "tokens": statistics.tokens,
+        "collected": list(statistics.collected),
+        "layers": list(statistics.layers),
+        "inputs": inputs,
+        "source": {
+            "model_sha256": source.model_sha256,
+            "task": source.task,
+            "data": source.data,
+            "labels": source.labels,
+            "max_length": source.max_length,
+            "seed": source.seed,
+        },
+    }
+    with atomic_output(path, overwrite) as file:
+        save_file(tensors, file, metadata={"statistics": json.dumps(description)})
+
+
+def load_statistics(path: Path) -> Statistics:
+    """Reads what ``save_statistics`` wrote; tensors stay mapped from disk until they are used.
+
+    Raises:
+        StatisticsError: the file is missing, damaged, or no statistics file.
+    """
+    if not path.is_file():
+        raise StatisticsError(f"statistics file {path} does not exist; make one with fwsvd-export fisher")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if "statistics" not in metadata:
+                raise StatisticsError(f"{path} is no statistics file; make one with fwsvd-export fisher")
+            description = json.loads(metadata["statistics"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no dict
+        if description["format"] != STATISTICS_FORMAT:
+            raise StatisticsError(
+                f"{path} has statistics format {description['format']}, this version reads {STATISTICS_FORMAT}; "
+                "collect again with fwsvd-export fisher"
+            )
+        layers = {
+            name: LayerStatistics(
+                input_gram=tensors[description["inputs"][name]] if name in description["inputs"] else None,
+                **{field: tensors.get(f"{name}.{field}") for field in _PER_LAYER},
+            )
+            for name in description["layers"]
+        }
+        source = StatisticsSource(**description["source"])
+        collected = tuple(description["collected"])
+        return Statistics(layers, int(description["examples"]), int(description["tokens"]), collected, source)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StatisticsError(
+            f"statistics file {path} is damaged or cut short ({type(error).__name__}); "
+            "collect again with fwsvd-export fisher"
+        ) from error
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    """Whether an error, or the text of safetensors' own, means that nothing more can be written."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return any(f"code: {number}," in str(error) for number in _FULL)
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Renames a file or folder over what is there; a folder in the way is set aside first, then removed."""
+    if not target.is_dir():
+        source.replace(target)
+        return
+    aside = source.with_name(f"{source.name}.old")
+    target.replace(aside)
+    try:
+        source.replace(target)
+    except OSError:
+        aside.replace(target)
+        raise
