@@ -155,18 +155,25 @@ Metric = Plain | RowWeights | InputGram | Kronecker
 
 @dataclass(frozen=True)
 class Decomposition:
-    """A closed form at every rank: the first r columns of ``up`` times the first r rows of ``down`` are the best rank r.
+    """A closed form at every rank, of a weight (m, n) with m <= n, or of the transpose of a taller one.
+
+    With R R^T the weighting of the smaller side, P the eigenvectors and X = R^T weight: the best rank r is
+    (R^-T P)[:, :r] times P[:, :r]^T X. ``numerics.truncate`` multiplies only as much of it as a rank needs.
 
     Attributes:
-        up: (out, k) float32, k = min(out, in); each column balanced in norm with its row of ``down``.
-        down: (k, in) float32.
-        losses: (k + 1) float64; entry r is the weighted squared error (times ½) that rank r leaves.
+        vectors: P (m, m) float32, strongest first.
+        undone: R^-T P (m, m) float32.
+        whitened: X (m, n) float32.
+        losses: (m + 1) float64; entry r is the weighted squared error (times ½) that rank r leaves.
+        transposed: whether the weight was (n, m).
         note: advice when the metric said nothing about the layer, else empty.
     """
 
-    up: Tensor
-    down: Tensor
+    vectors: Tensor
+    undone: Tensor
+    whitened: Tensor
     losses: Tensor
+    transposed: bool = False
     note: str = ""
 
 
