@@ -1,0 +1,112 @@
+"""Small models made on the spot, on disk, offline."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+WORDS = "a the film movie plot cast good great fine bad poor dull is was very not and but never always".split()
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def tiny_config(**changes: Any) -> BertConfig:
+    """Two layers, 32 wide; 64 in the feed-forward."""
+    settings: dict[str, Any] = {
+        "vocab_size": len(SPECIAL) + len(WORDS),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+        # Weights of ordinary size: with BERT's 0.02 a model this small predicts the same of everything
+        "initializer_range": 0.3,
+    }
+    return BertConfig(**{**settings, **changes})
+
+
+def save_tokenizer(folder: Path) -> None:
+    """A WordPiece tokenizer over WORDS."""
+    vocabulary = folder.parent / f"{folder.name}-vocab.txt"
+    vocabulary.write_text("\n".join([*SPECIAL, *WORDS]) + "\n")
+    BertTokenizerFast(vocab=str(vocabulary), vocab_file=str(vocabulary)).save_pretrained(folder)
+
+
+def sentences(count: int, seed: int = 0) -> list[str]:
+    """Texts of 2 to 12 words."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(2, 13, (count,), generator=generator).tolist()
+    return [
+        " ".join(WORDS[index] for index in torch.randint(len(WORDS), (length,), generator=generator).tolist())
+        for length in lengths
+    ]
+
+
+def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Rows as JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A two-class BERT with its tokenizer, as from_pretrained reads it. Do not write into it."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-classifier"
+    torch.manual_seed(0)
+    BertForSequenceClassification(tiny_config()).save_pretrained(folder)
+    save_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def regression_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A one-output BERT with its tokenizer. Do not write into it."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-regression"
+    torch.manual_seed(1)
+    BertForSequenceClassification(tiny_config(num_labels=1, problem_type="regression")).save_pretrained(folder)
+    save_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_model(tiny_folder: Path) -> Any:
+    """The two-class BERT in memory, in evaluation mode."""
+    return BertForSequenceClassification.from_pretrained(tiny_folder).eval()
+
+
+@pytest.fixture(scope="session")
+def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 rows with sst2's columns."""
+    rows = [{"sentence": text, "label": index % 2} for index, text in enumerate(sentences(48))]
+    return write_jsonl(tmp_path_factory.mktemp("data") / "train.jsonl", rows)
+
+
+@pytest.fixture
+def make_batches() -> Callable[..., list[dict[str, torch.Tensor]]]:
+    """A function that makes padded batches with labels: make_batches(examples, batch_size, seed=0)."""
+
+    def make(examples: int, batch_size: int, seed: int = 0, vocabulary: int = 25) -> list[dict[str, torch.Tensor]]:
+        generator = torch.Generator().manual_seed(seed)
+        lengths = torch.randint(3, 13, (examples,), generator=generator)
+        ids = torch.randint(5, vocabulary, (examples, 12), generator=generator)
+        mask = torch.arange(12)[None, :] < lengths[:, None]
+        labels = torch.randint(0, 2, (examples,), generator=generator)
+        return [
+            {
+                "input_ids": ids[start : start + batch_size] * mask[start : start + batch_size],
+                "attention_mask": mask[start : start + batch_size].long(),
+                "labels": labels[start : start + batch_size],
+            }
+            for start in range(0, examples, batch_size)
+        ]
+
+    return make
