@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import DataCollatorWithPadding
 
 from fwsvd_export.errors import DataError, first_line
 from fwsvd_export.tasks import Task
@@ -71,7 +72,7 @@ class Batches(Sequence[dict[str, Tensor]]):
 
     def __init__(self, encoded: list[dict[str, Any]], tokenizer: Any, batch_size: int) -> None:
         self._encoded = sorted(encoded, key=lambda row: len(row["input_ids"]))
-        self._tokenizer = tokenizer
+        self._pad = DataCollatorWithPadding(tokenizer)
         self._batch_size = batch_size
         self.examples = len(encoded)
 
@@ -83,11 +84,8 @@ class Batches(Sequence[dict[str, Tensor]]):
             raise IndexError(index)
         rows = self._encoded[index * self._batch_size : (index + 1) * self._batch_size]
         labels = [row["labels"] for row in rows if "labels" in row]
-        batch = dict(
-            self._tokenizer.pad(
-                [{name: value for name, value in row.items() if name != "labels"} for row in rows], return_tensors="pt"
-            )
-        )
+        inputs = [{name: value for name, value in row.items() if name != "labels"} for row in rows]
+        batch = dict(self._pad(inputs))
         if labels and isinstance(labels[0], list):
             width = batch["input_ids"].shape[1]
             labels = [row + [IGNORED_LABEL] * (width - len(row)) for row in labels]
@@ -110,7 +108,7 @@ def load_batches(request: DataRequest, tokenizer: Any, config: Any) -> Batches:
     Raises:
         DataError: missing or empty data, a column that is not there, or a label the model does not know.
     """
-    return encode_rows(_read_rows(request), request, tokenizer, config)
+    return encode_rows(read_rows(request), request, tokenizer, config)
 
 
 def encode_rows(rows: Any, request: DataRequest, tokenizer: Any, config: Any) -> Batches:
@@ -146,8 +144,12 @@ def encode_rows(rows: Any, request: DataRequest, tokenizer: Any, config: Any) ->
     return Batches(encoded, tokenizer, request.batch_size)
 
 
-def _read_rows(request: DataRequest) -> Any:
-    """The rows as a ``datasets.Dataset``; a local file is read into memory and leaves nothing in a cache."""
+def read_rows(request: DataRequest) -> Any:
+    """The rows as a ``datasets.Dataset``; a local file is read into memory and leaves nothing in a cache.
+
+    Raises:
+        DataError: the data is missing, empty, of an unknown kind or malformed.
+    """
     import datasets
 
     datasets.disable_progress_bars()

@@ -116,9 +116,8 @@ def family_of(config: Any) -> Family:
     """
     model_type = str(getattr(config, "model_type", "unknown"))
     if model_type in LOW_RANK_FAMILIES:
-        base = getattr(config, "low_rank", {}).get("base_model", "its base model")
         raise UnsupportedModelError(
-            f"this checkpoint is already compressed ({model_type}): compress {base}, which it was made from, again "
+            f"this model is already compressed ({model_type}): compress the dense model it was made from again, "
             "with the size you want"
         )
     if model_type not in FAMILIES:

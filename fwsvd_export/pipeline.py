@@ -19,9 +19,8 @@ from fwsvd_export.checkpoint import Checkpoint, load_checkpoint, load_tokenizer,
 from fwsvd_export.compression import Compressed, compress_model, solver_named
 from fwsvd_export.densification import densify
 from fwsvd_export.device import device_named
-from fwsvd_export.errors import CheckpointError
-from fwsvd_export.families import family_of
-from fwsvd_export.hub.folder import write_compressed, write_dense
+from fwsvd_export.errors import CheckpointError, UnsupportedModelError
+from fwsvd_export.hub.folder import COMPRESSION_FILE, read_compression, write_compressed, write_dense
 from fwsvd_export.metrics import check_collected
 from fwsvd_export.progress import Steps, silent, tracked
 from fwsvd_export.records import Budget, Measurement, Statistics, StatisticsSource
@@ -85,8 +84,7 @@ def run_fisher(
 ) -> Statistics:
     """Collects statistics of a model on task data and writes them to one file."""
     check_output(out, overwrite)
-    checkpoint = _load(source)
-    family_of(checkpoint.model.config)
+    checkpoint = _load_dense(source)
     statistics = _collect(checkpoint, data, collect, labels, steps)
     save_statistics(statistics, out, overwrite)
     return statistics
@@ -99,8 +97,7 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     clock = Stopwatch()
     with clock.phase("load"):
         stored = load_statistics(request.fisher) if request.fisher is not None else None
-        checkpoint = _load(request.source)
-        family_of(checkpoint.model.config)
+        checkpoint = _load_dense(request.source)
     statistics = stored
     if statistics is None and solver.needs is not None and request.data is not None:
         with clock.phase("statistics"):
@@ -151,6 +148,19 @@ def _load(source: Source) -> Checkpoint:
                 f"the weights of {name} in {source.model} hold NaN or infinite values; save the model again from a sound one"
             )
     checkpoint.model.to(device)
+    return checkpoint
+
+
+def _load_dense(source: Source) -> Checkpoint:
+    """As ``_load``; refuses a compressed checkpoint by naming the dense one that its record says it was made from."""
+    checkpoint = _load(source)
+    if checkpoint.compressed:
+        made_from = "the dense model it was made from"
+        if (checkpoint.folder / COMPRESSION_FILE).is_file():
+            made_from = f"{read_compression(checkpoint.folder)['base_model']}, which it was made from,"
+        raise UnsupportedModelError(
+            f"{source.model} is already compressed: compress {made_from} again, with the size you want"
+        )
     return checkpoint
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +66,7 @@ def atomic_output(path: Path, overwrite: bool = False) -> Iterator[Path]:
         raise OutputError(f"cannot write {path}: {error.strerror}; choose a folder that can be written") from error
     try:
         yield sibling / path.name
+        _give_usual_modes(sibling / path.name)
         _replace(sibling / path.name, path)
     except (OSError, SafetensorError) as error:
         if _disk_is_full(error):
@@ -160,12 +163,23 @@ def _disk_is_full(error: BaseException) -> bool:
     """Whether an error, or the text of safetensors' own, means that nothing more can be written."""
     if isinstance(error, OSError):
         return error.errno in _FULL
-    return any(f"code: {number}," in str(error) for number in _FULL)
+    number = re.search(r"(?:code: |os error )(\d+)", str(error))  # older and newer safetensors
+    return number is not None and int(number[1]) in _FULL
+
+
+def _give_usual_modes(made: Path) -> None:
+    """Gives files the mode of any new file here: safetensors makes its own readable by the owner alone."""
+    probe = made.with_name(f"{made.name}.mode")
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    for file in made.rglob("*") if made.is_dir() else [made]:
+        if file.is_file() and stat.S_IMODE(file.stat().st_mode) != mode:
+            file.chmod(mode)
 
 
 def _replace(source: Path, target: Path) -> None:
-    """Renames a file or folder over what is there; a folder in the way is set aside first, then removed."""
-    if not target.is_dir():
+    """Renames a file or folder over what is there; what a rename cannot replace is set aside first, then removed."""
+    if not target.exists() or (source.is_file() and target.is_file()):
         source.replace(target)
         return
     aside = source.with_name(f"{source.name}.old")

@@ -13,6 +13,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import pytest
 import torch
+import transformers
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
 WORDS = "a the film movie plot cast good great fine bad poor dull is was very not and but never always".split()
@@ -81,6 +82,33 @@ def regression_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(tiny_folder: Path) -> Any:
     """The two-class BERT in memory, in evaluation mode."""
     return BertForSequenceClassification.from_pretrained(tiny_folder).eval()
+
+
+@pytest.fixture(scope="session")
+def make_head() -> Callable[..., Any]:
+    """A function that makes a dense model of any class: make_head("BertForMaskedLM", **changes of the configuration)."""
+
+    def make(class_name: str, **changes: Any) -> Any:
+        torch.manual_seed(0)
+        return getattr(transformers, class_name)(tiny_config(**changes)).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def head_inputs() -> Callable[[str], dict[str, torch.Tensor]]:
+    """A function that makes a padded batch for a class: head_inputs("BertForMultipleChoice")."""
+
+    def make(class_name: str) -> dict[str, torch.Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        mask = torch.tensor([[1] * 9, [1] * 5 + [0] * 4, [1] * 7 + [0] * 2])
+        ids = torch.randint(5, 25, (3, 9), generator=generator) * mask
+        batch = {"input_ids": ids, "attention_mask": mask}
+        if class_name.endswith("ForMultipleChoice"):
+            return {name: value.unsqueeze(0).contiguous() for name, value in batch.items()}
+        return batch
+
+    return make
 
 
 @pytest.fixture(scope="session")
