@@ -131,7 +131,9 @@ def encode_rows(rows: Any, request: DataRequest, tokenizer: Any, config: Any) ->
     length = min(request.max_length, getattr(config, "max_position_embeddings", request.max_length))
     options = {"truncation": True, "max_length": length}
     if task.labels == "tokens":
-        return Batches(_encode_words(columns, task, tokenizer, config, request.name, options), tokenizer, request.batch_size)
+        return Batches(
+            _encode_words(columns, task, tokenizer, config, request.name, options), tokenizer, request.batch_size
+        )
     pair = [columns[task.text_pair]] if task.text_pair is not None else []
     encoding = tokenizer(columns[task.text], *pair, **options)
     encoded: list[dict[str, Any]] = [
@@ -189,7 +191,7 @@ def _check_texts(columns: dict[str, list[Any]], task: Task, name: str) -> None:
 def _number(value: Any, config: Any, where: str) -> float:
     if config.num_labels != 1:
         raise DataError(
-            f"the task has numbers for labels, and the model has {config.num_labels} classes; choose a task with classes"
+            f"the task has numbers for labels, and the model has {config.num_labels} classes; choose another task"
         )
     try:
         number = float(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +142,7 @@ def total_parameters(model: Any) -> int:
 
 def is_own_code(folder: Path, family: Family) -> bool:
     """Whether both code files in a folder are, byte for byte, those of this installation."""
-    found = find_spec("fwsvd_export.modeling")
-    assert found is not None and found.origin is not None, "the modeling files are part of the package"
-    ours = Path(found.origin).parent
+    ours = Path(__file__).parent / "modeling"
     return all(
         (folder / name).is_file() and file_sha256(folder / name) == file_sha256(ours / name)
         for name in family.modeling_files
@@ -176,7 +173,9 @@ def _folder_of(source: str) -> Path:
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
-        raise CheckpointError(f"{folder} holds no model: it has no config.json; give the folder that from_pretrained reads")
+        raise CheckpointError(
+            f"{folder} holds no model: it has no config.json; give the folder that from_pretrained reads"
+        )
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -222,7 +221,7 @@ def _load(model_class: Any, folder: Path, source: str, trust_remote_code: bool) 
     if missing:
         raise CheckpointError(
             f"the weights in {source} lack {missing[0]}"
-            f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}; is this the right model class in config.json?"
+            f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}; does config.json name the right class?"
         )
     return model.float().eval()
 

@@ -19,7 +19,7 @@ def densify(model: Any) -> Any:
     family = LOW_RANK_FAMILIES.get(str(model.config.model_type))
     if family is None:
         raise UnsupportedModelError(
-            f"{type(model).__name__} is not compressed, so there is nothing to multiply out; give a compressed checkpoint"
+            f"{type(model).__name__} is not compressed, so nothing can be multiplied out; give a compressed checkpoint"
         )
     state = model.state_dict()
     prefix = "" if base_of(model) is model else f"{model.base_model_prefix}."

@@ -55,7 +55,8 @@ class Root:
     def inverse_transposed_times(self, matrix: Tensor) -> Tensor:
         """R^-T matrix; (n, m) to (n, m)."""
         if self.triangle is not None:
-            return torch.linalg.solve_triangular(self.triangle.T, matrix, upper=True)
+            solved: Tensor = torch.linalg.solve_triangular(self.triangle.T, matrix, upper=True)
+            return solved
         scaled = matrix / cast(Tensor, self.scales)[:, None]
         return scaled if self.vectors is None else self.vectors @ scaled
 
@@ -145,7 +146,7 @@ def _decompose_wide(weight: Tensor, left: Weighting | None, right: Weighting | N
         weighted = whitened * damped if damped.ndim == 1 else whitened @ damped
     try:
         squares, vectors = torch.linalg.eigh(_lower_product(weighted, whitened))
-    except torch.linalg.LinAlgError as error:
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined] # it is there, unannounced
         raise WeightError(f"{layer}: the eigen-decomposition did not converge; check weights and statistics") from error
     squares, vectors = squares.flip(0).clamp_min(0), vectors.flip(1)
     undone = vectors if root is None else root.inverse_transposed_times(vectors)

@@ -145,7 +145,7 @@ def _load(source: Source) -> Checkpoint:
     for name, parameter in checkpoint.model.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise CheckpointError(
-                f"the weights of {name} in {source.model} hold NaN or infinite values; save the model again from a sound one"
+                f"the weights of {name} in {source.model} hold NaN or infinite values; save a sound model again"
             )
     checkpoint.model.to(device)
     return checkpoint
@@ -155,11 +155,10 @@ def _load_dense(source: Source) -> Checkpoint:
     """As ``_load``; refuses a compressed checkpoint by naming the dense one that its record says it was made from."""
     checkpoint = _load(source)
     if checkpoint.compressed:
-        made_from = "the dense model it was made from"
-        if (checkpoint.folder / COMPRESSION_FILE).is_file():
-            made_from = f"{read_compression(checkpoint.folder)['base_model']}, which it was made from,"
+        record = read_compression(checkpoint.folder) if (checkpoint.folder / COMPRESSION_FILE).is_file() else {}
+        base = record.get("base_model", "the dense model")
         raise UnsupportedModelError(
-            f"{source.model} is already compressed: compress {made_from} again, with the size you want"
+            f"{source.model} is already compressed: compress its base, {base}, again with the size you want"
         )
     return checkpoint
 

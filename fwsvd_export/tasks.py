@@ -29,9 +29,7 @@ class Task:
 
     def with_columns(self, text: str | None, text_pair: str | None, label: str | None) -> Task:
         """The task with other column names where any are given."""
-        return replace(
-            self, text=text or self.text, text_pair=text_pair or self.text_pair, label=label or self.label
-        )
+        return replace(self, text=text or self.text, text_pair=text_pair or self.text_pair, label=label or self.label)
 
 
 _ROWS = (

@@ -44,7 +44,7 @@ def finetune(
     total = epochs * len(batches)
     with tempfile.TemporaryDirectory(prefix="fwsvd-export-train-") as scratch, steps("fine-tuning", total) as advance:
 
-        class Advance(TrainerCallback):  # type: ignore[misc] # transformers is untyped
+        class Advance(TrainerCallback):
             def on_step_end(self, *unused: Any, **also_unused: Any) -> None:
                 advance()
 

@@ -2,8 +2,8 @@
 
     python scripts/bench_statistics.py MODEL --task sst2 --data train.jsonl
 
-The variants take turns, batch by batch, in one run; each figure is a ratio of summed wall times, so that a noisy machine
-disturbs all alike. Prints one JSON object last.
+The variants take turns, a few batches each, in one run; each figure is a ratio of summed wall times, so that a noisy
+machine disturbs all alike. Prints one JSON object last.
 """
 
 from __future__ import annotations

@@ -22,19 +22,14 @@ from fwsvd_export.cli.options import (
 _COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
 
-class Count(click.ParamType):
-    """A whole number that may end in K, M or B."""
-
-    name = "count"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """20M is 20,000,000."""
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmb]?)", str(value).strip().lower())
-        if found is None:
-            self.fail(f"{value!r} is no number of parameters; write 20000000, 20M or 1.5M", param, ctx)
-        return int(float(found[1]) * _COUNT_UNITS[found[2]])
+def parse_count(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    """A whole number that may end in K, M or B: 20M is 20,000,000."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmb]?)", text.strip().lower())
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no number of parameters; write 20000000, 20M or 1.5M", context, option)
+    return int(float(found[1]) * _COUNT_UNITS[found[2]])
 
 
 @click.command()
@@ -43,11 +38,9 @@ class Count(click.ParamType):
 @click.option("--method", default="kfac", show_default=True, help="A solver; fwsvd-export methods lists them.")
 @click.option("--ratio", type=float, help="Fraction of the encoder's linear weights to keep at most.")
 @click.option("--rank", type=int, help="The same rank everywhere.")
-@click.option("--params", type=Count(), help="Total parameters at most, for example 20M.")
+@click.option("--params", metavar="COUNT", callback=parse_count, help="Total parameters at most, for example 20M.")
 @click.option("--allocate", default="uniform", show_default=True, help="How the budget becomes ranks.")
-@click.option(
-    "--fisher-axis", default="input", show_default=True, help="fwsvd's weights: per input feature or output."
-)
+@click.option("--fisher-axis", default="input", show_default=True, help="fwsvd's weights: per input feature or output.")
 @click.option("--fisher", type=click.Path(path_type=Path), help="Statistics file, instead of data.")
 @labels_option
 @dtype_option
@@ -111,8 +104,11 @@ def command(
     ranks = sorted({layer.rank for layer in compressed.layers if layer.rank is not None})
     rows = [
         ["method", f"{method}, {allocate} ranks"],
-        ["linear weights", f"{counts.linear_compressed:,} of {counts.linear_dense:,} "
-         f"({100 * counts.linear_compressed / counts.linear_dense:.1f} %)"],
+        [
+            "linear weights",
+            f"{counts.linear_compressed:,} of {counts.linear_dense:,} "
+            f"({100 * counts.linear_compressed / counts.linear_dense:.1f} %)",
+        ],
         ["all parameters", f"{counts.total_compressed:,} of {counts.total_dense:,}"],
         ["ranks", f"{ranks[0]} to {ranks[-1]}" if ranks else "none"],
         ["layers kept dense", f"{len(kept)} of {len(compressed.layers)}"],

@@ -45,7 +45,9 @@ def command(out: Path | None, device: str, overwrite: bool, as_json: bool) -> No
         for row in result.rows
     ]
     columns = ["model", "parameters", "linear weights", "file", "accuracy", "to compress", "to evaluate"]
-    print_table(f"Movie reviews, {result.test_examples} test sentences, no fine-tuning after compression", columns, rows)
+    print_table(
+        f"Movie reviews, {result.test_examples} test sentences, no fine-tuning after compression", columns, rows
+    )
     taken = ", ".join(f"{name} {value:.0f} s" for name, value in result.seconds.items())
     hint(f"Stages: {taken}.")
     hint(f"Kept in {out}." if out is not None else "Nothing was kept; give -o DIR to keep the models.")

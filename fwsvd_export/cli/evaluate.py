@@ -11,7 +11,9 @@ from fwsvd_export.cli.options import data_options, json_option, required_data, s
 
 @click.command()
 @click.argument("model")
-@click.option("--runtime", type=click.Choice(["torch"]), default="torch", show_default=True, help="What runs the model.")
+@click.option(
+    "--runtime", type=click.Choice(["torch"]), default="torch", show_default=True, help="What runs the model."
+)
 @data_options
 @source_options
 @json_option

@@ -37,7 +37,13 @@ def command(as_json: bool) -> None:
         )
         return
     rows = [
-        [solver.name, solver.minimises, "exact" if solver.exact else "iterative", solver.needs or "nothing", solver.source]
+        [
+            solver.name,
+            solver.minimises,
+            "exact" if solver.exact else "iterative",
+            solver.needs or "nothing",
+            solver.source,
+        ]
         for solver in SOLVERS.values()
     ]
     print_table("Methods", ["name", "minimises", "kind", "statistics", "source"], rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from fwsvd_export.errors import RankError
 from fwsvd_export.ranks.cost import grows, planned_weights
@@ -41,9 +42,10 @@ def plan_uniform(layers: Sequence[LayerSpec], budget: Budget, other_parameters: 
     if fits == 0:
         smallest = planned_weights(layers, _common_rank(layers, 1))
         dense = sum(layer.weights for layer in layers)
+        enough = -(-smallest * 10_000 // dense) / 10_000  # rounded up, so that asking for it succeeds
         raise RankError(
             f"the size asked for leaves {max(allowed, 0):,} linear weights, less than rank 1 everywhere needs "
-            f"({smallest:,}); ask for a ratio of at least {smallest / dense:.2g}, or {other_parameters + smallest:,} parameters"
+            f"({smallest:,}); ask for a ratio of at least {enough:g}, or {other_parameters + smallest:,} parameters"
         )
     return RankPlan(_common_rank(layers, fits), "uniform")
 
@@ -51,7 +53,8 @@ def plan_uniform(layers: Sequence[LayerSpec], budget: Budget, other_parameters: 
 def allowed_weights(layers: Sequence[LayerSpec], budget: Budget, other_parameters: int) -> int:
     """Linear weights that a ratio or a total parameter count leaves."""
     if budget.ratio is not None:
-        return int(budget.ratio * sum(layer.weights for layer in layers))
+        exact = Fraction(str(budget.ratio))  # as a float, 0.29 of 100 weights would be 28
+        return int(exact * sum(layer.weights for layer in layers))
     assert budget.params is not None, "a rank is no budget of weights"
     return budget.params - other_parameters
 

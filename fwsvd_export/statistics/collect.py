@@ -33,8 +33,8 @@ def collect_statistics(
     """Per-example Fisher statistics of every linear layer of the encoder.
 
     The estimand is the mean over examples of g g^T, g the gradient of one example's loss, for each layer's weight:
-    its Kronecker factors ("kfac"), its diagonal ("element") or the diagonal's row and column sums ("row"). Gradients are
-    taken in evaluation mode; padding does not count; parameters, their ``.grad`` and the training mode stay as they are.
+    its Kronecker factors ("kfac"), its diagonal ("element") or the diagonal's row and column sums ("row"). Gradients
+    are taken in evaluation mode; padding does not count; parameters, ``.grad`` and training mode stay as they are.
 
     Args:
         model: a supported dense model with a head (or a bare encoder, whose mean-pooled output is then the prediction).

@@ -1,0 +1,38 @@
+# Two commands do everything: `make demo` and `make test`. Both set up what is missing, once.
+PYTHON ?= python3
+BIN := .venv/bin
+NEWEST := .venv-newest/bin
+
+.PHONY: install demo test check test-pinned test-newest
+
+install: .venv/installed
+
+demo: .venv/installed
+	$(BIN)/fwsvd-export demo
+
+test: check test-pinned test-newest
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_architecture.py
+
+test-pinned: .venv/installed
+	$(BIN)/python -m pytest
+
+test-newest: .venv-newest/installed
+	$(NEWEST)/python -m pytest
+
+# torch comes first and by exact version: some package sources offer a small CPU build only under that spelling.
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+.venv-newest/installed: pyproject.toml constraints-newest.txt
+	test -x $(NEWEST)/python || $(PYTHON) -m venv .venv-newest
+	$(NEWEST)/python -m pip install --quiet "$$(grep '^torch==' constraints-newest.txt)"
+	$(NEWEST)/python -m pip install --quiet --constraint constraints-newest.txt --editable ".[dev]"
+	touch $@

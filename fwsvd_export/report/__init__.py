@@ -1,0 +1,1 @@
+"""Drawing: tables and figures from results. Nothing here measures."""
