@@ -19,14 +19,18 @@ from fwsvd_export.errors import DataError, first_line
 from fwsvd_export.tasks import Task
 
 IGNORED_LABEL = -100  # transformers' mark for tokens without a label
+# A text may be "null" or "NA"; only an empty cell is none. A row with too many cells shall not shift the columns.
+_CELLS: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "index_col": False}
 _READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".jsonl": ("json", {}),
     ".json": ("json", {}),
-    ".csv": ("csv", {}),
+    ".csv": ("csv", _CELLS),
     # GLUE's tab-separated files hold bare quotation marks
-    ".tsv": ("csv", {"delimiter": "\t", "quoting": csv.QUOTE_NONE}),
+    ".tsv": ("csv", {**_CELLS, "delimiter": "\t", "quoting": csv.QUOTE_NONE}),
     ".parquet": ("parquet", {}),
 }
+# What the readers say of a file that has no rows (parquet's takes its batch size from the first row group)
+_NO_ROWS = ("corresponds to no data", "BatchSize must be greater than 0")
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,8 @@ def read_rows(request: DataRequest) -> Any:
             )
         except Exception as error:  # the readers raise pyarrow's, pandas' and their own
             cause = error.__cause__ or error
+            if any(words in str(cause) for words in _NO_ROWS):
+                raise DataError(f"{request.file} is empty: at least one row is needed") from error
             raise DataError(f"{request.file} cannot be read as {reader}: {first_line(cause)}") from error
 
 

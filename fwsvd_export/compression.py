@@ -177,15 +177,19 @@ def solve_layers(
         return Solution(factors, float(decomposition.losses[rank]), decomposition.note or "exact")
 
     workers = 1 if next(model.parameters()).is_cuda else LAYERS_AT_ONCE
-    threads = max(1, torch.get_num_threads() // workers)
+    available = torch.get_num_threads()
+    threads = max(1, available // workers)
     solutions = {}
-    with (
-        ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool,
-        steps("solving layers", len(layers)) as advance,
-    ):
-        for layer, solution in zip(layers, pool.map(solve, layers), strict=True):
-            solutions[layer.name] = solution
-            advance()
+    try:
+        with (
+            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool,
+            steps("solving layers", len(layers)) as advance,
+        ):
+            for layer, solution in zip(layers, pool.map(solve, layers), strict=True):
+                solutions[layer.name] = solution
+                advance()
+    finally:
+        torch.set_num_threads(available)  # what the workers set, threads started later would begin with
     return solutions
 
 

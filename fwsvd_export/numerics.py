@@ -124,7 +124,10 @@ def truncate(decomposition: Decomposition, rank: int, layer: str) -> Factors:
     left = decomposition.undone[:, :rank]
     right = decomposition.vectors[:, :rank].T @ decomposition.whitened
     tiny = torch.finfo(torch.float32).tiny
-    ratio = (right.norm(dim=1).clamp_min(tiny) / left.norm(dim=0).clamp_min(tiny)).sqrt()
+    # in float64: the squares of large values overflow float32
+    right_norms = torch.linalg.vector_norm(right, dim=1, dtype=torch.float64).clamp_min(tiny)
+    left_norms = torch.linalg.vector_norm(left, dim=0, dtype=torch.float64).clamp_min(tiny)
+    ratio = (right_norms / left_norms).sqrt().float()
     left, right = left * ratio, right / ratio[:, None]
     if decomposition.transposed:
         left, right = right.T, left.T

@@ -16,7 +16,28 @@ import torch
 import transformers
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
-WORDS = "a the film movie plot cast good great fine bad poor dull is was very not and but never always".split()
+WORDS = [
+    "a",
+    "the",
+    "film",
+    "movie",
+    "plot",
+    "cast",
+    "good",
+    "great",
+    "fine",
+    "bad",
+    "poor",
+    "dull",
+    "is",
+    "was",
+    "very",
+    "not",
+    "and",
+    "but",
+    "never",
+    "always",
+]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -86,7 +107,7 @@ def tiny_model(tiny_folder: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def make_head() -> Callable[..., Any]:
-    """A function that makes a dense model of any class: make_head("BertForMaskedLM", **changes of the configuration)."""
+    """A function that makes a dense model of any class: make_head("BertForMaskedLM", **configuration)."""
 
     def make(class_name: str, **changes: Any) -> Any:
         torch.manual_seed(0)
@@ -116,6 +137,18 @@ def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """48 rows with sst2's columns."""
     rows = [{"sentence": text, "label": index % 2} for index, text in enumerate(sentences(48))]
     return write_jsonl(tmp_path_factory.mktemp("data") / "train.jsonl", rows)
+
+
+@pytest.fixture
+def make_sentences() -> Callable[..., list[str]]:
+    """A function that makes texts: make_sentences(count, seed=0)."""
+    return sentences
+
+
+@pytest.fixture
+def write_rows(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[dict[str, Any]]], Path]:
+    """A function that writes rows to a new rows.jsonl, outside the test's own tmp_path."""
+    return lambda rows: write_jsonl(tmp_path_factory.mktemp("rows") / "rows.jsonl", rows)
 
 
 @pytest.fixture

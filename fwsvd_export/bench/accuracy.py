@@ -78,7 +78,7 @@ def _scorer(task: Task) -> Callable[[list[Any], list[Any]], dict[str, float]]:
             return _correlations()
         return _classification(task)
     except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "train") from error
+        raise MissingExtraError(str(error.name).partition(".")[0], "train") from error
 
 
 def _entity_f1() -> Callable[[list[Any], list[Any]], dict[str, float]]:

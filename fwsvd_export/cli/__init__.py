@@ -84,7 +84,7 @@ def group(ctx: click.Context, verbose: bool, quiet: bool) -> None:
     ctx.obj = {"quiet": quiet, "verbose": verbose}
     if not verbose:  # read by the libraries when they are imported, which is later
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-        os.environ.setdefault("DATASETS_VERBOSITY", "error")
+        os.environ.setdefault("DATASETS_VERBOSITY", "critical")  # its errors come as exceptions
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 

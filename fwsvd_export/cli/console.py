@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,12 +21,13 @@ _WIDTH_WITHOUT_TERMINAL = 120  # a table in a pipe or a log is not folded at 80 
 
 
 def prepare_libraries() -> None:
-    """Silences what transformers shows while loading, unless -v was given; call it before a model is loaded."""
+    """Silences the libraries' warnings and loading bars, unless -v was given; call it before a model is loaded."""
     from transformers.utils import logging as transformers_logging
 
     if not click.get_current_context().obj["verbose"]:
         transformers_logging.disable_progress_bar()
         logging.getLogger("transformers").setLevel(logging.ERROR)
+        warnings.simplefilter("ignore")
 
 
 def steps() -> Steps:

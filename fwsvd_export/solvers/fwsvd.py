@@ -1,8 +1,8 @@
 """Fisher-weighted SVD (Hsu et al. 2022, arXiv 2207.00112, equation 5).
 
 The paper weights each row of its weight matrix by the summed Fisher information of that row. Its matrices are
-(in, out), so a row is an input feature: in torch's (out, in) layout the weight belongs to a column. ``axis="output"`` is
-the other orientation.
+(in, out), so a row is an input feature: in torch's (out, in) layout the weight belongs to a column. ``axis="output"``
+is the other orientation.
 """
 
 from torch import Tensor

@@ -88,8 +88,9 @@ class _Collector:
         self._examples = self._tokens = self._examples_in_pass = 0
         self._mask: Tensor | None = None
 
+    @torch.enable_grad()
     def run(self, part: Mapping[str, Tensor]) -> None:
-        """One forward and backward pass."""
+        """One forward and backward pass, also where the caller has switched gradients off."""
         self._examples_in_pass = len(part["input_ids"])
         mask = part.get("attention_mask")
         padded = mask is not None and not bool(mask.all())

@@ -73,17 +73,18 @@ def example_losses(predictions: list[Prediction], source: str, generator: torch.
     Args:
         predictions: of one batch.
         source: "data" or "sampled".
-        generator: on the CPU; one uniform number per drawn label, taken example by example, so that the batch size
-            does not change the draws.
+        generator: on the CPU; one uniform number per drawn label, taken example by example (for all predictions of
+            one before the next), so that the batch size does not change the draws.
 
     Raises:
         DataError: labels from the data are asked for and the batch has none.
     """
+    if source == "sampled":
+        drawn = _uniform(predictions, generator)
+        predictions = [_with_sampled_labels(*pair) for pair in zip(predictions, drawn, strict=True)]
     losses = []
     for prediction in predictions:
-        if source == "sampled":
-            prediction = _with_sampled_labels(prediction, generator)
-        elif prediction.labels is None:
+        if prediction.labels is None:
             raise DataError(
                 "the batches have no labels; name the label column, or draw labels from the model with --labels sampled"
             )
@@ -135,17 +136,16 @@ def _losses(prediction: Prediction) -> Tensor:
     return losses.mean(dim=(1, 2))
 
 
-def _with_sampled_labels(prediction: Prediction, generator: torch.Generator) -> Prediction:
-    """The same prediction with labels drawn from it."""
+def _with_sampled_labels(prediction: Prediction, drawn: Tensor) -> Prediction:
+    """The same prediction with labels drawn from it by uniform numbers."""
     values = prediction.values.detach().float()
+    drawn = drawn.to(values.device)
     if prediction.kind == "categorical":
-        drawn = _uniform(values.shape[:2], prediction.present, generator).to(values.device)
         cumulative = values.softmax(dim=-1).cumsum(dim=-1)
         labels = (cumulative < drawn[..., None]).sum(dim=-1).clamp_max(values.shape[-1] - 1)
         if prediction.present is not None:
             labels = labels.masked_fill(~prediction.present, IGNORED_LABEL)
         return Prediction(prediction.kind, prediction.values, labels)
-    drawn = _uniform(values.shape, None, generator).to(values.device)
     if prediction.kind == "gaussian":
         tiny = torch.finfo(torch.float32).tiny
         noise = torch.special.ndtri(drawn.clamp(tiny, 1 - torch.finfo(torch.float32).eps))
@@ -153,10 +153,14 @@ def _with_sampled_labels(prediction: Prediction, generator: torch.Generator) -> 
     return Prediction(prediction.kind, prediction.values, (drawn < values.sigmoid()).float())
 
 
-def _uniform(shape: Any, present: Tensor | None, generator: torch.Generator) -> Tensor:
-    """Uniform numbers in example order; padded positions take none, so padding does not shift the draws."""
-    drawn = torch.zeros(tuple(shape))
-    if present is None:
-        return torch.rand(tuple(shape), generator=generator)
-    drawn[present.cpu()] = torch.rand(int(present.sum()), generator=generator)
-    return drawn
+def _uniform(predictions: list[Prediction], generator: torch.Generator) -> list[Tensor]:
+    """Uniform numbers for the labels of every prediction; padding takes none, so that it does not shift them."""
+    wanted = []
+    for prediction in predictions:
+        shape = prediction.values.shape[:2] if prediction.kind == "categorical" else prediction.values.shape
+        wanted.append(torch.ones(shape, dtype=torch.bool) if prediction.present is None else prediction.present.cpu())
+    side_by_side = torch.cat([places.flatten(1) for places in wanted], dim=1)
+    drawn = torch.zeros(side_by_side.shape)
+    drawn[side_by_side] = torch.rand(int(side_by_side.sum()), generator=generator)
+    parts = drawn.split([places[0].numel() for places in wanted], dim=1)
+    return [part.reshape(places.shape) for part, places in zip(parts, wanted, strict=True)]

@@ -12,13 +12,19 @@ from typing import Any
 import pytest
 import torch
 from torch.nn import functional
+from transformers import BertConfig
 from transformers.dynamic_module_utils import get_relative_imports
 
 from fwsvd_export import compress
 from fwsvd_export.families import BERT
 from fwsvd_export.modeling import configuration_lowrank_bert, modeling_lowrank_bert
 from fwsvd_export.modeling.configuration_lowrank_bert import AUTO_MAP, LowRankBertConfig
-from fwsvd_export.modeling.modeling_lowrank_bert import LowRankBertForMaskedLM, LowRankLinear, factorize
+from fwsvd_export.modeling.modeling_lowrank_bert import (
+    LowRankBertForMaskedLM,
+    LowRankBertModel,
+    LowRankLinear,
+    factorize,
+)
 
 CODE_FILES = [Path(str(module.__file__)) for module in (configuration_lowrank_bert, modeling_lowrank_bert)]
 HEADS = [head.dense for head in BERT.heads]
@@ -96,6 +102,17 @@ def test_the_saved_configuration_has_every_class_and_no_local_path(tmp_path: Pat
     assert str(tmp_path) not in text
 
 
+def test_what_other_versions_of_transformers_would_save_is_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = {"_name_or_path": "/home/someone/model", "auto_map": {"AutoConfig": "only.One"}, "hidden_size": 32}
+    monkeypatch.setattr(BertConfig, "to_diff_dict", lambda config: saved)
+    low_rank = {"ranks": {LAYER: 4}}
+    assert LowRankBertConfig(low_rank=low_rank).to_diff_dict() == {
+        "auto_map": AUTO_MAP,
+        "hidden_size": 32,
+        "low_rank": low_rank,
+    }
+
+
 def test_a_configuration_without_ranks_is_saved_with_none(tmp_path: Path) -> None:
     LowRankBertConfig().save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["low_rank"] == {"ranks": {}}
@@ -134,6 +151,16 @@ def test_nothing_is_named_attention(file: Path) -> None:
     """Transformers looks for such class names to decide which attention implementations a model has."""
     names = [file.stem, *(node.name for node in parsed(file) if isinstance(node, ast.ClassDef))]
     assert [name for name in names if "attention" in name.lower()] == []
+
+
+def test_a_new_model_initialises_its_factors_as_transformers_does(make_head: Callable[..., Any]) -> None:
+    settings = make_head("BertModel").config.to_diff_dict() | {"initializer_range": 1e-4}
+    settings.pop("model_type")
+    layer = LowRankBertModel(LowRankBertConfig(low_rank={"ranks": {LAYER: 4}}, **settings)).get_submodule(LAYER)
+    # torch's own initial weights would be about 0.3
+    assert 0 < layer.down.weight.abs().max() < 1e-2
+    assert 0 < layer.up.weight.abs().max() < 1e-2
+    assert torch.equal(layer.up.bias, torch.zeros(32))
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])

@@ -1,0 +1,67 @@
+"""The public commands, called in this process, and the files they make."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fwsvd_export.cli import group
+
+
+def invoke(*arguments: object) -> Result:
+    """What the command line answers to these words."""
+    return CliRunner().invoke(group, [str(argument) for argument in arguments], prog_name="fwsvd-export")
+
+
+@pytest.fixture
+def run() -> Callable[..., Result]:
+    """A command with any outcome: run("compress", model, out, ...)."""
+    return invoke
+
+
+@pytest.fixture
+def succeed() -> Callable[..., str]:
+    """A command that must succeed; its stdout."""
+
+    def succeed(*arguments: object) -> str:
+        result = invoke(*arguments)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    return succeed
+
+
+@pytest.fixture(scope="session")
+def statistics_file(tiny_folder: Path, data_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Statistics of the two-class model: kfac and row. Do not write into it."""
+    file = tmp_path_factory.mktemp("statistics") / "fisher.safetensors"
+    assert invoke("fisher", tiny_folder, "-o", file, "--task", "sst2", "--data", data_file).exit_code == 0
+    return file
+
+
+@pytest.fixture(scope="session")
+def compressed_folder(tiny_folder: Path, statistics_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The two-class model, compressed by kfac to rank 6. Do not write into it."""
+    folder = tmp_path_factory.mktemp("compressed") / "small"
+    assert invoke("compress", tiny_folder, folder, "--fisher", statistics_file, "--rank", 6).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def changed_model(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that copies the two-class model with other values in its config.json: changed_model(key=value)."""
+
+    def change(**values: Any) -> Path:
+        folder = tmp_path_factory.mktemp("changed") / "model"
+        shutil.copytree(tiny_folder, folder)
+        config = folder / "config.json"
+        config.write_text(json.dumps({**json.loads(config.read_text()), **values}))
+        return folder
+
+    return change

@@ -1,0 +1,377 @@
+"""Whatever is wrong ends in one sentence that says what to do, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import Result
+from safetensors.torch import load_file, save_file
+
+Run = Callable[..., Result]
+Refused = Callable[..., str]
+WriteRows = Callable[[list[dict[str, Any]]], Path]
+Changed = Callable[..., Path]
+
+SVD = ("--method", "svd", "--rank", 4)
+
+
+@pytest.fixture
+def refused(tmp_path: Path, run: Run) -> Refused:
+    """A command that must fail: refused("compress", ..., code=1); its sentence. tmp_path must stay as it was."""
+
+    def refused(*arguments: object, code: int = 1) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        result = run("-q", *arguments)
+        assert result.exit_code == code, result.output
+        assert result.stdout == ""
+        assert "Traceback" not in result.stderr
+        *usage, sentence = result.stderr.splitlines()
+        assert sentence.startswith("Error: ")
+        assert code == 2 or not usage
+        assert sorted(tmp_path.rglob("*")) == before
+        return sentence
+
+    return refused
+
+
+def test_a_folder_without_a_model(tmp_path: Path, refused: Refused) -> None:
+    assert "has no config.json" in refused("compress", tmp_path, tmp_path / "out", *SVD)
+
+
+def test_a_file_or_a_missing_folder(data_file: Path, tmp_path: Path, refused: Refused) -> None:
+    for source in (data_file, tmp_path / "nowhere", "./nowhere", "some/where/else"):
+        assert "is not a folder" in refused("compress", source, tmp_path / "out", *SVD)
+
+
+def test_a_name_that_is_neither_a_folder_nor_on_the_hub(tmp_path: Path, refused: Refused) -> None:
+    assert "no folder here" in refused("inspect", "no-such-model")
+    assert "neither a folder nor the id" in refused("inspect", "no such model!")
+
+
+def test_pickled_weights(tiny_folder: Path, tmp_path: Path, refused: Refused) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_folder, model)
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    sentence = refused("compress", model, tmp_path / "out", *SVD)
+    assert "never read" in sentence
+    assert "safetensors" in sentence
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"model_type": "distilbert"}, ["'distilbert' is not supported", "supported: bert"]),
+        ({"model_type": None}, ["not supported", "supported: bert"]),
+        ({"architectures": ["BertLMHeadModel"]}, ["BertLMHeadModel is not supported", "BertForSequenceClassification"]),
+        ({"position_embedding_type": "relative_key"}, ["relative_key", "absolute"]),
+        ({"is_decoder": True}, ["decoder"]),
+        ({"hidden_size": 33}, ["cannot be read"]),
+        ({"hidden_size": 64}, ["cannot be read"]),
+        ({"hidden_size": "wide"}, ["cannot be read"]),
+        ({"architectures": ["BertForTokenClassification"], "num_labels": 9}, ["cannot be read"]),
+        ({"architectures": ["BertForQuestionAnswering"]}, ["lack qa_outputs"]),
+    ],
+)
+def test_configurations_that_do_not_fit(
+    config: dict[str, Any], words: list[str], changed_model: Changed, tmp_path: Path, refused: Refused
+) -> None:
+    sentence = refused("compress", changed_model(**config), tmp_path / "out", *SVD)
+    assert all(word in sentence for word in words)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\x00\xff", '{"model_type": "bert"'])
+def test_a_damaged_configuration(text: str, changed_model: Changed, tmp_path: Path, refused: Refused) -> None:
+    model = changed_model()
+    (model / "config.json").write_text(text, encoding="latin-1")
+    assert "config.json" in refused("compress", model, tmp_path / "out", *SVD)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.01, 0.5, 0.999])
+def test_weights_cut_short(part: float, changed_model: Changed, tmp_path: Path, refused: Refused) -> None:
+    model = changed_model()
+    weights = (model / "model.safetensors").read_bytes()
+    (model / "model.safetensors").write_bytes(weights[: int(part * len(weights))])
+    assert "cannot be read" in refused("compress", model, tmp_path / "out", *SVD)
+
+
+def test_weights_without_the_classifier(changed_model: Changed, tmp_path: Path, refused: Refused) -> None:
+    model = changed_model()
+    weights = load_file(model / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if not name.startswith("classifier")}
+    save_file(kept, model / "model.safetensors", metadata={"format": "pt"})
+    for command in (["compress", model, tmp_path / "out", *SVD], ["inspect", model]):
+        assert "lack classifier.bias and 1 more" in refused(*command)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["bert.encoder.layer.1.output.dense.weight", "classifier.bias"])
+def test_weights_that_are_not_finite(
+    name: str, value: float, changed_model: Changed, tmp_path: Path, refused: Refused
+) -> None:
+    model = changed_model()
+    weights = load_file(model / "model.safetensors")
+    weights[name].view(-1)[0] = value
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    assert name in refused("compress", model, tmp_path / "out", *SVD)
+
+
+@pytest.mark.parametrize(
+    "removed", [["tokenizer.json", "tokenizer_config.json", "vocab.txt"], ["tokenizer.json", "vocab.txt"]]
+)
+def test_missing_tokenizer_files(
+    removed: list[str], changed_model: Changed, data_file: Path, tmp_path: Path, refused: Refused
+) -> None:
+    model = changed_model()
+    for name in removed:
+        (model / name).unlink(missing_ok=True)
+    (model / "special_tokens_map.json").unlink(missing_ok=True)
+    arguments = ["--task", "sst2", "--data", data_file, "--rank", 4]
+    assert "tokenizer" in refused("compress", model, tmp_path / "out", *arguments)
+
+
+def test_a_compressed_model_names_the_model_to_compress_instead(
+    tiny_folder: Path, compressed_folder: Path, data_file: Path, tmp_path: Path, refused: Refused
+) -> None:
+    data = ["--task", "sst2", "--data", data_file]
+    for command in (
+        ["compress", compressed_folder, tmp_path / "out", *SVD],
+        ["fisher", compressed_folder, "-o", tmp_path / "out", *data],
+    ):
+        sentence = refused(*command)
+        assert "already compressed" in sentence
+        assert f"compress its base, {tiny_folder.name}, again" in sentence
+
+
+def test_densify_of_a_dense_model(tiny_folder: Path, tmp_path: Path, refused: Refused) -> None:
+    assert "not compressed" in refused("densify", tiny_folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"text": "good", "label": 1}], ["no column 'sentence'", "text, label", "--text-column"]),
+        ([{"sentence": "good"}], ["no column 'label'", "it has sentence"]),
+        ([{"sentence": "good", "label": 0}, {"sentence": "bad", "label": 2}], ["row 2", "label 2", "0 to 1"]),
+        ([{"sentence": "good", "label": -1}], ["row 1", "label -1"]),
+        ([{"sentence": "good", "label": 0.5}], ["row 1", "label 0.5"]),
+        ([{"sentence": "good", "label": "great"}], ["row 1", "label 'great'", "LABEL_0, LABEL_1"]),
+        ([{"sentence": "good", "label": 1}, {"sentence": "bad", "label": None}], ["row 2", "label None"]),
+        ([{"sentence": 5, "label": 1}], ["row 1", "'sentence' holds 5", "a text is needed"]),
+        ([{"sentence": "good", "label": 1}, {"sentence": None, "label": 1}], ["row 2", "holds None"]),
+    ],
+)
+def test_rows_that_do_not_fit(
+    rows: list[dict[str, Any]],
+    words: list[str],
+    write_rows: WriteRows,
+    tiny_folder: Path,
+    tmp_path: Path,
+    refused: Refused,
+) -> None:
+    data = ["--task", "sst2", "--data", write_rows(rows)]
+    sentences = [
+        refused("compress", tiny_folder, tmp_path / "out", *data, "--rank", 4),
+        refused("evaluate", tiny_folder, *data),
+    ]
+    assert all(word in sentence for word in words for sentence in sentences)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([1.5, float("nan")], "row 2"),
+        (["high", "low"], "row 1: label 'high' is not a finite number"),
+        ([None, 1.0], "row 1"),
+    ],
+)
+def test_regression_labels_that_are_no_numbers(
+    labels: list[Any], words: str, regression_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("sentence1,sentence2,label\n" + "".join(f"good,bad,{'' if v is None else v}\n" for v in labels))
+    assert words in refused("evaluate", regression_folder, "--task", "stsb", "--data", file)
+
+
+def test_a_task_of_another_kind_of_label(
+    tiny_folder: Path, regression_folder: Path, data_file: Path, refused: Refused
+) -> None:
+    columns = ["--data", data_file, "--text-column", "sentence"]
+    assert "2 classes" in refused("evaluate", tiny_folder, "--task", "regression", *columns)
+    assert "1 classes" in refused("evaluate", regression_folder, "--task", "classification", *columns)
+    assert "no labels" in refused("evaluate", tiny_folder, "--task", "text", *columns)
+    assert "a list of words" in refused("evaluate", tiny_folder, "--task", "ner", "--label-column", "label", *columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("none.jsonl", None, "does not exist"),
+        ("empty.jsonl", "", "is empty"),
+        ("rowless.jsonl", "\n", "rowless.jsonl is empty"),
+        ("rowless.json", "[]", "rowless.json is empty"),
+        ("rowless.csv", "sentence,label\n", "rowless.csv is empty"),
+        ("commas.csv", "sentence,label\nnot good, but fine,1\n", "row 1: label ' but fine'"),
+        ("broken.jsonl", '{"sentence": "good", "label": 1}\n{"sentence": ', "cannot be read as json"),
+        ("broken.parquet", "PAR1 and no more", "cannot be read as parquet"),
+        ("rows.txt", "good\t1\n", ".jsonl, .json, .csv, .tsv, .parquet"),
+    ],
+)
+def test_data_files_that_cannot_be_read(
+    name: str, text: str | None, words: str, tiny_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    file = tmp_path / name
+    if text is not None:
+        file.write_text(text)
+    data = ["--task", "sst2", "--data", file]
+    assert words in refused("fisher", tiny_folder, "-o", tmp_path / "out.safetensors", *data)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--rank", 4], 1, "kfac needs statistics: give task data or a statistics file"),
+        (["--rank", 4, "--data", "DATA"], 2, "--task is missing: one of sst2"),
+        (["--rank", 4, "--data", "DATA", "--task", "sst3"], 1, "task 'sst3': one of sst2"),
+        (["--rank", 4, "--data", "DATA", "--dataset", "glue:sst2", "--task", "sst2"], 1, "exactly one of --data"),
+        (["--rank", 4, "--data", "DATA", "--task", "sst2", "--fisher", "FISHER"], 2, "not both"),
+        (["--rank", 4, "--data", "DATA", "--task", "sst2", "--max-samples", 0], 1, "max_samples 0"),
+        (
+            ["--rank", 4, "--data", "DATA", "--task", "sst2", "--labels", "guessed"],
+            1,
+            "labels 'guessed': one of data, sampled",
+        ),
+        (["--fisher", "FISHER"], 1, "no size given"),
+        (["--fisher", "FISHER", "--rank", 4, "--ratio", 0.5], 1, "ratio and rank given: give exactly one"),
+        (["--fisher", "FISHER", "--ratio", 0], 1, "ratio 0: "),
+        (["--fisher", "FISHER", "--ratio", 1.5], 1, "ratio 1.5: "),
+        (["--fisher", "FISHER", "--ratio", -1], 1, "ratio -1: "),
+        (["--fisher", "FISHER", "--ratio", "nan"], 1, "ratio nan: "),
+        (["--fisher", "FISHER", "--ratio", "half"], 2, "'half'"),
+        (["--fisher", "FISHER", "--ratio", 0.001], 1, "ask for a ratio of at least"),
+        (["--fisher", "FISHER", "--rank", 0], 1, "rank 0: "),
+        (["--fisher", "FISHER", "--rank", 33], 1, "encoder.layer.0.attention.self.query: at most 32"),
+        (["--fisher", "FISHER", "--params", "many"], 2, "write 20000000, 20M or 1.5M"),
+        (["--fisher", "FISHER", "--params", "-5"], 2, "'-5'"),
+        (["--fisher", "FISHER", "--params", 0], 1, "params 0: "),
+        (["--fisher", "FISHER", "--params", "1K"], 1, "parameters"),
+        (["--fisher", "FISHER", "--rank", 4, "--method", "magic"], 1, "method 'magic': one of svd"),
+        (["--fisher", "FISHER", "--rank", 4, "--method", "fwsvd", "--fisher-axis", "up"], 1, "input or output"),
+        (["--fisher", "FISHER", "--rank", 4, "--fisher-axis", "up"], 1, "input or output"),
+        (["--fisher", "FISHER", "--rank", 4, "--allocate", "fairly"], 1, "allocate 'fairly': one of uniform"),
+        (["--fisher", "FISHER", "--rank", 4, "--device", "abacus"], 1, "device 'abacus': one of auto, cpu, cuda"),
+        (["--fisher", "FISHER", "--rank", 4, "--dtype", "int8"], 2, "'int8'"),
+        (["--fisher", "NOWHERE", "--rank", 4], 1, "does not exist; make one with fwsvd-export fisher"),
+    ],
+)
+def test_options_of_compress(
+    options: list[Any],
+    code: int,
+    words: str,
+    tiny_folder: Path,
+    data_file: Path,
+    statistics_file: Path,
+    tmp_path: Path,
+    refused: Refused,
+) -> None:
+    files = {"DATA": data_file, "FISHER": statistics_file, "NOWHERE": tmp_path / "nowhere.safetensors"}
+    options = [files.get(option, option) for option in options]
+    assert words in refused("compress", tiny_folder, tmp_path / "out", *options, code=code)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        ([], 2, "no data given"),
+        (["--collect", "everything"], 1, "choose"),
+        (["--collect", ""], 1, "choose"),
+        (["--labels", "guessed"], 1, "labels 'guessed'"),
+    ],
+)
+def test_options_of_fisher(
+    options: list[str], code: int, words: str, tiny_folder: Path, data_file: Path, tmp_path: Path, refused: Refused
+) -> None:
+    data = ["--task", "sst2", "--data", data_file] if options else []
+    assert words in refused("fisher", tiny_folder, "-o", tmp_path / "out", *data, *options, code=code)
+
+
+def test_cuda_without_a_cuda_device(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "no CUDA device" in refused("compress", tiny_folder, tmp_path / "out", *SVD, "--device", "cuda")
+
+
+def test_statistics_of_another_model(
+    statistics_file: Path, tmp_path: Path, changed_model: Changed, refused: Refused
+) -> None:
+    model = changed_model()
+    weights = load_file(model / "model.safetensors")
+    weights["classifier.bias"] += 1
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    arguments = ["--fisher", statistics_file, "--rank", 4]
+    assert "belong to another model" in refused("compress", model, tmp_path / "out", *arguments)
+
+
+@pytest.mark.parametrize("cut", [0, 7, 8, 100, 5000, -1])
+def test_statistics_cut_short(
+    cut: int, tiny_folder: Path, statistics_file: Path, tmp_path: Path, refused: Refused
+) -> None:
+    file = tmp_path / "cut.safetensors"
+    file.write_bytes(statistics_file.read_bytes()[:cut])
+    sentence = refused("compress", tiny_folder, tmp_path / "out", "--fisher", file, "--rank", 4)
+    assert "damaged or cut short" in sentence
+    assert "collect again" in sentence
+
+
+def test_files_that_hold_no_statistics(tiny_folder: Path, tmp_path: Path, refused: Refused) -> None:
+    garbage = tmp_path / "garbage.safetensors"
+    garbage.write_bytes(bytes(range(256)) * 40)
+    arguments = ["compress", tiny_folder, tmp_path / "out", "--rank", 4, "--fisher"]
+    assert "damaged" in refused(*arguments, garbage)
+    assert "is no statistics file" in refused(*arguments, tiny_folder / "model.safetensors")
+
+
+def test_statistics_without_what_the_method_needs(
+    tiny_folder: Path, data_file: Path, tmp_path: Path, run: Run, refused: Refused
+) -> None:
+    file = tmp_path / "fisher.safetensors"
+    assert (
+        run("fisher", tiny_folder, "-o", file, "--task", "sst2", "--data", data_file, "--collect", "kfac").exit_code
+        == 0
+    )
+    arguments = ["--fisher", file, "--method", "fwsvd", "--rank", 4]
+    assert "collect again with --collect kfac,row" in refused("compress", tiny_folder, tmp_path / "out", *arguments)
+
+
+def test_outputs_that_exist_or_have_no_parent(
+    tiny_folder: Path, compressed_folder: Path, data_file: Path, tmp_path: Path, refused: Refused
+) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("keep me")
+    file.write_text("keep me")
+    for out, words in ((folder, "--overwrite"), (file, "--overwrite"), (tmp_path / "no" / "out", "does not exist")):
+        assert words in refused("compress", tiny_folder, out, *SVD)
+        assert words in refused("densify", compressed_folder, out)
+        assert words in refused("fisher", tiny_folder, "-o", out, "--task", "sst2", "--data", data_file)
+    assert file.read_text() == (folder / "notes.txt").read_text() == "keep me"
+
+
+def test_verbose_shows_the_traceback(tmp_path: Path, run: Run) -> None:
+    result = run("-v", "inspect", tmp_path)
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+
+
+def test_an_unexpected_error_is_one_sentence_too(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
+    def stumble(*arguments: object, **options: object) -> None:
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr("fwsvd_export.inspection.inspect_checkpoint", stumble)
+    assert "RuntimeError: first line (not expected here; -v shows where)" in refused("inspect", "anything")
