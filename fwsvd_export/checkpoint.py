@@ -27,6 +27,8 @@ TOKENIZER_FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
+# One of these holds the vocabulary; without it transformers 5 makes an empty tokenizer and says nothing.
+VOCABULARY_FILES = {"tokenizer.json", "vocab.txt", "vocab.json"}
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,10 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
     """
     from transformers import AutoTokenizer, BertConfig
 
-    if not checkpoint.tokenizer_files:
-        raise CheckpointError(f"{checkpoint.name} has no tokenizer files; save the tokenizer into the same folder")
+    if VOCABULARY_FILES.isdisjoint(file.name for file in checkpoint.tokenizer_files):
+        raise CheckpointError(
+            f"{checkpoint.name} has no tokenizer with a vocabulary; save the tokenizer into the same folder"
+        )
     try:
         # A plain configuration keeps AutoTokenizer from asking about the checkpoint's own code.
         return AutoTokenizer.from_pretrained(checkpoint.folder, config=BertConfig(), trust_remote_code=False)

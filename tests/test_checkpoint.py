@@ -149,5 +149,5 @@ def test_a_compressed_model_that_is_loaded_answers_as_in_memory(tiny_model: Any,
 
 
 def test_a_folder_without_a_tokenizer_says_so(saved: Callable[..., Path]) -> None:
-    with pytest.raises(CheckpointError, match="model has no tokenizer files"):
+    with pytest.raises(CheckpointError, match="model has no tokenizer with a vocabulary"):
         load_tokenizer(load_checkpoint(str(saved("model"))))

@@ -98,9 +98,13 @@ def test_an_exception_leaves_nothing_and_keeps_what_was_there(kind: str, error: 
     ],
 )
 def test_a_full_disk_is_told_as_such(error: Exception, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="no space left"), atomic_output(tmp_path / "out") as made:
-        made.write_text("half")
-        raise error
+    def write() -> None:
+        with atomic_output(tmp_path / "out") as made:
+            made.write_text("half")
+            raise error
+
+    with pytest.raises(OutputError, match="no space left"):
+        write()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -58,7 +58,7 @@ def predictions_of(predicts: str, config: Any, outputs: Any, batch: Mapping[str,
         return [_one_position(outputs.logits, labels)]
     if predicts == "span":
         ends = ((outputs.start_logits, "start_positions"), (outputs.end_logits, "end_positions"))
-        return [_one_position(logits, batch.get(name)) for logits, name in ends]
+        return [_one_position(logits, _within(batch.get(name), logits)) for logits, name in ends]
     if predicts == "pretraining":
         words = Prediction("categorical", outputs.prediction_logits, labels, present)
         return [words, _one_position(outputs.seq_relationship_logits, batch.get("next_sentence_label"))]
@@ -91,6 +91,11 @@ def example_losses(predictions: list[Prediction], source: str, generator: torch.
         losses.append(_losses(prediction))
     scale = 0.5 if len(losses) == 2 and all(p.values.shape[1] == 1 for p in predictions) else 1.0
     return scale * torch.stack(losses).sum(dim=0)
+
+
+def _within(positions: Tensor | None, logits: Tensor) -> Tensor | None:
+    """Answer positions with those that were cut off with the end of the text marked as ignored, as the head does."""
+    return None if positions is None else positions.masked_fill(positions >= logits.shape[-1], IGNORED_LABEL)
 
 
 def _one_position(logits: Tensor, labels: Tensor | None) -> Prediction:

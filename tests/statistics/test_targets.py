@@ -189,3 +189,13 @@ def test_an_example_without_a_labelled_position_loses_nothing() -> None:
 def test_an_unknown_kind_of_head_is_refused() -> None:
     with pytest.raises(UnsupportedModelError, match="head that predicts 'pictures'"):
         predictions_of("pictures", None, None, {})
+
+
+@torch.no_grad()
+def test_an_answer_that_was_cut_off_counts_nothing(make_head: MakeHead) -> None:
+    model, inputs, labels = made("span", make_head)
+    whole = example_losses(predictions(model, inputs, labels), "data", random())
+    cut_off = {name: positions.index_fill(0, torch.tensor([0]), TOKENS) for name, positions in labels.items()}
+    found = example_losses(predictions(model, inputs, cut_off), "data", random())
+    assert found[0] == 0
+    torch.testing.assert_close(found[1:], whole[1:])
