@@ -41,8 +41,10 @@ def check_output(path: Path, overwrite: bool) -> None:
     """Refuses an output that exists (an empty folder does not count) unless ``overwrite``.
 
     Raises:
-        OutputError: it exists, or its parent is not a folder.
+        OutputError: it exists, it is ``.`` or ``..``, or its parent is not a folder.
     """
+    if path.name in ("", ".."):
+        raise OutputError(f"{path} cannot be replaced while it is in use; give the output a name of its own")
     occupied = path.is_file() or (path.is_dir() and any(path.iterdir()))
     if occupied and not overwrite:
         raise OutputError(f"{path} exists already; choose another name or give --overwrite")

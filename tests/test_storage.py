@@ -157,6 +157,15 @@ def test_a_parent_that_is_missing_is_named(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("path", [".", "..", "inner/.."])
+def test_the_working_folder_is_no_output(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty" / "inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(OutputError, match="a name of its own"), atomic_output(Path(path), overwrite=True):
+        pass
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "empty", tmp_path / "empty" / "inner"]
+
+
 def test_a_relative_output_lands_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with atomic_output(Path("out")) as made:
