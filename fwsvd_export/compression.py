@@ -105,14 +105,14 @@ def compress_model(
     check_collected(solver, statistics)
     if statistics is not None:
         check_same_model(model, statistics)
-    if allocate not in ALLOCATORS:
-        raise RankError(f"allocate {allocate!r}: one of {', '.join(ALLOCATORS)} is allowed")
-    total = total_parameters(model)
-    dense = sum(layer.weights for layer in layers)
-    plan = ALLOCATORS[allocate](layers, budget, total - dense)
+    plan = plan_ranks(model, budget, allocate)
     solutions = solve_layers(model, layers, solver, statistics, plan, axis, steps)
     small = build_model(model, family, solutions, solver.name)
-    kept = planned_weights(layers, plan.ranks)
+    dense, kept, total = (
+        sum(layer.weights for layer in layers),
+        planned_weights(layers, plan.ranks),
+        total_parameters(model),
+    )
     reports = tuple(
         LayerReport(
             name=layer.name,
@@ -125,6 +125,18 @@ def compress_model(
         for layer in layers
     )
     return Compressed(small, plan, reports, ParameterCounts(dense, kept, total, total - dense + kept))
+
+
+def plan_ranks(model: Any, budget: Budget, allocate: str) -> RankPlan:
+    """The rank of every layer under a budget.
+
+    Raises:
+        RankError: no such way to allocate, or a budget that the layers cannot meet.
+    """
+    if allocate not in ALLOCATORS:
+        raise RankError(f"allocate {allocate!r}: one of {', '.join(ALLOCATORS)} is allowed")
+    layers = compressible_layers(model)
+    return ALLOCATORS[allocate](layers, budget, total_parameters(model) - sum(layer.weights for layer in layers))
 
 
 def solver_named(method: str) -> Solver:

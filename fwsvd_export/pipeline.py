@@ -16,10 +16,10 @@ from fwsvd_export import __version__
 from fwsvd_export.bench.accuracy import evaluate_model
 from fwsvd_export.calibration import DataRequest, load_batches
 from fwsvd_export.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, weights_sha256
-from fwsvd_export.compression import Compressed, compress_model, solver_named
+from fwsvd_export.compression import Compressed, compress_model, plan_ranks, solver_named
 from fwsvd_export.densification import densify
 from fwsvd_export.device import device_named
-from fwsvd_export.errors import CheckpointError, UnsupportedModelError
+from fwsvd_export.errors import CheckpointError, OutputError, UnsupportedModelError
 from fwsvd_export.hub.folder import COMPRESSION_FILE, read_compression, write_compressed, write_dense
 from fwsvd_export.metrics import check_collected
 from fwsvd_export.progress import Steps, silent, tracked
@@ -92,12 +92,15 @@ def run_fisher(
 
 def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compressed, dict[str, Any]]:
     """Compresses a checkpoint into a folder; returns what was done and the content of its ``compression.json``."""
-    check_output(request.out, request.overwrite)
+    _check_folder(request.source, request.out, request.overwrite)
     solver = solver_named(request.method)
     clock = Stopwatch()
     with clock.phase("load"):
         stored = load_statistics(request.fisher) if request.fisher is not None else None
         checkpoint = _load_dense(request.source)
+    plan_ranks(
+        checkpoint.model, request.budget, request.allocate
+    )  # a size that cannot be met fails before the long work
     statistics = stored
     if statistics is None and solver.needs is not None and request.data is not None:
         with clock.phase("statistics"):
@@ -132,11 +135,18 @@ def run_evaluate(source: Source, data: DataRequest, steps: Steps = silent) -> Me
 
 def run_densify(source: Source, out: Path, *, dtype: str = "auto", overwrite: bool = False) -> Any:
     """Multiplies the factors of a compressed checkpoint out into a plain one; returns the plain model."""
-    check_output(out, overwrite)
+    _check_folder(source, out, overwrite)
     checkpoint = load_checkpoint(source.model, trust_remote_code=source.trust_remote_code)
     dense = densify(checkpoint.model).to(checkpoint.declared_dtype if dtype == "auto" else getattr(torch, dtype))
     write_dense(dense, out, checkpoint.tokenizer_files, overwrite)
     return dense
+
+
+def _check_folder(source: Source, out: Path, overwrite: bool) -> None:
+    """Refuses an output folder that exists, and the folder of the model that comes in even with ``overwrite``."""
+    if out.is_dir() and Path(source.model).is_dir() and out.samefile(source.model):
+        raise OutputError(f"{out} is the model that comes in, which is never replaced; give the output another name")
+    check_output(out, overwrite)
 
 
 def _load(source: Source) -> Checkpoint:

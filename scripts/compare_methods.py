@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def run_task(name: str, model: Path, data: Path, ratios: list[float], samples: i
             compressed = compress_model(checkpoint.model, SOLVERS[method], Budget(ratio=ratio), statistics, axis=axis)
             value = evaluate_model(compressed.model, validation, task).value
             parameters = compressed.parameters.total_compressed
+            print(f"{name} {ratio:g} {label}: {value:.4f}", file=sys.stderr, flush=True)
             rows.append({"method": label, "ratio": ratio, "value": round(value, 4), "parameters": parameters})
     return {
         "task": name,

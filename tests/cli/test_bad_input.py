@@ -373,3 +373,19 @@ def test_an_unexpected_error_is_one_sentence_too(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("fwsvd_export.inspection.inspect_checkpoint", stumble)
     assert "RuntimeError: first line (not expected here; -v shows where)" in refused("inspect", "anything")
+
+
+def test_the_model_that_comes_in_is_never_replaced(tiny_folder: Path, tmp_path: Path, refused: Refused) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_folder, model)
+    sentence = refused("compress", model, model, "--overwrite", *SVD)
+    assert "the model that comes in, which is never replaced" in sentence
+
+
+def test_a_size_that_cannot_be_met_fails_before_data_is_read(
+    tiny_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    missing = ("--task", "sst2", "--data", tmp_path / "missing.jsonl")
+    assert "at most 32 (its smaller side)" in refused(
+        "compress", tiny_folder, tmp_path / "out", "--rank", 900, *missing
+    )

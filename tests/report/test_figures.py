@@ -1,0 +1,29 @@
+"""Pictures are written, and a missing library is named."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from fwsvd_export.errors import MissingExtraError
+from fwsvd_export.report.figures import Panel, draw_metric_against_size
+
+PANEL = Panel("a task", "accuracy", 0.9, {"svd": [(0.5, 0.7), (0.25, 0.6)], "kfac": [(0.5, 0.89), (0.25, 0.85)]})
+
+
+def test_every_panel_makes_the_picture_wider(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    draw_metric_against_size([PANEL], tmp_path / "one.png")
+    draw_metric_against_size([PANEL, PANEL], tmp_path / "two.png")
+    one, two = imread(tmp_path / "one.png"), imread(tmp_path / "two.png")
+    assert two.shape[1] == pytest.approx(2 * one.shape[1], abs=2)
+    assert one.std() > 0
+
+
+def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "fwsvd-export\[report\]"'):
+        draw_metric_against_size([PANEL], tmp_path / "one.png")
