@@ -28,7 +28,6 @@ from fwsvd_export.statistics import collect_statistics
 from fwsvd_export.storage import check_output, file_sha256, load_statistics, save_statistics
 
 COMPRESSION_FORMAT = 1
-DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,6 @@ class CompressRequest:
     allocate: str = "uniform"
     axis: str = "input"
     dtype: str = "auto"
-    seed: int = 0
     overwrite: bool = False
 
 

@@ -117,10 +117,6 @@ class Statistics:
         if self.examples < 1 or self.tokens < 1:
             raise StatisticsError("the statistics hold no examples; give at least one batch of data")
 
-    def with_source(self, source: StatisticsSource) -> Statistics:
-        """The same sums under another description of where they came from."""
-        return Statistics(self.layers, self.examples, self.tokens, self.collected, source)
-
 
 @dataclass(frozen=True)
 class Plain:

@@ -67,13 +67,6 @@ def test_statistics_of_nothing_or_of_unknown_collections_are_refused(changes: di
         statistics(**changes)
 
 
-def test_with_source_changes_only_the_source() -> None:
-    before = statistics()
-    after = before.with_source(StatisticsSource(model_sha256="abc", task="sst2"))
-    assert after.source.task == "sst2"
-    assert statistics(layers=before.layers) == after.with_source(SOURCE)
-
-
 def test_a_source_knows_two_kinds_of_labels() -> None:
     with pytest.raises(StatisticsError, match="labels 'guessed': one of data, sampled"):
         StatisticsSource(model_sha256="abc", labels="guessed")

@@ -72,7 +72,6 @@ def command(
     Example:
       fwsvd-export compress my-model my-model-small --task sst2 --data train.jsonl --max-samples 2048 --ratio 0.25
     """
-    seed = options["seed"]
     data, source = data_request(options), source_of(model, options)
     if data is not None and fisher is not None:
         raise click.UsageError("give either task data (--data, --dataset) or a statistics file (--fisher), not both")
@@ -91,7 +90,6 @@ def command(
         allocate=allocate,
         axis=fisher_axis,
         dtype=dtype,
-        seed=seed,
         overwrite=overwrite,
     )
     prepare_libraries()

@@ -123,6 +123,10 @@ class _Collector:
 
 def _passes(batch: Mapping[str, Any]) -> Iterable[dict[str, Tensor]]:
     """The batch, or slices of it that hold at most ``TOKENS_PER_PASS`` tokens (and at least one example)."""
+    if not hasattr(batch, "items"):
+        raise DataError(
+            f"a batch is a {type(batch).__name__}; a mapping from the model's argument names to tensors is needed"
+        )
     tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
     if "input_ids" not in tensors:
         raise DataError(f"a batch has {', '.join(map(str, batch)) or 'nothing'}: input_ids are needed")

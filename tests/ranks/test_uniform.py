@@ -40,14 +40,14 @@ def common_rank(ranks: dict[str, int | None]) -> int | None:
 
 @laws
 @given(
-    shapes=SHAPES, allowed_share=st.floats(0.001, 1), as_params=st.booleans(), other_parameters=st.integers(0, 10_000)
+    shapes=SHAPES, allowed_share=st.floats(0.001, 1), as_params=st.booleans(), other_parameters=st.integers(1, 10_000)
 )
 def test_the_plan_is_the_largest_common_rank_within_the_budget(
     shapes: list[tuple[int, int]], allowed_share: float, as_params: bool, other_parameters: int
 ) -> None:
     layers = layers_of(shapes)
     allowed = int(Fraction(str(allowed_share)) * dense_weights(layers))
-    budget = Budget(params=max(1, other_parameters + allowed)) if as_params else Budget(ratio=allowed_share)
+    budget = Budget(params=other_parameters + allowed) if as_params else Budget(ratio=allowed_share)
     if cost_at(layers, 1) > allowed:
         with pytest.raises(RankError, match=r"ask for a ratio of at least"):
             plan_uniform(layers, budget, other_parameters)

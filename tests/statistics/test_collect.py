@@ -311,3 +311,8 @@ def test_a_loss_that_is_not_finite_is_refused(tiny_model: Any, make_batches: Mak
         tiny_model.classifier.weight[0, 0] = float("nan")
     with pytest.raises(WeightError, match="loss is NaN or infinite"):
         collect_statistics(tiny_model, make_batches(2, 2))
+
+
+def test_a_batch_that_is_no_mapping_is_refused(tiny_model: Any) -> None:
+    with pytest.raises(DataError, match="a batch is a list; a mapping"):
+        collect_statistics(tiny_model, [[torch.ones(1, 3)]])
