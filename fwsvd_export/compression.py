@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from fwsvd_export.assembly import assemble, base_prefix, carried_settings
 from fwsvd_export.checkpoint import total_parameters, weights_sha256
 from fwsvd_export.errors import RankError, StatisticsError
 from fwsvd_export.families import Family, base_of, compressible_layers, family_of
@@ -211,25 +212,18 @@ def build_model(model: Any, family: Family, solutions: Mapping[str, Solution], m
     It has the dense model's dtype, device, attention implementation and training mode.
     """
     ranks = {name: solution.factors.rank for name, solution in solutions.items() if solution.factors is not None}
-    settings = model.config.to_dict()
-    for left_out in ("model_type", "architectures", "auto_map", "_name_or_path", "transformers_version"):
-        settings.pop(left_out, None)
-    config = family.low_rank_config_class()(low_rank={"ranks": ranks, "method": method}, **settings)
-    low_rank_class = family.low_rank_class(type(model).__name__)
-    first = next(model.parameters())
-    with torch.random.fork_rng(devices=[]):  # the random initial weights are all replaced below
-        small = low_rank_class._from_config(config, attn_implementation=model.config._attn_implementation)
-    small.to(dtype=first.dtype, device=first.device)
+    config = family.low_rank_config_class()(
+        low_rank={"ranks": ranks, "method": method}, **carried_settings(model.config)
+    )
     state = model.state_dict()
-    prefix = "" if base_of(model) is model else f"{model.base_model_prefix}."
+    prefix = base_prefix(model)
     for name, solution in solutions.items():
         if solution.factors is None:
             continue
         del state[f"{prefix}{name}.weight"]
-        bias = state.pop(f"{prefix}{name}.bias", None)
         state[f"{prefix}{name}.down.weight"] = solution.factors.down
         state[f"{prefix}{name}.up.weight"] = solution.factors.up
+        bias = state.pop(f"{prefix}{name}.bias", None)
         if bias is not None:
             state[f"{prefix}{name}.up.bias"] = bias
-    small.load_state_dict(state)
-    return small.train(model.training)
+    return assemble(family.low_rank_class(type(model).__name__), config, state, like=model)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
+from fwsvd_export.assembly import assemble, base_prefix, carried_settings
 from fwsvd_export.errors import UnsupportedModelError
-from fwsvd_export.families import LOW_RANK_FAMILIES, base_of
+from fwsvd_export.families import LOW_RANK_FAMILIES
 
 
 def densify(model: Any) -> Any:
@@ -22,7 +21,7 @@ def densify(model: Any) -> Any:
             f"{type(model).__name__} is not compressed, so nothing can be multiplied out; give a compressed checkpoint"
         )
     state = model.state_dict()
-    prefix = "" if base_of(model) is model else f"{model.base_model_prefix}."
+    prefix = base_prefix(model)
     for name in model.config.low_rank["ranks"]:
         up = state.pop(f"{prefix}{name}.up.weight")
         down = state.pop(f"{prefix}{name}.down.weight")
@@ -30,15 +29,5 @@ def densify(model: Any) -> Any:
         bias = state.pop(f"{prefix}{name}.up.bias", None)
         if bias is not None:
             state[f"{prefix}{name}.bias"] = bias
-    settings = model.config.to_dict()
-    for left_out in ("model_type", "low_rank", "auto_map", "architectures", "_name_or_path", "transformers_version"):
-        settings.pop(left_out, None)
     dense_class = family.dense_class(type(model).__name__)
-    with torch.random.fork_rng(devices=[]):
-        dense = dense_class._from_config(
-            dense_class.config_class(**settings), attn_implementation=model.config._attn_implementation
-        )
-    first = next(model.parameters())
-    dense.to(dtype=first.dtype, device=first.device)
-    dense.load_state_dict(state)
-    return dense.train(model.training)
+    return assemble(dense_class, dense_class.config_class(**carried_settings(model.config)), state, like=model)

@@ -33,10 +33,10 @@ def build_metric(solver: Solver, statistics: Statistics | None, layer: str, axis
     if solver.metric is RowWeights:
         weights = sums.row_input if axis == "input" else sums.row_output
         return RowWeights(_there(weights, layer) / statistics.examples, axis)
-    input_gram = _there(sums.input_gram, layer) / statistics.tokens
+    input_gram = _there(sums.input_gram, layer)
     if solver.metric is InputGram:
-        return InputGram(input_gram)
-    return Kronecker(input_gram, _there(sums.gradient_gram, layer) / statistics.examples)
+        return InputGram(input_gram, statistics.tokens)
+    return Kronecker(input_gram, _there(sums.gradient_gram, layer), statistics.tokens, statistics.examples)
 
 
 def check_collected(solver: Solver, statistics: Statistics | None) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from fwsvd_export.errors import RankError, WeightError
 from fwsvd_export.records import Decomposition, Factors
 
+WIDENED_COLUMNS = 768  # of a large weighting in float64 at once: bounds the memory, not the speed
 GRAM_BLOCK = 192  # rows per block when only half of a symmetric product is needed
 
 
@@ -21,20 +22,27 @@ class Weighting:
     Attributes:
         values: (n, n) symmetric (the lower triangle is what roots read), or (n) for a diagonal one.
         damping: multiple of the mean diagonal that is added to the diagonal.
+        count: what ``values`` are a sum over; the weighting is their mean.
     """
 
     values: Tensor
     damping: float
+    count: int = 1
+
+    def floor(self) -> Tensor:
+        """What the damping adds to the diagonal of the mean, float64."""
+        diagonal = self.values if self.values.ndim == 1 else self.values.diagonal()
+        return self.damping / self.count * diagonal.double().mean()
+
+    def mean(self) -> Tensor:
+        """``values`` over ``count`` in float64, (n, n) or (n); a copy."""
+        return self.values.to(torch.float64, copy=True).div_(self.count)
 
     def damped(self) -> Tensor:
-        """``values`` in float64 with the damping added; (n, n) or (n)."""
-        values = self.values.double()
-        if values.ndim == 1:
-            return values + self.damping * values.mean()
-        if values is self.values:
-            values = values.clone()
-        values.diagonal().add_(self.damping * values.diagonal().mean())
-        return values
+        """The mean with the damping added, float64; (n, n) or (n)."""
+        mean = self.mean()
+        (mean if mean.ndim == 1 else mean.diagonal()).add_(self.floor())
+        return mean
 
 
 @dataclass(frozen=True)
@@ -74,10 +82,8 @@ def damped_root(weighting: Weighting) -> Root:
     triangle, failed = torch.linalg.cholesky_ex(damped)
     if not bool(failed):
         return Root(triangle=triangle)
-    values = weighting.values.double()
-    eigenvalues, vectors = torch.linalg.eigh(values)
-    floor = weighting.damping * values.diagonal().mean()
-    return Root(vectors=vectors, scales=(eigenvalues.clamp_min(0) + floor).sqrt())
+    eigenvalues, vectors = torch.linalg.eigh(weighting.mean())
+    return Root(vectors=vectors, scales=(eigenvalues.clamp_min(0) + weighting.floor()).sqrt())
 
 
 def decompose(weight: Tensor, output: Weighting | None, input: Weighting | None, layer: str) -> Decomposition:
@@ -98,7 +104,8 @@ def decompose(weight: Tensor, output: Weighting | None, input: Weighting | None,
     """
     for name, tensor in (("weights", weight), ("statistics", output), ("statistics", input)):
         values = tensor.values if isinstance(tensor, Weighting) else tensor
-        if values is not None and not bool(torch.isfinite(values).all()):
+        # One sum instead of a mask: NaN and infinity always show in it, and no copy of a large Gram is made
+        if values is not None and not bool(values.sum(dtype=torch.float64).isfinite()):
             raise WeightError(f"{layer}: its {name} hold NaN or infinite values; only finite ones can be factorised")
     if _says_nothing(output) or _says_nothing(input):
         plain = decompose(weight, None, None, layer)
@@ -142,11 +149,7 @@ def _decompose_wide(weight: Tensor, left: Weighting | None, right: Weighting | N
     """The decomposition of a weight (m, n) with m <= n, worked out in float64."""
     root = None if left is None else damped_root(left)
     whitened = weight if root is None else root.transposed_times(weight)
-    if right is None:
-        weighted = whitened
-    else:
-        damped = right.damped()
-        weighted = whitened * damped if damped.ndim == 1 else whitened @ damped
+    weighted = whitened if right is None else _times_damped(whitened, right)
     try:
         squares, vectors = torch.linalg.eigh(_lower_product(weighted, whitened))
     except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined] # it is there, unannounced
@@ -156,6 +159,18 @@ def _decompose_wide(weight: Tensor, left: Weighting | None, right: Weighting | N
     # losses[r] = half the sum of the squares from r on; summed from the small end, which keeps the small tails exact
     tails = torch.cat([squares.flip(0).cumsum(0).flip(0), squares.new_zeros(1)])
     return Decomposition(vectors.float(), undone.float(), whitened.float(), tails / 2)
+
+
+def _times_damped(matrix: Tensor, weighting: Weighting) -> Tensor:
+    """Matrix (m, n) times a damped weighting; a large one is widened to float64 a few columns at a time."""
+    values = weighting.values
+    if values.ndim == 1:
+        return matrix * weighting.damped()
+    product = matrix * (weighting.floor() * weighting.count)
+    for start in range(0, values.shape[0], WIDENED_COLUMNS):
+        stop = start + WIDENED_COLUMNS
+        product[:, start:stop] += matrix @ values[:, start:stop].double()
+    return product.div_(weighting.count)
 
 
 def _lower_product(left: Tensor, right: Tensor) -> Tensor:

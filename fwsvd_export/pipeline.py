@@ -18,7 +18,7 @@ from fwsvd_export.calibration import DataRequest, load_batches
 from fwsvd_export.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, weights_sha256
 from fwsvd_export.compression import Compressed, compress_model, plan_ranks, solver_named
 from fwsvd_export.densification import densify
-from fwsvd_export.device import device_named
+from fwsvd_export.device import device_named, release_freed_memory
 from fwsvd_export.errors import CheckpointError, OutputError, UnsupportedModelError
 from fwsvd_export.hub.folder import COMPRESSION_FILE, read_compression, write_compressed, write_dense
 from fwsvd_export.metrics import check_collected
@@ -103,6 +103,7 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     if statistics is None and solver.needs is not None and request.data is not None:
         with clock.phase("statistics"):
             statistics = _collect(checkpoint, request.data, (solver.needs,), request.labels, steps)
+            release_freed_memory()
     if solver.needs is None:
         statistics = None  # a method that does not look at statistics must not claim to be made from them
     check_collected(solver, statistics)

@@ -133,17 +133,20 @@ class RowWeights:
 
 @dataclass(frozen=True)
 class InputGram:
-    """tr(D A D^T): the second moment A (in, in) of the layer's input."""
+    """tr(D A D^T) with A = gram / tokens, the second moment (in, in) of the layer's input."""
 
     gram: Tensor
+    tokens: int = 1
 
 
 @dataclass(frozen=True)
 class Kronecker:
-    """tr(D A D^T G): input second moment A (in, in), output-gradient second moment G (out, out)."""
+    """tr(D A D^T G) with A = input_gram / tokens (in, in) and G = gradient_gram / examples (out, out)."""
 
     input_gram: Tensor
     gradient_gram: Tensor
+    tokens: int = 1
+    examples: int = 1
 
 
 Metric = Plain | RowWeights | InputGram | Kronecker

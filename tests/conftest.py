@@ -22,27 +22,9 @@ settings.register_profile("same-cases", derandomize=True, deadline=None)
 settings.load_profile("same-cases")
 
 WORDS = [
-    "a",
-    "the",
-    "film",
-    "movie",
-    "plot",
-    "cast",
-    "good",
-    "great",
-    "fine",
-    "bad",
-    "poor",
-    "dull",
-    "is",
-    "was",
-    "very",
-    "not",
-    "and",
-    "but",
-    "never",
-    "always",
-]
+    "a", "the", "film", "movie", "plot", "cast", "good", "great", "fine", "bad",
+    "poor", "dull", "is", "was", "very", "not", "and", "but", "never", "always",
+]  # fmt: skip
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 

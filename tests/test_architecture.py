@@ -22,7 +22,7 @@ FLOORS = {
     **dict.fromkeys(("hub", "export", "training"), 5),
     **dict.fromkeys(("compression", "densification", "metrics"), 4),
     **dict.fromkeys(("statistics", "solvers", "ranks"), 3),
-    **dict.fromkeys(("checkpoint", "families", "tasks", "calibration"), 2),
+    **dict.fromkeys(("checkpoint", "assembly", "families", "tasks", "calibration"), 2),
     **dict.fromkeys(("numerics", "storage", "device"), 1),
     **dict.fromkeys(("records", "errors", "progress", "__init__"), 0),
 }

@@ -16,4 +16,4 @@ INPUT_DAMPING = 1e-4
 
 def decompose_input_gram(weight: Tensor, metric: InputGram, layer: str) -> Decomposition:
     """Closed form of weight (out, in) for tr(D A D^T)."""
-    return decompose(weight, None, Weighting(metric.gram, INPUT_DAMPING), layer)
+    return decompose(weight, None, Weighting(metric.gram, INPUT_DAMPING, metric.tokens), layer)

@@ -18,5 +18,5 @@ GRADIENT_DAMPING = 1e-2
 
 def decompose_kronecker(weight: Tensor, metric: Kronecker, layer: str) -> Decomposition:
     """Closed form of weight (out, in) for tr(D A D^T G)."""
-    output = Weighting(metric.gradient_gram, GRADIENT_DAMPING)
-    return decompose(weight, output, Weighting(metric.input_gram, INPUT_DAMPING), layer)
+    output = Weighting(metric.gradient_gram, GRADIENT_DAMPING, metric.examples)
+    return decompose(weight, output, Weighting(metric.input_gram, INPUT_DAMPING, metric.tokens), layer)

@@ -18,7 +18,7 @@ from fwsvd_export.statistics.targets import example_losses, predictions_of
 
 LABEL_KEYS = frozenset({"labels", "start_positions", "end_positions", "next_sentence_label"})
 # Larger batches are split: the sums do not depend on it, and it bounds the activations kept for the backward pass.
-TOKENS_PER_PASS = 1024
+TOKENS_PER_PASS = 384
 
 
 def collect_statistics(

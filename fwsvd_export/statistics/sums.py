@@ -30,8 +30,11 @@ class GramSum:
             self._total[start:stop, start:].addmm_(rows[:, start:stop].T, rows[:, start:])
 
     def finished(self) -> Tensor:
-        """The whole symmetric sum."""
-        return torch.triu(self._total) + torch.triu(self._total, diagonal=1).T
+        """The whole symmetric sum: the blocks above the diagonal are mirrored in place, without a second copy."""
+        for start in range(0, self._total.shape[0], GRAM_BLOCK):
+            stop = start + GRAM_BLOCK
+            self._total[stop:, start:stop] = self._total[start:stop, stop:].T
+        return self._total
 
 
 class LayerSums:

@@ -71,9 +71,10 @@ def loss_in(metric: Metric, error: Tensor) -> float:
         weights = damped(metric.weights, ROW_DAMPING)
         input, output = (weights, output) if metric.axis == "input" else (input, weights)
     elif isinstance(metric, InputGram):
-        input = damped(metric.gram, INPUT_DAMPING)
+        input = damped(metric.gram / metric.tokens, INPUT_DAMPING)
     elif isinstance(metric, Kronecker):
-        input, output = damped(metric.input_gram, INPUT_DAMPING), damped(metric.gradient_gram, GRADIENT_DAMPING)
+        input = damped(metric.input_gram / metric.tokens, INPUT_DAMPING)
+        output = damped(metric.gradient_gram / metric.examples, GRADIENT_DAMPING)
     return float((error @ input @ error.T @ output).trace() / 2)
 
 
@@ -170,8 +171,8 @@ def test_metrics_are_means_over_tokens_or_examples() -> None:
     statistics = statistics_of((6, 10))
     kronecker = build_metric(SOLVERS["kfac"], statistics, LAYER, "input")
     assert isinstance(kronecker, Kronecker)
-    torch.testing.assert_close(kronecker.input_gram, second_moment(10, 3))
-    torch.testing.assert_close(kronecker.gradient_gram, second_moment(6, 4))
+    torch.testing.assert_close(kronecker.input_gram / kronecker.tokens, second_moment(10, 3))
+    torch.testing.assert_close(kronecker.gradient_gram / kronecker.examples, second_moment(6, 4))
     for axis, size in (("input", 10), ("output", 6)):
         rows = build_metric(SOLVERS["fwsvd"], statistics, LAYER, axis)
         assert isinstance(rows, RowWeights)
