@@ -96,9 +96,8 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     with clock.phase("load"):
         stored = load_statistics(request.fisher) if request.fisher is not None else None
         checkpoint = _load_dense(request.source)
-    plan_ranks(
-        checkpoint.model, request.budget, request.allocate
-    )  # a size that cannot be met fails before the long work
+    # A size that cannot be met fails here, before the long work
+    plan_ranks(checkpoint.model, request.budget, request.allocate)
     statistics = stored
     if statistics is None and solver.needs is not None and request.data is not None:
         with clock.phase("statistics"):

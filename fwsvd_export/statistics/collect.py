@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -40,7 +41,8 @@ def collect_statistics(
         model: a supported dense model with a head (or a bare encoder, whose mean-pooled output is then the prediction).
         batches: what the model takes by keyword, with labels (examples first), on any device.
         collect: any of "kfac", "row", "element".
-        labels: "data" for the empirical Fisher, "sampled" to draw labels from the model's own prediction.
+        labels: "data" for the empirical Fisher, "sampled" to draw labels from the model's own prediction (always so
+            for a bare encoder; the source that is kept says which it was).
         seed: of sampled labels.
         source: description kept with the sums; made from the model when None.
 
@@ -53,7 +55,11 @@ def collect_statistics(
     unknown = [name for name in collect if name not in COLLECTIONS]
     if unknown or not chosen:
         raise StatisticsError(f"collect {','.join(unknown) or 'nothing'}: choose from {', '.join(COLLECTIONS)}")
-    source = source or StatisticsSource(model_sha256=weights_sha256(model), labels=labels, seed=seed)
+    predicts = any_family_of(model.config).head(type(model).__name__).predicts
+    if predicts == "embedding":
+        labels = "sampled"  # an encoder without a head predicts no label that data could give
+    source = source or StatisticsSource(model_sha256=weights_sha256(model), seed=seed)
+    source = replace(source, labels=labels)
     collector = _Collector(model, chosen, labels, torch.Generator().manual_seed(seed))
     with eval_mode(model), collector.capture:
         for batch in batches:
@@ -71,8 +77,7 @@ class _Collector:
         self.device = next(model.parameters()).device
         self._model = model
         self._predicts = family.head(type(model).__name__).predicts
-        # An encoder without a head predicts no label that data could give.
-        self._labels = "sampled" if self._predicts == "embedding" else labels
+        self._labels = labels
         self._generator = generator
         self._chosen = chosen
         self._layers = compressible_layers(model)

@@ -139,7 +139,7 @@ def test_the_card_states_the_numbers_of_the_record(card: ModelCard, record: dict
 
 
 def test_the_card_metadata_parse(card: ModelCard) -> None:
-    assert card.data.library_name == "transformers"
+    assert card.data.to_dict()["library_name"] == "transformers"
     assert card.data.pipeline_tag == "text-classification"
     assert {"fwsvd-export", "low-rank", "kfac"} <= set(card.data.tags)
 

@@ -199,3 +199,8 @@ def test_an_answer_that_was_cut_off_counts_nothing(make_head: MakeHead) -> None:
     found = example_losses(predictions(model, inputs, cut_off), "data", random())
     assert found[0] == 0
     torch.testing.assert_close(found[1:], whole[1:])
+
+
+def test_a_bare_encoder_records_that_its_labels_were_sampled(make_head: MakeHead) -> None:
+    model, inputs, _ = made("embedding", make_head)
+    assert collect_statistics(model, [inputs], labels="data").source.labels == "sampled"
