@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from fwsvd_export.assembly import assemble, base_prefix, carried_settings
 from fwsvd_export.checkpoint import total_parameters, weights_sha256
 from fwsvd_export.errors import RankError, StatisticsError
-from fwsvd_export.families import Family, base_of, compressible_layers, family_of
-from fwsvd_export.metrics import build_metric, check_collected
-from fwsvd_export.numerics import truncate
+from fwsvd_export.families import Family, compressible_layers, family_of
+from fwsvd_export.metrics import check_collected
 from fwsvd_export.progress import Steps, silent
 from fwsvd_export.ranks import ALLOCATORS
 from fwsvd_export.ranks.cost import planned_weights
 from fwsvd_export.records import (
     Budget,
     LayerReport,
-    LayerSpec,
     ParameterCounts,
     RankPlan,
     Solution,
     Statistics,
 )
-from fwsvd_export.solvers import SOLVERS, Solver
+from fwsvd_export.solvers import SOLVERS, ClosedForm, Iterative
+from fwsvd_export.solvers.options import IterationOptions, options_from
+from fwsvd_export.solving import solve_layers
 from fwsvd_export.statistics import collect_statistics
-
-LAYERS_AT_ONCE = 2  # more would not be faster on common machines, and each holds float64 copies of its matrices
 
 
 @dataclass(frozen=True)
@@ -56,6 +51,7 @@ def compress(
     fisher_axis: str = "input",
     labels: str = "data",
     seed: int = 0,
+    solver_options: Mapping[str, Any] | None = None,
 ) -> Any:
     """A smaller ``LowRankBert…`` copy of a model: use it, fine-tune it, ``save_pretrained`` or ``push_to_hub`` it.
 
@@ -71,6 +67,7 @@ def compress(
         fisher_axis: orientation of fwsvd's weights, "input" (the paper's) or "output".
         labels: "data" or "sampled", when statistics are collected here.
         seed: of sampled labels.
+        solver_options: of an iterative method, by name.
 
     Raises:
         FwsvdExportError: one of its kinds, with a sentence that says what to do.
@@ -83,21 +80,23 @@ def compress(
         ('LowRankBertForSequenceClassification', 4)
     """
     solver = solver_named(method)
+    options = options_from(method, solver.options, solver_options or {})
     budget = Budget(ratio=ratio, rank=rank, params=params)
     family_of(model.config)
     if statistics is None and solver.needs is not None and batches is not None:
         statistics = collect_statistics(model, batches, collect=(solver.needs,), labels=labels, seed=seed)
-    return compress_model(model, solver, budget, statistics, allocate=allocate, axis=fisher_axis).model
+    return compress_model(model, solver, budget, statistics, allocate=allocate, axis=fisher_axis, options=options).model
 
 
 def compress_model(
     model: Any,
-    solver: Solver,
+    solver: ClosedForm | Iterative,
     budget: Budget,
     statistics: Statistics | None,
     *,
     allocate: str = "uniform",
     axis: str = "input",
+    options: IterationOptions | None = None,
     steps: Steps = silent,
 ) -> Compressed:
     """Plans the ranks, solves every layer and builds the model; raises as ``compress``."""
@@ -107,7 +106,7 @@ def compress_model(
     if statistics is not None:
         check_same_model(model, statistics)
     plan = plan_ranks(model, budget, allocate)
-    solutions = solve_layers(model, layers, solver, statistics, plan, axis, steps)
+    solutions = solve_layers(model, layers, solver, statistics, plan, axis=axis, options=options, steps=steps)
     small = build_model(model, family, solutions, solver.name)
     dense, kept, total = (
         sum(layer.weights for layer in layers),
@@ -122,6 +121,7 @@ def compress_model(
             kept_dense=plan.ranks[layer.name] is None,
             predicted_loss=solutions[layer.name].loss,
             status=solutions[layer.name].status,
+            settled=solutions[layer.name].settled,
         )
         for layer in layers
     )
@@ -140,7 +140,7 @@ def plan_ranks(model: Any, budget: Budget, allocate: str) -> RankPlan:
     return ALLOCATORS[allocate](layers, budget, total_parameters(model) - sum(layer.weights for layer in layers))
 
 
-def solver_named(method: str) -> Solver:
+def solver_named(method: str) -> ClosedForm | Iterative:
     """The row of the solver table.
 
     Raises:
@@ -163,47 +163,6 @@ def check_same_model(model: Any, statistics: Statistics) -> None:
             f"the statistics belong to another model (weights {statistics.source.model_sha256[:12]}…, this model has "
             f"{digest[:12]}…); collect them for this model with fwsvd-export fisher"
         )
-
-
-def solve_layers(
-    model: Any,
-    layers: list[LayerSpec],
-    solver: Solver,
-    statistics: Statistics | None,
-    plan: RankPlan,
-    axis: str = "input",
-    steps: Steps = silent,
-) -> dict[str, Solution]:
-    """Every layer's solution under the plan, layer name -> solution.
-
-    On the CPU two layers are solved side by side, each on half of the threads: LAPACK's eigensolvers hardly use more.
-    """
-    modules = dict(base_of(model).named_modules())
-
-    def solve(layer: LayerSpec) -> Solution:
-        rank = plan.ranks[layer.name]
-        if rank is None:
-            return Solution(None, 0.0, "dense")
-        weight = modules[layer.name].weight.detach()
-        decomposition = solver.decompose(weight, build_metric(solver, statistics, layer.name, axis), layer.name)
-        factors = truncate(decomposition, rank, layer.name)
-        return Solution(factors, float(decomposition.losses[rank]), decomposition.note or "exact")
-
-    workers = 1 if next(model.parameters()).is_cuda else LAYERS_AT_ONCE
-    available = torch.get_num_threads()
-    threads = max(1, available // workers)
-    solutions = {}
-    try:
-        with (
-            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool,
-            steps("solving layers", len(layers)) as advance,
-        ):
-            for layer, solution in zip(layers, pool.map(solve, layers), strict=True):
-                solutions[layer.name] = solution
-                advance()
-    finally:
-        torch.set_num_threads(available)  # what the workers set, threads started later would begin with
-    return solutions
 
 
 def build_model(model: Any, family: Family, solutions: Mapping[str, Solution], method: str) -> Any:

@@ -29,6 +29,10 @@ class RankError(FwsvdExportError):
     """A rank or a budget outside what the layers allow."""
 
 
+class SolverOptionError(FwsvdExportError):
+    """An option that the method does not know, or a value that it does not allow."""
+
+
 class OutputError(FwsvdExportError):
     """An output that exists already, or that could not be written whole."""
 

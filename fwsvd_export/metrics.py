@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from fwsvd_export.errors import RankError, StatisticsError
-from fwsvd_export.records import InputGram, Kronecker, Metric, Plain, RowWeights, Statistics
+from fwsvd_export.records import ElementWeights, InputGram, Kronecker, Metric, Plain, RowWeights, Statistics
 from fwsvd_export.solvers import Solver
 
 AXES = ("input", "output")
 
 
-def build_metric(solver: Solver, statistics: Statistics | None, layer: str, axis: str) -> Metric:
+_CPU = torch.device("cpu")
+
+
+def build_metric(
+    solver: Solver, statistics: Statistics | None, layer: str, axis: str, device: torch.device = _CPU
+) -> Metric:
     """The solver's metric for one layer.
 
     Args:
@@ -19,6 +25,7 @@ def build_metric(solver: Solver, statistics: Statistics | None, layer: str, axis
         statistics: None is enough for a solver that needs none.
         layer: its name.
         axis: orientation of row weights, "input" (the paper's) or "output".
+        device: where the metric is used; statistics may lie elsewhere.
 
     Raises:
         StatisticsError: the statistics lack what the solver needs.
@@ -30,13 +37,19 @@ def build_metric(solver: Solver, statistics: Statistics | None, layer: str, axis
     check_collected(solver, statistics)
     assert statistics is not None, "checked above"
     sums = statistics.layers[layer]
+
+    def there(tensor: Tensor | None) -> Tensor:
+        if tensor is None:
+            raise StatisticsError(f"the statistics of {layer} are incomplete; collect again with fwsvd-export fisher")
+        return tensor.to(device)
+
     if solver.metric is RowWeights:
-        weights = sums.row_input if axis == "input" else sums.row_output
-        return RowWeights(_there(weights, layer) / statistics.examples, axis)
-    input_gram = _there(sums.input_gram, layer)
+        return RowWeights(there(sums.row_input if axis == "input" else sums.row_output) / statistics.examples, axis)
+    if solver.metric is ElementWeights:
+        return ElementWeights(there(sums.element) / statistics.examples)
     if solver.metric is InputGram:
-        return InputGram(input_gram, statistics.tokens)
-    return Kronecker(input_gram, _there(sums.gradient_gram, layer), statistics.tokens, statistics.examples)
+        return InputGram(there(sums.input_gram), statistics.tokens)
+    return Kronecker(there(sums.input_gram), there(sums.gradient_gram), statistics.tokens, statistics.examples)
 
 
 def check_collected(solver: Solver, statistics: Statistics | None) -> None:
@@ -54,9 +67,3 @@ def check_collected(solver: Solver, statistics: Statistics | None) -> None:
             f"method {solver.name} needs {solver.needs} statistics, and these hold {', '.join(statistics.collected)}; "
             f"collect again with --collect {','.join((*statistics.collected, solver.needs))}"
         )
-
-
-def _there(tensor: Tensor | None, layer: str) -> Tensor:
-    if tensor is None:
-        raise StatisticsError(f"the statistics of {layer} are incomplete; collect again with fwsvd-export fisher")
-    return tensor

@@ -102,11 +102,10 @@ def decompose(weight: Tensor, output: Weighting | None, input: Weighting | None,
     Raises:
         WeightError: the weight or a weighting is not finite.
     """
-    for name, tensor in (("weights", weight), ("statistics", output), ("statistics", input)):
-        values = tensor.values if isinstance(tensor, Weighting) else tensor
-        # One sum instead of a mask: NaN and infinity always show in it, and no copy of a large Gram is made
-        if values is not None and not bool(values.sum(dtype=torch.float64).isfinite()):
-            raise WeightError(f"{layer}: its {name} hold NaN or infinite values; only finite ones can be factorised")
+    check_finite("weights", weight, layer)
+    for weighting in (output, input):
+        if weighting is not None:
+            check_finite("statistics", weighting.values, layer)
     if _says_nothing(output) or _says_nothing(input):
         plain = decompose(weight, None, None, layer)
         note = "the task never uses this layer (its statistics are zero): truncated by plain SVD"
@@ -115,6 +114,17 @@ def decompose(weight: Tensor, output: Weighting | None, input: Weighting | None,
     if out_features <= in_features:
         return _decompose_wide(weight.double(), output, input, layer)
     return replace(_decompose_wide(weight.double().T, input, output, layer), transposed=True)
+
+
+def check_finite(what: str, values: Tensor, layer: str) -> None:
+    """Refuses NaN and infinite values.
+
+    Raises:
+        WeightError: there are some; the message names the layer.
+    """
+    # One sum instead of a mask: NaN and infinity always show in it, and no copy of a large Gram is made
+    if not bool(values.sum(dtype=torch.float64).isfinite()):
+        raise WeightError(f"{layer}: its {what} hold NaN or infinite values; only finite ones can be factorised")
 
 
 def truncate(decomposition: Decomposition, rank: int, layer: str) -> Factors:

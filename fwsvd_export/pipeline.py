@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from fwsvd_export.hub.folder import COMPRESSION_FILE, read_compression, write_co
 from fwsvd_export.metrics import check_collected
 from fwsvd_export.progress import Steps, silent, tracked
 from fwsvd_export.records import Budget, Measurement, Statistics, StatisticsSource
+from fwsvd_export.solvers.options import options_from, options_to_json
 from fwsvd_export.statistics import collect_statistics
 from fwsvd_export.storage import check_output, file_sha256, load_statistics, save_statistics
 
@@ -52,6 +53,7 @@ class CompressRequest:
     labels: str = "data"
     allocate: str = "uniform"
     axis: str = "input"
+    solver_options: Mapping[str, str] = field(default_factory=dict)
     dtype: str = "auto"
     overwrite: bool = False
 
@@ -92,6 +94,7 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     """Compresses a checkpoint into a folder; returns what was done and the content of its ``compression.json``."""
     _check_folder(request.source, request.out, request.overwrite)
     solver = solver_named(request.method)
+    options = options_from(request.method, solver.options, request.solver_options)
     clock = Stopwatch()
     with clock.phase("load"):
         stored = load_statistics(request.fisher) if request.fisher is not None else None
@@ -114,12 +117,14 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
             statistics,
             allocate=request.allocate,
             axis=request.axis,
+            options=options,
             steps=steps,
         )
     dtype = checkpoint.declared_dtype if request.dtype == "auto" else getattr(torch, request.dtype)
     small = compressed.model.cpu().to(dtype)
     fisher_sha256 = file_sha256(request.fisher) if request.fisher is not None and statistics is not None else None
     record = _compression_record(request, checkpoint, compressed, statistics, fisher_sha256, clock)
+    record["asked"]["solver_options"] = options_to_json(options)
     write_compressed(small, request.out, record, checkpoint.tokenizer_files, request.overwrite)
     return compressed, record
 

@@ -149,7 +149,14 @@ class Kronecker:
     examples: int = 1
 
 
-Metric = Plain | RowWeights | InputGram | Kronecker
+@dataclass(frozen=True)
+class ElementWeights:
+    """sum_ij F_ij D_ij² with one weight (out, in) >= 0 per element: the diagonal of the Fisher."""
+
+    weights: Tensor
+
+
+Metric = Plain | RowWeights | InputGram | Kronecker | ElementWeights
 
 
 @dataclass(frozen=True)
@@ -196,12 +203,16 @@ class Solution:
     Attributes:
         factors: None when the layer stays dense.
         loss: the weighted squared error (times ½) that is left; 0 for a dense layer.
-        status: "exact", "dense", or a sentence of advice.
+        status: "exact", "dense", or a sentence that says what happened and what to do.
+        settled: False when the status asks the user for something.
+        trace: of an iterative method: the loss of the start, then after every iteration.
     """
 
     factors: Factors | None
     loss: float
     status: str
+    settled: bool = True
+    trace: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -251,6 +262,7 @@ class LayerReport:
     kept_dense: bool
     predicted_loss: float
     status: str
+    settled: bool
 
 
 @dataclass(frozen=True)

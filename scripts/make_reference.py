@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from fwsvd_export.cli import COMMANDS, group
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers import SOLVERS, ClosedForm
 
 TARGET = Path(__file__).parent.parent / "docs" / "commands.md"
 WIDTH = 100
@@ -34,7 +34,7 @@ def methods_table() -> str:
     """The solver table in Markdown."""
     lines = ["## Methods", "", "| name | minimises | kind | statistics | source |", "|---|---|---|---|---|"]
     for solver in SOLVERS.values():
-        kind = "exact" if solver.exact else "iterative"
+        kind = "exact" if isinstance(solver, ClosedForm) else "iterative"
         cells = (f"`{solver.name}`", solver.minimises, kind, solver.needs or "none", solver.source)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

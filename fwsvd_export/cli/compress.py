@@ -32,6 +32,17 @@ def parse_count(context: click.Context, option: click.Parameter, text: str | Non
     return int(float(found[1]) * _COUNT_UNITS[found[2]])
 
 
+def parse_options(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    """name=value pairs; the method's own record checks names and values."""
+    pairs = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise click.BadParameter(f"{text!r} has no value; write {text}=VALUE", context, option)
+        pairs[name.strip().replace("-", "_")] = value.strip()
+    return pairs
+
+
 @click.command()
 @click.argument("model")
 @click.argument("out", type=click.Path(path_type=Path))
@@ -41,6 +52,14 @@ def parse_count(context: click.Context, option: click.Parameter, text: str | Non
 @click.option("--params", metavar="COUNT", callback=parse_count, help="Total parameters at most, for example 20M.")
 @click.option("--allocate", default="uniform", show_default=True, help="How the budget becomes ranks.")
 @click.option("--fisher-axis", default="input", show_default=True, help="fwsvd's weights: per input feature or output.")
+@click.option(
+    "--solver-option",
+    "solver_options",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=parse_options,
+    help="Of an iterative method, for example start=row; methods --json lists them. Repeatable.",
+)
 @click.option("--fisher", type=click.Path(path_type=Path), help="Statistics file, instead of data.")
 @labels_option
 @dtype_option
@@ -57,6 +76,7 @@ def command(
     params: int | None,
     allocate: str,
     fisher_axis: str,
+    solver_options: dict[str, str],
     fisher: Path | None,
     labels: str,
     dtype: str,
@@ -89,6 +109,7 @@ def command(
         labels=labels,
         allocate=allocate,
         axis=fisher_axis,
+        solver_options=solver_options,
         dtype=dtype,
         overwrite=overwrite,
     )
@@ -116,5 +137,5 @@ def command(
     if kept:
         hint("Kept dense, because factors of this rank would not be smaller: " + ", ".join(kept))
     for layer in compressed.layers:
-        if layer.status not in ("exact", "dense"):
+        if not layer.settled:
             hint(f"{layer.name}: {layer.status}")

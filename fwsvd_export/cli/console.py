@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fwsvd_export.progress import Steps, silent
+from fwsvd_export.progress import Advance, Steps, silent
 
 _WIDTH_WITHOUT_TERMINAL = 120  # a table in a pipe or a log is not folded at 80 columns
 
@@ -58,14 +58,19 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
 
 @contextmanager
-def _bars(what: str, total: int) -> Iterator[Callable[[], None]]:
+def _bars(what: str, total: int) -> Iterator[Advance]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
+        task = progress.add_task(what, total=total, note="")
+
+        def advance(note: str = "") -> None:
+            progress.update(task, advance=1, note=note)
+
+        yield advance

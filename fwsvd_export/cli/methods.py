@@ -17,7 +17,8 @@ def command(as_json: bool) -> None:
       fwsvd-export methods
     """
     from fwsvd_export.cli.console import print_json, print_table
-    from fwsvd_export.solvers import SOLVERS
+    from fwsvd_export.solvers import SOLVERS, ClosedForm
+    from fwsvd_export.solvers.options import options_to_json
 
     if as_json:
         print_json(
@@ -26,9 +27,10 @@ def command(as_json: bool) -> None:
                     {
                         "name": solver.name,
                         "minimises": solver.minimises,
-                        "exact": solver.exact,
+                        "exact": isinstance(solver, ClosedForm),
                         "needs": solver.needs,
                         "comparable_across_layers": solver.comparable,
+                        "options": options_to_json(solver.options() if solver.options else None),
                         "source": solver.source,
                     }
                     for solver in SOLVERS.values()
@@ -40,7 +42,7 @@ def command(as_json: bool) -> None:
         [
             solver.name,
             solver.minimises,
-            "exact" if solver.exact else "iterative",
+            "exact" if isinstance(solver, ClosedForm) else "iterative",
             solver.needs or "nothing",
             solver.source,
         ]

@@ -1,0 +1,119 @@
+"""The one iteration driver: proposes, accepts only what is better, stops, and says what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from fwsvd_export.numerics import decompose, truncate
+from fwsvd_export.records import Factors, Solution
+from fwsvd_export.solvers.options import IterationOptions
+from fwsvd_export.solvers.problem import (
+    Iterate,
+    LayerProblem,
+    Scaled,
+    iterate_at,
+    scaled,
+    start_factors,
+    unscaled,
+)
+
+EXACT_FIT = 1e-12  # share of the weighted energy; float32 residuals resolve no less
+
+
+class Method(Protocol):
+    """What a method brings: where to go next, and what to make of the outcome. It holds a stack of problems."""
+
+    def propose(self, problem: Scaled, current: Iterate) -> Iterate:
+        """The next candidate."""
+
+    def learn(self, problem: Scaled, current: Iterate, candidate: Iterate, better: Tensor) -> None:
+        """Told before the candidate replaces the current iterate where ``better`` (B)."""
+
+    def keep(self, index: Tensor) -> None:
+        """Forgets all problems but those of the given positions."""
+
+
+# (problem, spare directions of the start (B, k, n), options) -> the method's state
+MakeMethod = Callable[[Scaled, Tensor, Any], Method]
+
+
+def minimise(layers: Sequence[LayerProblem], make: MakeMethod, options: IterationOptions) -> list[Solution]:
+    """Solves layers of one shape (up to transposition) and rank together.
+
+    The loss never rises: a candidate that is not better is dropped, and the method is told. A problem leaves the stack
+    when the second half of its iterations lowered its loss by less than ``options.tolerance`` of it.
+
+    Raises:
+        WeightError: weights or element weights that are not finite, or negative element weights.
+    """
+    solutions: list[Solution | None] = [_unused(layer) for layer in layers]
+    positions = [position for position, solution in enumerate(solutions) if solution is None]
+    if positions:
+        used = [layers[position] for position in positions]
+        for position, solution in zip(positions, _iterate(used, make, options), strict=True):
+            solutions[position] = solution
+    return [solution for solution in solutions if solution is not None]
+
+
+def _unused(layer: LayerProblem) -> Solution | None:
+    """Plain SVD for a layer whose element weights are all zero, None for any other."""
+    if bool(layer.elements.any()):
+        return None
+    plain = decompose(layer.weight, None, None, layer.layer)
+    note = "the task never uses this layer (its statistics are zero): truncated by plain SVD"
+    return Solution(truncate(plain, layer.rank, layer.layer), 0.0, note, settled=False)
+
+
+def _iterate(layers: Sequence[LayerProblem], make: MakeMethod, options: IterationOptions) -> list[Solution]:
+    problem = scaled(layers)
+    up, down = start_factors(problem, layers, options.start)
+    current = iterate_at(problem, up[:, :, : problem.rank], down[:, : problem.rank])
+    method = make(problem, down, options)
+    traces: list[list[float]] = [[loss] for loss in current.loss.tolist()]
+    solutions: dict[int, Solution] = {}
+    active = list(range(len(layers)))
+    for iteration in range(1, options.max_iterations + 1):
+        candidate = method.propose(problem, current)
+        better = candidate.loss < current.loss  # never for NaN
+        method.learn(problem, current, candidate, better)
+        current = current.where_better(candidate, better)
+        going = []
+        for place, (index, loss) in enumerate(zip(active, current.loss.tolist(), strict=True)):
+            traces[index].append(loss)
+            if not _finished(traces[index], options) and iteration < options.max_iterations:
+                going.append(place)
+                continue
+            factors = unscaled(problem, current, place, layers[index])
+            solutions[index] = _solution(factors, traces[index], float(problem.energy[place]), options)
+        if not going:
+            break
+        if len(going) < len(active):
+            kept = torch.tensor(going, device=problem.target.device)
+            active = [active[place] for place in going]
+            problem, current = problem.kept(kept), current.kept(kept)
+            method.keep(kept)
+    return [solutions[index] for index in range(len(layers))]
+
+
+def _finished(trace: list[float], options: IterationOptions) -> bool:
+    """Whether nothing is left to gain: a tail that falls like 1 / k has about as much before it as in its last half."""
+    iterations = len(trace) - 1
+    if trace[-1] <= EXACT_FIT:
+        return True
+    return iterations >= options.fewest and trace[iterations // 2] - trace[-1] <= options.tolerance * trace[-1]
+
+
+def _solution(factors: Factors, trace: list[float], energy: float, options: IterationOptions) -> Solution:
+    iterations, gained = len(trace) - 1, 1 - trace[-1] / trace[0] if trace[0] else 0.0
+    settled = _finished(trace, options)
+    status = f"converged after {iterations} iterations, {gained:.1%} below the start"
+    if not settled:
+        status = (
+            f"stopped after {iterations} iterations, {gained:.1%} below the start, while the loss was still falling: "
+            f"raise max_iterations above {options.max_iterations}"
+        )
+    return Solution(factors, trace[-1] * energy, status, settled, tuple(loss * energy for loss in trace))
