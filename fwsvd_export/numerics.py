@@ -127,6 +127,16 @@ def check_finite(what: str, values: Tensor, layer: str) -> None:
         raise WeightError(f"{layer}: its {what} hold NaN or infinite values; only finite ones can be factorised")
 
 
+def check_rank(rank: int, largest: int, layer: str) -> None:
+    """Refuses a rank outside 1 … the smaller side.
+
+    Raises:
+        RankError: it is; the message names the layer and the largest rank.
+    """
+    if not 1 <= rank <= largest:
+        raise RankError(f"rank {rank} for {layer}: 1 to {largest} (its smaller side) is allowed")
+
+
 def truncate(decomposition: Decomposition, rank: int, layer: str) -> Factors:
     """Best factors of the given rank in the decomposition's metric (Eckart & Young 1936), float32.
 
@@ -135,9 +145,7 @@ def truncate(decomposition: Decomposition, rank: int, layer: str) -> Factors:
     Raises:
         RankError: rank outside 1 … min(out, in); the message names the layer and the largest rank.
     """
-    largest = decomposition.vectors.shape[1]
-    if not 1 <= rank <= largest:
-        raise RankError(f"rank {rank} for {layer}: 1 to {largest} (its smaller side) is allowed")
+    check_rank(rank, decomposition.vectors.shape[1], layer)
     left = decomposition.undone[:, :rank]
     right = decomposition.vectors[:, :rank].T @ decomposition.whitened
     tiny = torch.finfo(torch.float32).tiny

@@ -1,155 +1,191 @@
-"""The closed-form solvers over all layers of BERT-base, next to one ``torch.linalg.svd`` per layer in the same run.
+"""Weighted loss against seconds: the iterative solvers next to the same methods as published (30 iterations, full SVD).
 
-    python scripts/bench_solvers.py
+    python scripts/bench_solvers.py [--model MODEL --statistics FISHER.safetensors] [-o docs/results]
 
-Weights are random, the statistics' inputs span only half of the input dimensions (so that their Grams are singular).
-Every method takes its turn in every round; the losses of the factors are measured in float64 against a reference that
-whitens by explicit square roots and takes a float64 SVD. Prints one JSON object last.
+Problems: a 768 × 3072 matrix whose element weights are products of log-normal row, column and element effects, and,
+where a fine-tuned BERT and its statistics with `element` are given, the linear layers of one of its encoder layers.
+Each problem's methods take turns (ours, the published one, ours again; the slower of our two runs counts). Writes
+iterations.png and iterations.json with -o, and prints one JSON object last. bench_closed_forms.py measures the others.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from published_iterations import PUBLISHED, clocked
 from torch import Tensor
-from transformers import BertConfig, BertModel
 
-from fwsvd_export.compression import solve_layers
-from fwsvd_export.families import compressible_layers
-from fwsvd_export.metrics import build_metric
-from fwsvd_export.ranks import ALLOCATORS
-from fwsvd_export.records import (
-    Budget,
-    InputGram,
-    Kronecker,
-    LayerSpec,
-    LayerStatistics,
-    RowWeights,
-    Statistics,
-    StatisticsSource,
-)
-from fwsvd_export.solvers import SOLVERS
-from fwsvd_export.solvers.activation import INPUT_DAMPING
-from fwsvd_export.solvers.fwsvd import ROW_DAMPING
-from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
+from fwsvd_export.checkpoint import load_checkpoint
+from fwsvd_export.compression import plan_ranks
+from fwsvd_export.families import base_of, compressible_layers
+from fwsvd_export.numerics import truncate
+from fwsvd_export.records import Budget
+from fwsvd_export.report.figures import Panel, draw_loss_against_seconds
+from fwsvd_export.solvers import SOLVERS, Iterative
+from fwsvd_export.solvers.driver import Method, minimise
+from fwsvd_export.solvers.options import IterationOptions
+from fwsvd_export.solvers.problem import Iterate, LayerProblem, Scaled
+from fwsvd_export.solvers.starts import STARTS
+from fwsvd_export.storage import load_statistics, write_json
 
-EXAMPLES = 64
+Points = list[tuple[float, float]]
+PUBLISHED_SUFFIX = ", published"
+SHOWN = 3  # panels in the picture
+
+
+@dataclass
+class Clocked:
+    """A method that notes (seconds since ``begin``, best loss so far) whenever it is asked for the next candidate."""
+
+    method: Method
+    begin: float
+    points: Points
+
+    def propose(self, problem: Scaled, current: Iterate) -> Iterate:
+        """As the method, after a note."""
+        self.points.append((time.perf_counter() - self.begin, float(current.loss)))
+        return self.method.propose(problem, current)
+
+    def learn(self, problem: Scaled, current: Iterate, candidate: Iterate, better: Tensor) -> None:
+        """As the method."""
+        self.method.learn(problem, current, candidate, better)
+
+    def keep(self, index: Tensor) -> None:
+        """As the method."""
+        self.method.keep(index)
 
 
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--layers", type=int, default=12)
-    parser.add_argument("--hidden", type=int, default=768)
+    parser.add_argument("--model")
+    parser.add_argument("--statistics", type=Path)
+    parser.add_argument("--layer", default="encoder.layer.3.", help="Names of the layers start so.")
     parser.add_argument("--ratio", type=float, default=0.25)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--shape", default="768,3072", help="Of the heavy-tailed problem.")
+    parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=100,
-        hidden_size=arguments.hidden,
-        intermediate_size=4 * arguments.hidden,
-        num_hidden_layers=arguments.layers,
-        num_attention_heads=arguments.hidden // 64,
-    )
-    model = BertModel(config).eval()
-    layers = compressible_layers(model)
-    statistics = deficient_statistics(layers)
-    plan = ALLOCATORS["uniform"](layers, Budget(ratio=arguments.ratio), 0)
-    weights = {layer.name: model.get_submodule(layer.name).weight.detach() for layer in layers}
-
-    seconds = dict.fromkeys(["torch.linalg.svd", *SOLVERS], 0.0)
-    solutions: dict[str, Any] = {}
-    for round_number in range(arguments.rounds + 1):  # the first is a warm-up
-        start = time.perf_counter()
-        for weight in weights.values():
-            torch.linalg.svd(weight, full_matrices=False)
-        taken = {"torch.linalg.svd": time.perf_counter() - start}
-        for name, solver in SOLVERS.items():
-            start = time.perf_counter()
-            solutions[name] = solve_layers(model, layers, solver, statistics, plan)
-            taken[name] = time.perf_counter() - start
-        if round_number:
-            seconds = {name: value + taken[name] for name, value in seconds.items()}
-    errors = {
-        name: max(
-            loss_error(weights[layer.name], build_metric(solver, statistics, layer.name, "input"), solution.factors)
-            for layer in (layers[0], layers[4], layers[5])
-            if (solution := solutions[name][layer.name]).factors is not None
-        )
-        for name, solver in SOLVERS.items()
-    }
-    reference = seconds["torch.linalg.svd"]
-    result = {
-        "layers": len(layers),
-        "hidden": arguments.hidden,
+    rows, columns = map(int, arguments.shape.split(","))
+    problems = []
+    if arguments.model:
+        problems = real_problems(arguments.model, arguments.statistics, arguments.layer, arguments.ratio)
+    problems.append(heavy_tailed(rows, columns, arguments.ratio))
+    results = []
+    panels = []
+    for problem in problems:
+        result, curves = run_problem(problem)
+        print(json.dumps(result), file=sys.stderr, flush=True)
+        results.append(result)
+        panels.append(Panel(problem.layer.removeprefix("encoder."), "weighted loss (share of energy)", curves))
+    summary = {
         "threads": torch.get_num_threads(),
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "ratio_to_torch_svd": {name: round(value / reference, 2) for name, value in seconds.items()},
-        "largest_relative_loss_error": {name: float(f"{error:.2e}") for name, error in errors.items()},
+        "ratio": arguments.ratio,
+        "smallest_speedup": {name: min(row["speedup"][name] for row in results) for name in PUBLISHED},
+        "speedup_of_all_together": {name: together(results, name) for name in PUBLISHED},
+        "largest_excess_over_best": {
+            name: round(max(row["loss"][name] / min(row["loss"].values()) for row in results) - 1, 5)
+            for name in PUBLISHED
+        },
+        "largest_share_of_row_weighted": round(
+            max(row["loss"][name] / row["row_weighted"] for row in results for name in PUBLISHED), 4
+        ),
+        "problems": results,
     }
-    print(json.dumps(result))
+    if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        write_json(arguments.output / "iterations.json", summary)
+        shown = panels if len(panels) <= SHOWN else [panels[0], panels[-2], panels[-1]]
+        draw_loss_against_seconds(shown, PUBLISHED_SUFFIX, arguments.output / "iterations.png")
+    print(json.dumps(summary))
 
 
-def deficient_statistics(layers: list[LayerSpec]) -> Statistics:
-    """Heavy-tailed statistics whose inputs and gradients span half of the dimensions; layers share input Grams."""
-    grams: dict[str, Tensor] = {}
-    records = {}
-    for layer in layers:
-        if layer.reads not in grams:
-            grams[layer.reads] = half_rank_gram(layer.in_features)
-        records[layer.name] = LayerStatistics(
-            input_gram=grams[layer.reads],
-            gradient_gram=half_rank_gram(layer.out_features),
-            row_input=torch.randn(layer.in_features).exp(),
-            row_output=torch.randn(layer.out_features).exp(),
-        )
-    source = StatisticsSource(model_sha256="random")
-    return Statistics(records, EXAMPLES, EXAMPLES, ("kfac", "row"), source)
+def together(results: list[dict[str, Any]], name: str) -> float:
+    """The published seconds of all problems over ours until its losses."""
+    seconds = [row["seconds"][name] for row in results]
+    return round(sum(row["published"] for row in seconds) / sum(row["until_its_loss"] for row in seconds), 1)
 
 
-def half_rank_gram(size: int) -> Tensor:
-    """Sum of outer products of size // 2 vectors whose scales are log-normal."""
-    vectors = torch.randn(size // 2, size) * torch.randn(size // 2, 1).exp()
-    return vectors.T @ vectors
+def real_problems(model: str, statistics: Path, prefix: str, ratio: float) -> list[LayerProblem]:
+    """The layers of a model whose names start so, with the ranks of a uniform budget."""
+    dense = load_checkpoint(model).model
+    sums = load_statistics(statistics)
+    plan = plan_ranks(dense, Budget(ratio=ratio), "uniform")
+    weights = dict(base_of(dense).named_modules())
+    problems = []
+    for layer in compressible_layers(dense):
+        elements, rank = sums.layers[layer.name].element, plan.ranks[layer.name]
+        if layer.name.startswith(prefix) and elements is not None and rank is not None:
+            problems.append(LayerProblem(weights[layer.name].weight.detach(), elements, rank, layer.name))
+    return problems
 
 
-def loss_error(weight: Tensor, metric: Any, factors: Any) -> float:
-    """Relative excess of the factors' loss over the float64 optimum of the same rank."""
-    output, inputs = reference_roots(metric)
-    dense = weight.double()
-    whitened = multiply(output, dense, inputs)
-    optimum = torch.linalg.svdvals(whitened)[factors.rank :].square().sum()
-    rest = multiply(output, dense - factors.up.double() @ factors.down.double(), inputs)
-    return float((rest.square().sum() - optimum).abs() / optimum)
+def heavy_tailed(rows: int, columns: int, ratio: float) -> LayerProblem:
+    """A weight of decaying spectrum; element weights are products of log-normal effects, σ = 1 each."""
+    draw = torch.Generator().manual_seed(0)
+    elements = sum(torch.randn(*shape, generator=draw) for shape in ((rows, 1), (1, columns), (rows, columns)))
+    side = min(rows, columns)
+    left = torch.randn(rows, side, generator=draw) * torch.logspace(0, -1.5, side)
+    weight = left @ torch.randn(side, columns, generator=draw) / side**0.5
+    rank = int(ratio * rows * columns / (rows + columns))
+    return LayerProblem(weight, elements.exp(), rank, f"{rows} × {columns}, heavy-tailed")
 
 
-def reference_roots(metric: Any) -> tuple[Tensor | None, Tensor | None]:
-    """Symmetric float64 square roots of the damped output and input weightings."""
-    if isinstance(metric, Kronecker):
-        return symmetric_root(metric.gradient_gram, GRADIENT_DAMPING), symmetric_root(metric.input_gram, INPUT_DAMPING)
-    if isinstance(metric, InputGram):
-        return None, symmetric_root(metric.gram, INPUT_DAMPING)
-    if isinstance(metric, RowWeights):
-        return None, symmetric_root(torch.diag(metric.weights), ROW_DAMPING)
-    return None, None
+def run_problem(problem: LayerProblem) -> tuple[dict[str, Any], dict[str, Points]]:
+    """All methods in turn on one problem: its row of the results, and its curves."""
+    curves: dict[str, Points] = {}
+    speedups, losses, seconds = {}, {}, {}
+    for name in PUBLISHED:
+        first = ours(name, problem)
+        published = clocked(name, problem.weight.float(), problem.elements, problem.rank)
+        second = ours(name, problem)
+        goal = min(loss for _, loss in published)
+        reached = max(time_to(points, goal) for points in (first, second))
+        speedups[name] = round(published[-1][0] / reached, 1)
+        losses[name] = round(second[-1][1], 6)
+        seconds[name] = {"published": round(published[-1][0], 2), "until_its_loss": round(reached, 3)}
+        seconds[name]["converged"] = round(max(first[-1][0], second[-1][0]), 2)
+        curves[name], curves[f"{name}{PUBLISHED_SUFFIX}"] = second, published
+    row = truncate(STARTS["row"](problem.weight, problem.elements, problem.layer), problem.rank, problem.layer)
+    rest = problem.weight - row.up @ row.down
+    energy = (problem.elements * problem.weight.square()).sum()
+    return {
+        "problem": problem.layer,
+        "rank": problem.rank,
+        "speedup": speedups,
+        "loss": losses,
+        "published_loss": {name: round(curves[f"{name}{PUBLISHED_SUFFIX}"][-1][1], 6) for name in PUBLISHED},
+        "row_weighted": round(float((problem.elements * rest.square()).sum() / energy), 6),
+        "seconds": seconds,
+    }, curves
 
 
-def symmetric_root(gram: Tensor, damping: float) -> Tensor:
-    """Square root of gram + damping * mean(diagonal) * I."""
-    values, vectors = torch.linalg.eigh(gram.double())
-    return vectors * (values.clamp_min(0) + damping * gram.double().diagonal().mean()).sqrt() @ vectors.T
+def ours(name: str, problem: LayerProblem) -> Points:
+    """Our method until it converges; time counts from before the start is computed."""
+    solver = SOLVERS[name]
+    assert isinstance(solver, Iterative), "only those are in the table of published methods"
+    make = solver.method
+    points: Points = []
+    begin = time.perf_counter()
+
+    def clocked_method(scaled: Scaled, directions: Tensor, options: IterationOptions) -> Clocked:
+        return Clocked(make(scaled, directions, options), begin, points)
+
+    (solution,) = minimise([problem], clocked_method, solver.options())
+    energy = solution.trace[0] / points[0][1]
+    points.append((time.perf_counter() - begin, solution.loss / energy))
+    return points
 
 
-def multiply(left: Tensor | None, matrix: Tensor, right: Tensor | None) -> Tensor:
-    """Left @ matrix @ right, where there are any."""
-    if left is not None:
-        matrix = left @ matrix
-    return matrix if right is None else matrix @ right
+def time_to(points: Points, goal: float) -> float:
+    """Seconds until the loss is at most the goal; infinite when it never is."""
+    return next((seconds for seconds, loss in points if loss <= goal), float("inf"))
 
 
 if __name__ == "__main__":

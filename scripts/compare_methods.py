@@ -1,9 +1,13 @@
-"""The closed-form methods on real fine-tuned models: metric against size, without fine-tuning afterwards.
+r"""The methods on real fine-tuned models: metric, element-weighted loss and seconds, without fine-tuning afterwards.
 
     python scripts/compare_methods.py --models MODELS --data DATA -o docs/results
+    python scripts/compare_methods.py --models MODELS --data DATA -o docs/results --name element_weighted \
+        --variants svd,fwsvd,activation,kfac,em,nesterov,anderson,als --ratios 0.5,0.25
 
 MODELS holds one folder per task (sst2, stsb, cola), DATA one folder per task with train.jsonl and validation.jsonl.
-Writes closed_form.json, closed_form.md (a table) and closed_form.png, and prints one JSON object last.
+Writes NAME.json, NAME.md (tables) and NAME.png, and prints one JSON object last. The weighted loss is the share of
+sum_ij F_ij W_ij² that is lost, F the Fisher of each weight, summed over all layers: what the element-weighted methods
+minimise, measured for all of them.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +24,15 @@ from fwsvd_export.bench.accuracy import evaluate_model
 from fwsvd_export.calibration import DataRequest, load_batches
 from fwsvd_export.checkpoint import load_checkpoint, load_tokenizer
 from fwsvd_export.compression import compress_model
-from fwsvd_export.records import Budget
+from fwsvd_export.families import base_of, compressible_layers
+from fwsvd_export.records import Budget, Statistics
 from fwsvd_export.report.figures import Panel, draw_metric_against_size
 from fwsvd_export.solvers import SOLVERS
 from fwsvd_export.statistics import collect_statistics
 from fwsvd_export.storage import write_json
 from fwsvd_export.tasks import task_named
 
-VARIANTS = {  # label -> (method, orientation of row weights)
-    "svd": ("svd", "input"),
-    "fwsvd": ("fwsvd", "input"),
-    "fwsvd (output)": ("fwsvd", "output"),
-    "activation": ("activation", "input"),
-    "kfac": ("kfac", "input"),
-}
+CLOSED_FORMS = "svd,fwsvd,fwsvd:output,activation,kfac"
 
 
 def main() -> None:
@@ -40,56 +41,67 @@ def main() -> None:
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tasks", default="sst2,stsb,cola")
+    parser.add_argument("--variants", default=CLOSED_FORMS, help="Methods; fwsvd:output for the other orientation.")
     parser.add_argument("--ratios", default="0.5,0.375,0.25,0.15,0.1")
     parser.add_argument("--max-samples", type=int, default=2048)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--name", default="closed_form", help="Of the files.")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    ratios = [float(ratio) for ratio in arguments.ratios.split(",")]
-    tasks = [
-        run_task(name, arguments.models / name, arguments.data / name, ratios, arguments.max_samples, arguments.seed)
-        for name in arguments.tasks.split(",")
-    ]
+    variants = arguments.variants.split(",")
+    tasks = [run_task(name, variants, arguments) for name in arguments.tasks.split(",")]
     result = {"calibration_examples": arguments.max_samples, "seed": arguments.seed, "tasks": tasks}
     arguments.output.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.output / "closed_form.json", result)
-    (arguments.output / "closed_form.md").write_text(table(tasks), encoding="utf-8")
+    write_json(arguments.output / f"{arguments.name}.json", result)
+    text = f"{metric_table(tasks, variants)}\n{''.join(detail_table(task) for task in tasks)}"
+    (arguments.output / f"{arguments.name}.md").write_text(text, encoding="utf-8")
     panels = [
         Panel(
             f"{task['task']} (validation)",
             task["metric"],
-            task["dense"],
             {
                 label: [(row["ratio"], row["value"]) for row in task["rows"] if row["method"] == label]
-                for label in VARIANTS
+                for label in variants
             },
+            dense=task["dense"],
         )
         for task in tasks
     ]
-    draw_metric_against_size(panels, arguments.output / "closed_form.png")
+    draw_metric_against_size(panels, arguments.output / f"{arguments.name}.png")
     print(json.dumps(result))
 
 
-def run_task(name: str, model: Path, data: Path, ratios: list[float], samples: int, seed: int) -> dict[str, Any]:
+def run_task(name: str, variants: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
     """All methods and ratios on one task, from one collection of statistics."""
     task = task_named(name)
-    checkpoint = load_checkpoint(str(model))
-    tokenizer = load_tokenizer(checkpoint)
-    config = checkpoint.model.config
-    calibration = load_batches(
-        DataRequest(task, data / "train.jsonl", max_samples=samples, seed=seed), tokenizer, config
+    checkpoint = load_checkpoint(str(arguments.models / name))
+    tokenizer, config = load_tokenizer(checkpoint), checkpoint.model.config
+    train = DataRequest(
+        task, arguments.data / name / "train.jsonl", max_samples=arguments.max_samples, seed=arguments.seed
     )
-    validation = load_batches(DataRequest(task, data / "validation.jsonl", batch_size=32), tokenizer, config)
-    statistics = collect_statistics(checkpoint.model, calibration, collect=("kfac", "row"))
+    held_out = DataRequest(task, arguments.data / name / "validation.jsonl", batch_size=32)
+    calibration, validation = (load_batches(request, tokenizer, config) for request in (train, held_out))
+    statistics = collect_statistics(checkpoint.model, calibration, collect=("kfac", "row", "element"))
     dense = evaluate_model(checkpoint.model, validation, task)
     rows = []
-    for ratio in ratios:
-        for label, (method, axis) in VARIANTS.items():
-            compressed = compress_model(checkpoint.model, SOLVERS[method], Budget(ratio=ratio), statistics, axis=axis)
-            value = evaluate_model(compressed.model, validation, task).value
-            parameters = compressed.parameters.total_compressed
-            print(f"{name} {ratio:g} {label}: {value:.4f}", file=sys.stderr, flush=True)
-            rows.append({"method": label, "ratio": ratio, "value": round(value, 4), "parameters": parameters})
+    for ratio in map(float, arguments.ratios.split(",")):
+        for label in variants:
+            method, _, axis = label.partition(":")
+            begin = time.perf_counter()
+            compressed = compress_model(
+                checkpoint.model, SOLVERS[method], Budget(ratio=ratio), statistics, axis=axis or "input"
+            )
+            seconds = time.perf_counter() - begin
+            row = {
+                "method": label,
+                "ratio": ratio,
+                "value": round(evaluate_model(compressed.model, validation, task).value, 4),
+                "weighted_loss": round(weighted_loss(checkpoint.model, compressed.model, statistics), 4),
+                "seconds": round(seconds, 1),
+                "parameters": compressed.parameters.total_compressed,
+            }
+            print(name, json.dumps(row), file=sys.stderr, flush=True)
+            rows.append(row)
     return {
         "task": name,
         "metric": dense.metric,
@@ -99,19 +111,49 @@ def run_task(name: str, model: Path, data: Path, ratios: list[float], samples: i
     }
 
 
-def table(tasks: list[dict[str, Any]]) -> str:
+def weighted_loss(dense: Any, small: Any, statistics: Statistics) -> float:
+    """The lost share of sum F∘W²: sum F∘(W - UV)² over it, all layers together."""
+    before, after = dict(base_of(dense).named_modules()), dict(base_of(small).named_modules())
+    lost = energy = 0.0
+    for layer in compressible_layers(dense):
+        elements = statistics.layers[layer.name].element
+        assert elements is not None, "collected above"
+        weight, factors = before[layer.name].weight.detach(), after[layer.name]
+        if hasattr(factors, "down"):
+            rest = weight - factors.up.weight.detach() @ factors.down.weight.detach()
+            lost += float((elements * rest.square()).sum())
+        energy += float((elements * weight.square()).sum())
+    return lost / energy
+
+
+def metric_table(tasks: list[dict[str, Any]], variants: Sequence[str]) -> str:
     """A Markdown table: a line per task and ratio, a column per method."""
-    lines = [
-        "| task (dense) | weights kept | " + " | ".join(VARIANTS) + " |",
-        "|---|---|" + "---|" * len(VARIANTS),
-    ]
+    titles = [f"{label.replace(':', ' (')})" if ":" in label else label for label in variants]
+    lines = ["| task (dense) | weights kept | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(variants)]
     for task in tasks:
         for ratio in dict.fromkeys(row["ratio"] for row in task["rows"]):
             values = {row["method"]: row["value"] for row in task["rows"] if row["ratio"] == ratio}
-            cells = " | ".join(f"{values[label]:.3f}".replace("0.", ".", 1) for label in VARIANTS)
-            dense = f"{task['dense']:.3f}".replace("0.", ".", 1)
-            lines.append(f"| {task['task']} ({dense}) | {100 * ratio:g} % | {cells} |")
+            cells = " | ".join(short(values[label]) for label in variants)
+            lines.append(f"| {task['task']} ({short(task['dense'])}) | {100 * ratio:g} % | {cells} |")
     return "\n".join(lines) + "\n"
+
+
+def detail_table(task: dict[str, Any]) -> str:
+    """A Markdown table of one task: a line per method; metric, weighted loss and seconds at each ratio."""
+    ratios = list(dict.fromkeys(row["ratio"] for row in task["rows"]))
+    titles = [f"{100 * ratio:g} %: {what}" for ratio in ratios for what in (task["metric"], "weighted loss", "seconds")]
+    lines = [f"\n## {task['task']} (dense {task['dense']:.4f})\n", "| method | " + " | ".join(titles) + " |"]
+    lines.append("|---|" + "---|" * len(titles))
+    for label in dict.fromkeys(row["method"] for row in task["rows"]):
+        rows = [row for row in task["rows"] if row["method"] == label]
+        cells = [f"{row['value']:.4f} | {row['weighted_loss']:.4f} | {row['seconds']:.1f}" for row in rows]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def short(value: float) -> str:
+    """Three digits, without the leading zero."""
+    return f"{value:.3f}".replace("0.", ".", 1)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ FLOORS = {
     **dict.fromkeys(("pipeline", "demo", "inspection", "sweep"), 7),
     **dict.fromkeys(("bench", "report"), 6),
     **dict.fromkeys(("hub", "export", "training"), 5),
-    **dict.fromkeys(("compression", "densification", "metrics"), 4),
+    **dict.fromkeys(("compression", "solving", "densification", "metrics"), 4),
     **dict.fromkeys(("statistics", "solvers", "ranks"), 3),
     **dict.fromkeys(("checkpoint", "assembly", "families", "tasks", "calibration"), 2),
     **dict.fromkeys(("numerics", "storage", "device"), 1),

@@ -13,10 +13,11 @@ from transformers import BertForSequenceClassification
 import fwsvd_export as fe
 from fwsvd_export.checkpoint import linear_weights, total_parameters, weights_sha256
 from fwsvd_export.compression import compress_model
-from fwsvd_export.errors import RankError, StatisticsError, UnsupportedModelError
+from fwsvd_export.errors import RankError, SolverOptionError, StatisticsError, UnsupportedModelError
 from fwsvd_export.families import compressible_layers
-from fwsvd_export.records import Budget, Statistics
+from fwsvd_export.records import Budget, Solution, Statistics
 from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solving import solve_layers
 
 RANKS = (1, 4, 8, 15, 22)  # at 22 every layer stays dense
 Batches = list[dict[str, Tensor]]
@@ -177,7 +178,7 @@ def test_both_orientations_of_fwsvd_can_be_chosen(tiny_model: Any, statistics: S
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ({"method": "magic", "rank": 4}, RankError, r"method 'magic': one of svd, fwsvd, activation, kfac"),
+        ({"method": "magic", "rank": 4}, RankError, "method 'magic': one of " + ", ".join(SOLVERS)),
         ({"method": "svd", "rank": 4, "allocate": "magic"}, RankError, r"allocate 'magic': one of uniform"),
         ({"method": "svd"}, RankError, r"give exactly one of ratio, rank and params"),
         ({"method": "svd", "rank": 4, "ratio": 0.5}, RankError, r"ratio and rank given"),
@@ -213,6 +214,43 @@ def test_statistics_that_lack_rows_name_what_to_collect(tiny_model: Any, batches
     kfac_only = fe.collect_statistics(tiny_model, batches, collect=("kfac",))
     with pytest.raises(StatisticsError, match=r"fwsvd needs row statistics.*--collect kfac,row"):
         fe.compress(tiny_model, statistics=kfac_only, method="fwsvd", rank=4)
+
+
+@pytest.mark.parametrize(("method", "iterations"), [("em", "3"), ("nesterov", 3), ("anderson", 3), ("als", 3)])
+def test_options_of_an_iterative_method_are_obeyed(
+    method: str, iterations: int | str, tiny_model: Any, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solved: dict[str, Solution] = {}
+
+    def solve(*arguments: Any, **options: Any) -> dict[str, Solution]:
+        solved.update(solve_layers(*arguments, **options))
+        return solved
+
+    monkeypatch.setattr("fwsvd_export.compression.solve_layers", solve)
+    options = {"max_iterations": iterations, "tolerance": 0}
+    small = fe.compress(tiny_model, batches, method=method, rank=6, solver_options=options)
+    assert {len(solution.trace) for solution in solved.values()} == {4}
+    assert {solution.settled for solution in solved.values()} == {False}
+    longer = fe.compress(tiny_model, batches, method=method, rank=6, solver_options={"max_iterations": 30})
+    assert weights_sha256(small) != weights_sha256(longer)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("als", {"sweeps": 3}, "solver option sweeps: method als knows start, max_iterations, tolerance, damping"),
+        ("svd", {"start": "row"}, "solver option start: method svd is exact and takes no options"),
+        ("em", {"max_iterations": None}, "solver option max_iterations=None: a whole number is allowed"),
+        ("em", {"max_iterations": 2.5}, "solver option max_iterations=2.5: a whole number is allowed"),
+        ("em", {"max_iterations": float("inf")}, "solver option max_iterations=inf: a whole number is allowed"),
+        ("em", {"tolerance": [1]}, r"solver option tolerance=\[1\]: a number is allowed"),
+    ],
+)
+def test_options_that_a_method_does_not_take_are_refused(
+    method: str, options: dict[str, Any], message: str, tiny_model: Any
+) -> None:
+    with pytest.raises(SolverOptionError, match=message):
+        fe.compress(tiny_model, method=method, rank=4, solver_options=options)
 
 
 def test_a_compressed_model_is_not_compressed_again(tiny_model: Any) -> None:

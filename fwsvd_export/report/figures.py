@@ -2,36 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fwsvd_export.errors import MissingExtraError
+
+Curve = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart: metric against the share of weights kept, one line per method.
+    """One chart with a line per method.
 
     Attributes:
         title: above the chart.
         metric: label of the vertical axis.
-        dense: the dense model's value, drawn as a horizontal line.
-        curves: method -> [(ratio, value), ...].
+        curves: method -> [(size or seconds, value), ...].
+        dense: the dense model's value, drawn as a horizontal line; None for no line.
     """
 
     title: str
     metric: str
-    dense: float
-    curves: Mapping[str, Sequence[tuple[float, float]]]
+    curves: Mapping[str, Curve]
+    dense: float | None = None
 
 
 def draw_metric_against_size(panels: Sequence[Panel], path: Path) -> None:
-    """Draws the panels side by side into a PNG.
+    """Draws the panels side by side into a PNG; the curves run over the share of weights kept.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
+
+    def draw(axis: Any, panel: Panel) -> None:
+        for method, points in panel.curves.items():
+            ratios = [100 * ratio for ratio, _ in points]
+            axis.plot(ratios, [value for _, value in points], marker="o", markersize=4, label=method)
+        axis.set_xlabel("encoder linear weights kept (%)")
+
+    _draw(panels, path, draw)
+
+
+def draw_loss_against_seconds(panels: Sequence[Panel], published: str, path: Path) -> None:
+    """Draws convergence, seconds on a logarithmic scale; curves whose name ends in ``published`` are dashed.
+
+    A dashed curve has the colour of the curve that is named like it without the ending.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+
+    def draw(axis: Any, panel: Panel) -> None:
+        colours: dict[str, str] = {}
+        for method, points in panel.curves.items():
+            own = method.removesuffix(published)
+            (line,) = axis.plot(
+                *zip(*points, strict=True),
+                label=method,
+                linestyle="-" if own == method else "--",
+                color=colours.get(own),
+            )
+            colours[own] = line.get_color()
+        axis.set_xscale("log")
+        axis.set_xlabel("seconds")
+
+    _draw(panels, path, draw)
+
+
+def _draw(panels: Sequence[Panel], path: Path, draw: Callable[[Any, Panel], None]) -> None:
     try:
         import matplotlib
     except ModuleNotFoundError as error:
@@ -41,12 +81,10 @@ def draw_metric_against_size(panels: Sequence[Panel], path: Path) -> None:
 
     figure, axes = pyplot.subplots(1, len(panels), figsize=(4.6 * len(panels), 4), squeeze=False)
     for axis, panel in zip(axes[0], panels, strict=True):
-        axis.axhline(panel.dense, color="black", linestyle="--", linewidth=1, label="dense")
-        for method, points in panel.curves.items():
-            ratios = [100 * ratio for ratio, _ in points]
-            axis.plot(ratios, [value for _, value in points], marker="o", markersize=4, label=method)
+        if panel.dense is not None:
+            axis.axhline(panel.dense, color="black", linestyle="--", linewidth=1, label="dense")
+        draw(axis, panel)
         axis.set_title(panel.title)
-        axis.set_xlabel("encoder linear weights kept (%)")
         axis.set_ylabel(panel.metric.replace("_", " "))
         axis.grid(alpha=0.3)
     axes[0][-1].legend(fontsize=8)

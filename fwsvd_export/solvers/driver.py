@@ -59,6 +59,14 @@ def minimise(layers: Sequence[LayerProblem], make: MakeMethod, options: Iteratio
     return [solution for solution in solutions if solution is not None]
 
 
+def advance(method: Method, problem: Scaled, current: Iterate) -> Iterate:
+    """One step of a method, taken only where it lowers the loss."""
+    candidate = method.propose(problem, current)
+    better = candidate.loss < current.loss  # never for NaN
+    method.learn(problem, current, candidate, better)
+    return current.where_better(candidate, better)
+
+
 def _unused(layer: LayerProblem) -> Solution | None:
     """Plain SVD for a layer whose element weights are all zero, None for any other."""
     if bool(layer.elements.any()):
@@ -77,10 +85,7 @@ def _iterate(layers: Sequence[LayerProblem], make: MakeMethod, options: Iteratio
     solutions: dict[int, Solution] = {}
     active = list(range(len(layers)))
     for iteration in range(1, options.max_iterations + 1):
-        candidate = method.propose(problem, current)
-        better = candidate.loss < current.loss  # never for NaN
-        method.learn(problem, current, candidate, better)
-        current = current.where_better(candidate, better)
+        current = advance(method, problem, current)
         going = []
         for place, (index, loss) in enumerate(zip(active, current.loss.tolist(), strict=True)):
             traces[index].append(loss)
@@ -113,7 +118,7 @@ def _solution(factors: Factors, trace: list[float], energy: float, options: Iter
     status = f"converged after {iterations} iterations, {gained:.1%} below the start"
     if not settled:
         status = (
-            f"stopped after {iterations} iterations, {gained:.1%} below the start, while the loss was still falling: "
+            f"stopped after {iterations} iterations, {gained:.1%} below the start, before the loss had settled: "
             f"raise max_iterations above {options.max_iterations}"
         )
     return Solution(factors, trace[-1] * energy, status, settled, tuple(loss * energy for loss in trace))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from typing import Any
 
 from fwsvd_export.errors import SolverOptionError
 from fwsvd_export.solvers.starts import STARTS
@@ -21,11 +21,14 @@ class IterationOptions:
         tolerance: stop when the second half of the iterations lowered the loss by less than this share of it.
     """
 
-    fewest: ClassVar[int] = 20  # iterations before it may stop: the first ones find the length of their steps
-
     start: str = "rank-one"
     max_iterations: int = 1000
     tolerance: float = 2e-3
+
+    @property
+    def fewest(self) -> int:
+        """Iterations before it may stop: the first ones find the length of their steps."""
+        return 20
 
     def __post_init__(self) -> None:
         if self.start not in STARTS:
@@ -60,7 +63,9 @@ def options_from(method: str, record: type[IterationOptions] | None, given: Mapp
             raise SolverOptionError(f"solver option {name}: method {method} knows {', '.join(known)}")
         try:
             values[name] = types[name](value)
-        except (TypeError, ValueError) as error:
+            if isinstance(value, float) and isinstance(values[name], int) and values[name] != value:
+                raise ValueError("int drops the fraction")
+        except (TypeError, ValueError, OverflowError) as error:
             kind = {int: "a whole number", float: "a number"}[types[name]]
             raise SolverOptionError(f"solver option {name}={value}: {kind} is allowed") from error
     return record(**values)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.errors import WeightError
-from fwsvd_export.numerics import check_finite, truncate
+from fwsvd_export.numerics import check_finite, check_rank, truncate
 from fwsvd_export.records import Factors
 from fwsvd_export.solvers.fwsvd import ROW_DAMPING
 from fwsvd_export.solvers.starts import STARTS
@@ -31,6 +31,9 @@ class LayerProblem:
     elements: Tensor
     rank: int
     layer: str
+
+    def __post_init__(self) -> None:
+        check_rank(self.rank, min(self.weight.shape), self.layer)
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ def _scaled_one(layer: LayerProblem) -> tuple[Tensor, Tensor, Tensor, Tensor, Te
         )
     weight, elements = layer.weight.double(), layer.elements.double()
     if _tall(weight):
-        weight, elements = weight.T, elements.T
+        weight, elements = weight.T.contiguous(), elements.T.contiguous()
     rows, columns = elements.sum(1), elements.sum(0)
     rows = rows.clamp_min(ROW_DAMPING * rows.mean())
     columns = columns.clamp_min(ROW_DAMPING * columns.mean()) / elements.sum()

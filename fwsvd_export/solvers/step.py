@@ -38,11 +38,12 @@ def normalised_rows(matrix: Tensor) -> Tensor:
 
 
 def project(target: Tensor, basis: Tensor, rank: int) -> Projection:
-    """The best approximation of target (B, m, n) by the given rank, to within ``STEP_TOLERANCE``.
+    """The best approximation of target (B, m, n) by the given rank, to within ``STEP_TOLERANCE`` from a warm basis.
 
     A pass replaces the basis by the row space of Q^T T, Q spanning T basis^T. When the energy it captures hardly grows,
     measured against what is not captured, the directions have settled. The first pass is measured against the basis
-    itself, whose rows are orthogonal.
+    itself, whose rows are orthogonal. (A basis that misses strong directions altogether can look settled; the driver
+    then sees a loss that does not fall and drops the step.)
     """
     total = target.square().sum((1, 2), dtype=torch.float64)
     reached = target @ basis.mT  # (B, m, k)

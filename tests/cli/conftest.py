@@ -19,7 +19,7 @@ def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(group, [str(argument) for argument in arguments], prog_name="fwsvd-export")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run() -> Callable[..., Result]:
     """A command with any outcome: run("compress", model, out, ...)."""
     return invoke
@@ -37,11 +37,31 @@ def succeed() -> Callable[..., str]:
     return succeed
 
 
+@pytest.fixture
+def refused(tmp_path: Path) -> Callable[..., str]:
+    """A command that must fail: refused("compress", ..., code=1); its sentence. tmp_path must stay as it was."""
+
+    def refused(*arguments: object, code: int = 1) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        result = invoke("-q", *arguments)
+        assert result.exit_code == code, result.output
+        assert result.stdout == ""
+        assert "Traceback" not in result.stderr
+        *usage, sentence = result.stderr.splitlines()
+        assert sentence.startswith("Error: ")
+        assert code == 2 or not usage
+        assert sorted(tmp_path.rglob("*")) == before
+        return sentence
+
+    return refused
+
+
 @pytest.fixture(scope="session")
 def statistics_file(tiny_folder: Path, data_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Statistics of the two-class model: kfac and row. Do not write into it."""
+    """All statistics of the two-class model. Do not write into it."""
     file = tmp_path_factory.mktemp("statistics") / "fisher.safetensors"
-    assert invoke("fisher", tiny_folder, "-o", file, "--task", "sst2", "--data", data_file).exit_code == 0
+    options = ["--task", "sst2", "--data", data_file, "--collect", "kfac,row,element"]
+    assert invoke("fisher", tiny_folder, "-o", file, *options).exit_code == 0
     return file
 
 

@@ -20,25 +20,6 @@ Changed = Callable[..., Path]
 SVD = ("--method", "svd", "--rank", 4)
 
 
-@pytest.fixture
-def refused(tmp_path: Path, run: Run) -> Refused:
-    """A command that must fail: refused("compress", ..., code=1); its sentence. tmp_path must stay as it was."""
-
-    def refused(*arguments: object, code: int = 1) -> str:
-        before = sorted(tmp_path.rglob("*"))
-        result = run("-q", *arguments)
-        assert result.exit_code == code, result.output
-        assert result.stdout == ""
-        assert "Traceback" not in result.stderr
-        *usage, sentence = result.stderr.splitlines()
-        assert sentence.startswith("Error: ")
-        assert code == 2 or not usage
-        assert sorted(tmp_path.rglob("*")) == before
-        return sentence
-
-    return refused
-
-
 def test_a_folder_without_a_model(tmp_path: Path, refused: Refused) -> None:
     assert "has no config.json" in refused("compress", tmp_path, tmp_path / "out", *SVD)
 
@@ -334,16 +315,31 @@ def test_files_that_hold_no_statistics(tiny_folder: Path, tmp_path: Path, refuse
     assert "is no statistics file" in refused(*arguments, tiny_folder / "model.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("collected", "method", "needed"),
+    [("kfac", "fwsvd", "row"), ("kfac,row", "em", "element"), ("row", "als", "element"), ("element", "kfac", "kfac")],
+)
 def test_statistics_without_what_the_method_needs(
-    tiny_folder: Path, data_file: Path, tmp_path: Path, run: Run, refused: Refused
+    collected: str,
+    method: str,
+    needed: str,
+    tiny_folder: Path,
+    data_file: Path,
+    tmp_path: Path,
+    run: Run,
+    refused: Refused,
 ) -> None:
     file = tmp_path / "fisher.safetensors"
-    assert (
-        run("fisher", tiny_folder, "-o", file, "--task", "sst2", "--data", data_file, "--collect", "kfac").exit_code
-        == 0
-    )
-    arguments = ["--fisher", file, "--method", "fwsvd", "--rank", 4]
-    assert "collect again with --collect kfac,row" in refused("compress", tiny_folder, tmp_path / "out", *arguments)
+    data = ["--task", "sst2", "--data", data_file, "--max-samples", 4]
+    assert run("fisher", tiny_folder, "-o", file, *data, "--collect", collected).exit_code == 0
+    sentence = refused("compress", tiny_folder, tmp_path / "out", "--fisher", file, "--method", method, "--rank", 4)
+    held = collected.replace(",", ", ")
+    assert f"method {method} needs {needed} statistics, and these hold {held};" in sentence
+    again = sentence.rsplit(" ", 1)[1]
+    assert again == f"{collected},{needed}"
+    assert run("fisher", tiny_folder, "-o", file, *data, "--collect", again, "--overwrite").exit_code == 0
+    options = ["--fisher", file, "--method", method, "--rank", 4]
+    assert run("compress", tiny_folder, tmp_path / "out", *options).exit_code == 0
 
 
 def test_outputs_that_exist_or_have_no_parent(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -256,9 +257,16 @@ def test_foreign_code_runs_only_when_trusted(
 def test_methods_lists_every_solver(succeed: Succeed) -> None:
     rows = json.loads(succeed("methods", "--json"))["methods"]
     assert [row["name"] for row in rows] == METHODS
+    assert len(METHODS) == 8
     assert all(row["minimises"] and row["source"] for row in rows)
-    text = succeed("methods")
-    assert all(name in text for name in METHODS)
+    assert [row["name"] for row in rows if not row["exact"]] == ["em", "nesterov", "anderson", "als"]
+    for row in rows:
+        options = SOLVERS[row["name"]].options
+        assert row["options"] == ({} if options is None else asdict(options()))
+        assert ({"start", "max_iterations", "tolerance"} <= row["options"].keys()) != row["exact"]
+    cells = [[cell.strip() for cell in line.split("│")] for line in succeed("methods").splitlines() if "│" in line]
+    kinds = {name: kind for _, name, _, kind, *_ in cells if name}
+    assert kinds == {row["name"]: "exact" if row["exact"] else "iterative" for row in rows}
 
 
 def test_progress_goes_to_stderr_and_quiet_silences_it(

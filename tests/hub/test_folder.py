@@ -70,7 +70,8 @@ def test_the_record_says_what_was_asked_and_from_what_it_was_made(
 ) -> None:
     expected = {"format": 1, "base_model": tiny_folder.name, "method": "kfac", "allocate": "uniform"}
     assert {name: record[name] for name in expected} == expected
-    assert record["asked"] == {"ratio": None, "rank": RANK, "params": None, "fisher_axis": "input"}
+    asked = {"ratio": None, "rank": RANK, "params": None, "fisher_axis": "input", "solver_options": {}}
+    assert record["asked"] == asked
     assert record["base_sha256"] == file_sha256(tiny_folder / "model.safetensors")
     assert record["fisher"] == {
         "task": "sst2",

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fwsvd_export.errors import MissingExtraError
-from fwsvd_export.report.figures import Panel, draw_metric_against_size
+from fwsvd_export.report.figures import Panel, draw_loss_against_seconds, draw_metric_against_size
 
-PANEL = Panel("a task", "accuracy", 0.9, {"svd": [(0.5, 0.7), (0.25, 0.6)], "kfac": [(0.5, 0.89), (0.25, 0.85)]})
+PANEL = Panel("a task", "accuracy", {"svd": [(0.5, 0.7), (0.25, 0.6)], "kfac": [(0.5, 0.89), (0.25, 0.85)]}, dense=0.9)
 
 
 def test_every_panel_makes_the_picture_wider(tmp_path: Path) -> None:
@@ -21,6 +21,23 @@ def test_every_panel_makes_the_picture_wider(tmp_path: Path) -> None:
     one, two = imread(tmp_path / "one.png"), imread(tmp_path / "two.png")
     assert two.shape[1] == pytest.approx(2 * one.shape[1], abs=2)
     assert one.std() > 0
+
+
+def test_convergence_is_drawn_on_a_logarithmic_scale_with_published_methods_dashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib import pyplot
+
+    monkeypatch.setattr(pyplot, "close", lambda figure: None)
+    curves = {"em": [(0.01, 0.3), (0.1, 0.2)], "em, published": [(0.1, 0.5), (10, 0.4)]}
+    draw_loss_against_seconds([Panel("a layer", "loss", curves)], ", published", tmp_path / "curves.png")
+    axis = pyplot.gcf().axes[0]
+    ours, published = axis.get_lines()
+    assert (axis.get_xscale(), ours.get_linestyle(), published.get_linestyle()) == ("log", "-", "--")
+    assert ours.get_color() == published.get_color()
+    assert list(published.get_xdata()) == [0.1, 10]
+    monkeypatch.undo()
+    pyplot.close("all")
 
 
 def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from fwsvd_export.errors import RankError, StatisticsError
 from fwsvd_export.metrics import build_metric
 from fwsvd_export.numerics import truncate
 from fwsvd_export.records import (
+    ElementWeights,
     InputGram,
     Kronecker,
     LayerStatistics,
@@ -22,13 +23,14 @@ from fwsvd_export.records import (
     Statistics,
     StatisticsSource,
 )
-from fwsvd_export.solvers import SOLVERS, Solver
+from fwsvd_export.solvers import SOLVERS, ClosedForm, Iterative
 from fwsvd_export.solvers.activation import INPUT_DAMPING
 from fwsvd_export.solvers.fwsvd import ROW_DAMPING
 from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
 
 LAYER = "encoder.layer.0.intermediate.dense"
 SHAPES = [(6, 10), (10, 6), (8, 8)]
+CLOSED_FORMS = {name: solver for name, solver in SOLVERS.items() if isinstance(solver, ClosedForm)}
 
 
 def matrix(rows: int, columns: int, seed: int) -> Tensor:
@@ -55,7 +57,7 @@ def metrics_of(shape: tuple[int, int], seed: int) -> list[tuple[str, Metric]]:
 
 
 def low_rank(method: str, weight: Tensor, metric: Metric, rank: int) -> Tensor:
-    factors = truncate(SOLVERS[method].decompose(weight, metric, LAYER), rank, LAYER)
+    factors = truncate(CLOSED_FORMS[method].decompose(weight, metric, LAYER), rank, LAYER)
     return factors.up.double() @ factors.down.double()
 
 
@@ -88,7 +90,7 @@ def test_every_method_is_the_best_in_its_own_metric(shape: tuple[int, int], seed
         losses = [loss_in(metric, weight - candidate) for candidate in candidates]
         total = loss_in(metric, weight.double())
         assert losses[own] == pytest.approx(
-            float(SOLVERS[method].decompose(weight, metric, LAYER).losses[rank]), abs=1e-5 * total
+            float(CLOSED_FORMS[method].decompose(weight, metric, LAYER).losses[rank]), abs=1e-5 * total
         )
         assert losses[own] <= min(losses) + 1e-5 * total
 
@@ -146,21 +148,27 @@ def statistics_of(shape: tuple[int, int], **changes: Any) -> Statistics:
         gradient_gram=second_moment(out_features, 4) * 5,
         row_input=torch.arange(in_features).float(),
         row_output=torch.arange(out_features).float(),
+        element=torch.arange(out_features * in_features).float().view(shape),
     )
-    whole = Statistics({LAYER: layer}, 5, 12, ("kfac", "row"), StatisticsSource(model_sha256="abc"))
+    whole = Statistics({LAYER: layer}, 5, 12, ("kfac", "row", "element"), StatisticsSource(model_sha256="abc"))
     return replace(whole, **changes)
 
 
 @pytest.mark.parametrize("axis", ["input", "output"])
 @pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
-def test_every_row_of_the_table_solves_the_metric_it_names(solver: Solver, axis: str) -> None:
+def test_every_row_of_the_table_names_a_metric_that_can_be_built(solver: ClosedForm | Iterative, axis: str) -> None:
     assert SOLVERS[solver.name] is solver
     assert (solver.needs is None) == (solver.metric is Plain)
     assert solver.minimises
     assert solver.source
     statistics = None if solver.needs is None else statistics_of((6, 10))
-    metric = build_metric(solver, statistics, LAYER, axis)
-    assert isinstance(metric, solver.metric)
+    assert isinstance(build_metric(solver, statistics, LAYER, axis), solver.metric)
+
+
+@pytest.mark.parametrize("axis", ["input", "output"])
+@pytest.mark.parametrize("solver", CLOSED_FORMS.values(), ids=CLOSED_FORMS)
+def test_every_closed_form_solves_the_metric_it_names(solver: ClosedForm, axis: str) -> None:
+    metric = build_metric(solver, statistics_of((6, 10)), LAYER, axis)
     weight = matrix(6, 10, 0)
     decomposition = solver.decompose(weight, metric, LAYER)
     error = weight - low_rank(solver.name, weight, metric, 2)
@@ -177,6 +185,9 @@ def test_metrics_are_means_over_tokens_or_examples() -> None:
         rows = build_metric(SOLVERS["fwsvd"], statistics, LAYER, axis)
         assert isinstance(rows, RowWeights)
         torch.testing.assert_close(rows.weights, torch.arange(size) / 5)
+    elements = build_metric(SOLVERS["em"], statistics, LAYER, "input")
+    assert isinstance(elements, ElementWeights)
+    torch.testing.assert_close(elements.weights, torch.arange(60).view(6, 10) / 5)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +195,7 @@ def test_metrics_are_means_over_tokens_or_examples() -> None:
     [
         ("kfac", None, "method kfac needs statistics: give task data or a statistics file"),
         ("fwsvd", statistics_of((6, 10), collected=("kfac",)), "fwsvd needs row statistics.*--collect kfac,row"),
+        ("als", statistics_of((6, 10), collected=("kfac",)), "als needs element statistics.*--collect kfac,element"),
         ("activation", statistics_of((6, 10), collected=("row",)), "activation needs kfac .*--collect row,kfac"),
         ("kfac", statistics_of((6, 10), layers={LAYER: LayerStatistics()}), f"statistics of {LAYER} are incomplete"),
     ],
