@@ -18,6 +18,8 @@ from transformers import DataCollatorWithPadding
 from fwsvd_export.errors import DataError, first_line
 from fwsvd_export.tasks import Task
 
+HELD_OUT_PART = 5  # one in so many rows is for validation when calibration would otherwise take all
+HELD_OUT_ROWS = 2000  # for validation at most
 IGNORED_LABEL = -100  # transformers' mark for tokens without a label
 # A text may be "null" or "NA"; only an empty cell is none. A row with too many cells shall not shift the columns.
 _CELLS: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "index_col": False}
@@ -79,6 +81,12 @@ class Batches(Sequence[dict[str, Tensor]]):
         self._pad = DataCollatorWithPadding(tokenizer)
         self._batch_size = batch_size
         self.examples = len(encoded)
+
+    def without(self, others: Batches) -> Batches:
+        """The examples whose tokens are not also those of an example of others, in batches of the same size."""
+        seen = {tuple(row["input_ids"]) for row in others._encoded}
+        left = [row for row in self._encoded if tuple(row["input_ids"]) not in seen]
+        return Batches(left, self._pad.tokenizer, self._batch_size)
 
     def __len__(self) -> int:
         return math.ceil(self.examples / self._batch_size)
@@ -148,6 +156,17 @@ def encode_rows(rows: Any, request: DataRequest, tokenizer: Any, config: Any) ->
         for index, (row, value) in enumerate(zip(encoded, columns[task.label], strict=True)):
             row["labels"] = read(value, config, f"{request.name}, row {index + 1}")
     return Batches(encoded, tokenizer, request.batch_size)
+
+
+def split_rows(rows: Any, request: DataRequest) -> tuple[Any, Any]:
+    """The rows for calibration, and others for validation.
+
+    Calibration gets the ``max_samples`` that it would have without a split, or four fifths when it would have all.
+    """
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(request.seed)).tolist()
+    cut = request.max_samples if request.max_samples is not None and request.max_samples < len(rows) else None
+    cut = len(rows) - max(1, len(rows) // HELD_OUT_PART) if cut is None else cut
+    return rows.select(sorted(order[:cut])), rows.select(sorted(order[cut : cut + HELD_OUT_ROWS]))
 
 
 def read_rows(request: DataRequest) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,18 +13,25 @@ from fwsvd_export.families import Family, compressible_layers, family_of
 from fwsvd_export.metrics import check_collected
 from fwsvd_export.progress import Steps, silent
 from fwsvd_export.ranks import ALLOCATORS
+from fwsvd_export.ranks.choices import offers_of
 from fwsvd_export.ranks.cost import planned_weights
+from fwsvd_export.ranks.greedy import plan_greedy
+from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import (
     Budget,
+    Decomposition,
     LayerReport,
+    LayerSpec,
     ParameterCounts,
+    RankLimits,
     RankPlan,
+    RankRequest,
     Solution,
     Statistics,
 )
-from fwsvd_export.solvers import SOLVERS, ClosedForm, Iterative
+from fwsvd_export.solvers import SOLVERS, ClosedForm, Iterative, Solver
 from fwsvd_export.solvers.options import IterationOptions, options_from
-from fwsvd_export.solving import solve_layers
+from fwsvd_export.solving import decompose_layers, solve_layers, truncated
 from fwsvd_export.statistics import collect_statistics
 
 
@@ -47,7 +54,8 @@ def compress(
     ratio: float | None = None,
     rank: int | None = None,
     params: int | None = None,
-    allocate: str = "uniform",
+    allocate: str | None = None,
+    limits: RankLimits | None = None,
     fisher_axis: str = "input",
     labels: str = "data",
     seed: int = 0,
@@ -63,7 +71,9 @@ def compress(
         ratio: fraction of the encoder's linear weights that may be used.
         rank: the same rank everywhere.
         params: total parameters that may be used. Give exactly one of ratio, rank and params.
-        allocate: how the budget becomes ranks.
+        allocate: "greedy" shares the budget by predicted loss, "uniform" gives every layer the same rank; None is
+            greedy where the method's losses compare across layers (kfac).
+        limits: of the ranks, and layers to keep dense.
         fisher_axis: orientation of fwsvd's weights, "input" (the paper's) or "output".
         labels: "data" or "sampled", when statistics are collected here.
         seed: of sampled labels.
@@ -81,33 +91,85 @@ def compress(
     """
     solver = solver_named(method)
     options = options_from(method, solver.options, solver_options or {})
-    budget = Budget(ratio=ratio, rank=rank, params=params)
-    family_of(model.config)
+    size = RankRequest(Budget(ratio=ratio, rank=rank, params=params), allocate, limits or RankLimits())
+    check_size(model, solver, size)
     if statistics is None and solver.needs is not None and batches is not None:
         statistics = collect_statistics(model, batches, collect=(solver.needs,), labels=labels, seed=seed)
-    return compress_model(model, solver, budget, statistics, allocate=allocate, axis=fisher_axis, options=options).model
+    return compress_model(model, solver, size, statistics, axis=fisher_axis, options=options).model
 
 
 def compress_model(
     model: Any,
     solver: ClosedForm | Iterative,
-    budget: Budget,
+    size: RankRequest,
     statistics: Statistics | None,
     *,
-    allocate: str = "uniform",
     axis: str = "input",
     options: IterationOptions | None = None,
     steps: Steps = silent,
 ) -> Compressed:
     """Plans the ranks, solves every layer and builds the model; raises as ``compress``."""
-    family = family_of(model.config)
+    if allocator_of(solver, size) == "greedy":
+        return Prepared.of(model, solver, statistics, axis=axis, steps=steps).at(size)
     layers = compressible_layers(model)
-    check_collected(solver, statistics)
-    if statistics is not None:
-        check_same_model(model, statistics)
-    plan = plan_ranks(model, budget, allocate)
+    check_statistics(model, solver, statistics)
+    plan = plan_uniform(layers, size.budget, parameters_beside(model, layers), size.limits)
     solutions = solve_layers(model, layers, solver, statistics, plan, axis=axis, options=options, steps=steps)
-    small = build_model(model, family, solutions, solver.name)
+    return assembled(model, solver, plan, solutions)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model whose layers are decomposed at every rank, so that sizes can be tried one after the other.
+
+    Attributes:
+        model: the dense model.
+        solver: the closed form.
+        decompositions: layer name -> decomposition.
+    """
+
+    model: Any
+    solver: ClosedForm
+    decompositions: Mapping[str, Decomposition]
+
+    @classmethod
+    def of(
+        cls,
+        model: Any,
+        solver: ClosedForm | Iterative,
+        statistics: Statistics | None,
+        *,
+        axis: str = "input",
+        steps: Steps = silent,
+    ) -> Prepared:
+        """Decomposes every layer.
+
+        Raises:
+            RankError: the method iterates at one rank at a time.
+        """
+        if not isinstance(solver, ClosedForm):
+            raise RankError(f"method {solver.name} solves one rank at a time; give --ratio, --rank or --params")
+        check_statistics(model, solver, statistics)
+        layers = compressible_layers(model)
+        return cls(model, solver, decompose_layers(model, layers, solver, statistics, axis=axis, steps=steps))
+
+    def at(self, size: RankRequest) -> Compressed:
+        """The compressed model of a size; raises as ``compress``."""
+        layers = compressible_layers(self.model)
+        beside = parameters_beside(self.model, layers)
+        if allocator_of(self.solver, size) == "greedy":
+            losses = {name: decomposition.losses for name, decomposition in self.decompositions.items()}
+            plan = plan_greedy(layers, size.budget, beside, size.limits, losses)
+        else:
+            plan = plan_uniform(layers, size.budget, beside, size.limits)
+        solutions = {name: truncated(form, plan.ranks[name], name) for name, form in self.decompositions.items()}
+        return assembled(self.model, self.solver, plan, solutions)
+
+
+def assembled(model: Any, solver: Solver, plan: RankPlan, solutions: Mapping[str, Solution]) -> Compressed:
+    """The compressed model of a plan's solutions, with what happened."""
+    layers = compressible_layers(model)
+    small = build_model(model, family_of(model.config), solutions, solver.name)
     dense, kept, total = (
         sum(layer.weights for layer in layers),
         planned_weights(layers, plan.ranks),
@@ -128,16 +190,49 @@ def compress_model(
     return Compressed(small, plan, reports, ParameterCounts(dense, kept, total, total - dense + kept))
 
 
-def plan_ranks(model: Any, budget: Budget, allocate: str) -> RankPlan:
-    """The rank of every layer under a budget.
+def allocator_of(solver: Solver, size: RankRequest) -> str:
+    """How a request's budget becomes ranks: as asked, else greedy where the method's losses allow it.
 
     Raises:
-        RankError: no such way to allocate, or a budget that the layers cannot meet.
+        RankError: an unknown way, or greedy with a metric that is not comparable across layers.
     """
-    if allocate not in ALLOCATORS:
-        raise RankError(f"allocate {allocate!r}: one of {', '.join(ALLOCATORS)} is allowed")
+    able = [row.name for row in SOLVERS.values() if row.comparable and isinstance(row, ClosedForm)]
+    if size.budget.rank is not None and size.allocate in (None, "uniform"):
+        return "uniform"
+    if size.allocate is None:
+        return "greedy" if solver.name in able else "uniform"
+    if size.allocate not in ALLOCATORS:
+        raise RankError(f"allocate {size.allocate!r}: one of {', '.join(ALLOCATORS)} is allowed")
+    if size.allocate == "greedy" and size.budget.rank is not None:
+        raise RankError("allocate greedy shares a budget among the layers, and --rank gives all the same; give --ratio")
+    if size.allocate == "greedy" and solver.name not in able:
+        raise RankError(
+            f"allocate greedy needs losses that compare across layers and ranks, which method {solver.name} does not "
+            f"give; use --method {' or '.join(able)}, or --allocate uniform"
+        )
+    return size.allocate
+
+
+def check_size(model: Any, solver: Solver, size: RankRequest) -> None:
+    """Refuses, before any long work, a size that the layers cannot meet.
+
+    Raises:
+        RankError: as the plan itself would.
+    """
+    allocator_of(solver, size)
     layers = compressible_layers(model)
-    return ALLOCATORS[allocate](layers, budget, total_parameters(model) - sum(layer.weights for layer in layers))
+    plan_uniform(layers, size.budget, parameters_beside(model, layers), size.limits)
+
+
+def smallest_ratio(model: Any, size: RankRequest) -> float:
+    """The share of the linear weights that the smallest allowed ranks use."""
+    offers = offers_of(compressible_layers(model), size.limits)
+    return sum(offer.least_weights for offer in offers) / sum(offer.layer.weights for offer in offers)
+
+
+def parameters_beside(model: Any, layers: Sequence[LayerSpec]) -> int:
+    """Parameters that are no weights of compressible layers."""
+    return total_parameters(model) - sum(layer.weights for layer in layers)
 
 
 def solver_named(method: str) -> ClosedForm | Iterative:
@@ -149,6 +244,17 @@ def solver_named(method: str) -> ClosedForm | Iterative:
     if method not in SOLVERS:
         raise RankError(f"method {method!r}: one of {', '.join(SOLVERS)} is allowed")
     return SOLVERS[method]
+
+
+def check_statistics(model: Any, solver: Solver, statistics: Statistics | None) -> None:
+    """Refuses statistics that lack what the method needs, or that belong to another model.
+
+    Raises:
+        StatisticsError: they do.
+    """
+    check_collected(solver, statistics)
+    if statistics is not None:
+        check_same_model(model, statistics)
 
 
 def check_same_model(model: Any, statistics: Statistics) -> None:

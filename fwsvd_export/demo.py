@@ -26,7 +26,7 @@ from fwsvd_export.errors import DataError, MissingExtraError
 from fwsvd_export.hub.folder import write_dense
 from fwsvd_export.pipeline import CompressRequest, Source, Stopwatch, run_compress, run_fisher
 from fwsvd_export.progress import Steps, silent, tracked
-from fwsvd_export.records import Budget
+from fwsvd_export.records import Budget, RankRequest
 from fwsvd_export.storage import atomic_output, file_sha256, write_json
 from fwsvd_export.tasks import task_named
 from fwsvd_export.training import finetune
@@ -148,7 +148,8 @@ def _run(encoder: Path, reviews: Path, folder: Path, device: str, steps: Steps) 
     for method in METHODS:
         with clock.phase(method):
             run_compress(
-                CompressRequest(source, folder / method, method, Budget(ratio=RATIO), fisher=statistics), steps
+                CompressRequest(source, folder / method, method, RankRequest(Budget(ratio=RATIO)), fisher=statistics),
+                steps,
             )
         rows.append(_measure(method, folder / method, test_file, clock.seconds[method], device, steps))
     result = DemoResult(tuple(rows), TEST_ROWS, clock.seconds)

@@ -6,24 +6,25 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from fwsvd_export import __version__
 from fwsvd_export.bench.accuracy import evaluate_model
-from fwsvd_export.calibration import DataRequest, load_batches
+from fwsvd_export.bench.max_drop import Promise, smallest_within
+from fwsvd_export.calibration import Batches, DataRequest, encode_rows, load_batches, read_rows, split_rows
 from fwsvd_export.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, weights_sha256
-from fwsvd_export.compression import Compressed, compress_model, plan_ranks, solver_named
+from fwsvd_export.compression import Compressed, Prepared, check_size, compress_model, solver_named
 from fwsvd_export.densification import densify
 from fwsvd_export.device import device_named, release_freed_memory
-from fwsvd_export.errors import CheckpointError, OutputError, UnsupportedModelError
+from fwsvd_export.errors import CheckpointError, DataError, OutputError, UnsupportedModelError
 from fwsvd_export.hub.folder import COMPRESSION_FILE, read_compression, write_compressed, write_dense
 from fwsvd_export.metrics import check_collected
 from fwsvd_export.progress import Steps, silent, tracked
-from fwsvd_export.records import Budget, Measurement, Statistics, StatisticsSource
+from fwsvd_export.records import Measurement, RankRequest, Statistics, StatisticsSource
 from fwsvd_export.solvers.options import options_from, options_to_json
 from fwsvd_export.statistics import collect_statistics
 from fwsvd_export.storage import check_output, file_sha256, load_statistics, save_statistics
@@ -42,16 +43,21 @@ class Source:
 
 @dataclass(frozen=True)
 class CompressRequest:
-    """Everything ``compress`` was asked for; ``data`` or ``fisher`` may be None where the method allows it."""
+    """Everything ``compress`` was asked for; ``data`` or ``fisher`` may be None where the method allows it.
+
+    With ``max_drop`` the budget in ``size`` is not looked at: the smallest model is searched whose metric on
+    ``validation`` (or on rows of ``data`` that calibration leaves) is at most that far below the dense one's.
+    """
 
     source: Source
     out: Path
     method: str
-    budget: Budget
+    size: RankRequest
     data: DataRequest | None = None
     fisher: Path | None = None
     labels: str = "data"
-    allocate: str = "uniform"
+    validation: DataRequest | None = None
+    max_drop: float | None = None
     axis: str = "input"
     solver_options: Mapping[str, str] = field(default_factory=dict)
     dtype: str = "auto"
@@ -85,7 +91,8 @@ def run_fisher(
     """Collects statistics of a model on task data and writes them to one file."""
     check_output(out, overwrite)
     checkpoint = _load_dense(source)
-    statistics = _collect(checkpoint, data, collect, labels, steps)
+    batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.model.config)
+    statistics = _collect(checkpoint, data, batches, collect, labels, steps)
     save_statistics(statistics, out, overwrite)
     return statistics
 
@@ -100,33 +107,93 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
         stored = load_statistics(request.fisher) if request.fisher is not None else None
         checkpoint = _load_dense(request.source)
     # A size that cannot be met fails here, before the long work
-    plan_ranks(checkpoint.model, request.budget, request.allocate)
+    check_size(checkpoint.model, solver, request.size)
+    calibration, validation = _batches(request, checkpoint, stored)
     statistics = stored
-    if statistics is None and solver.needs is not None and request.data is not None:
+    if statistics is None and solver.needs is not None and request.data is not None and calibration is not None:
         with clock.phase("statistics"):
-            statistics = _collect(checkpoint, request.data, (solver.needs,), request.labels, steps)
+            statistics = _collect(checkpoint, request.data, calibration, (solver.needs,), request.labels, steps)
             release_freed_memory()
     if solver.needs is None:
         statistics = None  # a method that does not look at statistics must not claim to be made from them
     check_collected(solver, statistics)
-    with clock.phase("solve"):
-        compressed = compress_model(
-            checkpoint.model,
-            solver,
-            request.budget,
-            statistics,
-            allocate=request.allocate,
-            axis=request.axis,
-            options=options,
-            steps=steps,
-        )
+    gate = None
+    if request.max_drop is None or validation is None:
+        with clock.phase("solve"):
+            compressed = compress_model(
+                checkpoint.model, solver, request.size, statistics, axis=request.axis, options=options, steps=steps
+            )
+    else:
+        with clock.phase("solve"):
+            prepared = Prepared.of(checkpoint.model, solver, statistics, axis=request.axis, steps=steps)
+        with clock.phase("trials"):
+            promise, gate = _search(request, prepared, validation)
+        compressed = promise.compressed
     dtype = checkpoint.declared_dtype if request.dtype == "auto" else getattr(torch, request.dtype)
     small = compressed.model.cpu().to(dtype)
     fisher_sha256 = file_sha256(request.fisher) if request.fisher is not None and statistics is not None else None
     record = _compression_record(request, checkpoint, compressed, statistics, fisher_sha256, clock)
     record["asked"]["solver_options"] = options_to_json(options)
+    if gate is not None:
+        record["gate"] = gate
     write_compressed(small, request.out, record, checkpoint.tokenizer_files, request.overwrite)
     return compressed, record
+
+
+def _batches(
+    request: CompressRequest, checkpoint: Checkpoint, stored: Statistics | None
+) -> tuple[Batches | None, Batches | None]:
+    """Calibration and validation batches, as far as they are needed; no example is in both.
+
+    Raises:
+        DataError: no data to validate on, or nothing but what calibration has seen.
+    """
+    needs_validation = request.max_drop is not None
+    if request.data is None and not (needs_validation and request.validation):
+        if needs_validation:
+            raise DataError("--max-drop needs data to measure on: give --validation FILE, or --data to split")
+        return None, None
+    tokenizer, config = load_tokenizer(checkpoint), checkpoint.model.config
+    if not needs_validation:
+        return load_batches(cast(DataRequest, request.data), tokenizer, config), None
+    if request.validation is not None:
+        calibration = None if request.data is None else load_batches(request.data, tokenizer, config)
+        validation = load_batches(request.validation, tokenizer, config)
+        if stored is not None and stored.source.data == request.validation.name:
+            raise DataError(
+                f"{request.validation.name} is what the statistics were collected on; validate on other data"
+            )
+    else:
+        data = cast(DataRequest, request.data)
+        chosen, rest = split_rows(read_rows(data), data)
+        everything = replace(data, max_samples=None)
+        calibration, validation = (encode_rows(rows, everything, tokenizer, config) for rows in (chosen, rest))
+    if calibration is not None:
+        validation = validation.without(calibration)
+        if validation.examples == 0:
+            raise DataError("all validation examples are also calibration examples; give other data with --validation")
+    return calibration, validation
+
+
+def _search(request: CompressRequest, prepared: Prepared, validation: Batches) -> tuple[Promise, dict[str, Any]]:
+    """The smallest model within ``max_drop``, and what ``compression.json`` says of the search."""
+    measured = cast(DataRequest, request.validation or request.data)
+    dense = evaluate_model(prepared.model, validation, measured.task)
+
+    def value_of(model: Any) -> float:
+        return evaluate_model(model, validation, measured.task).value
+
+    promise = smallest_within(prepared, request.size, value_of, dense.value, cast(float, request.max_drop))
+    gate = {
+        "max_drop": request.max_drop,
+        "metric": dense.metric,
+        "dense": dense.value,
+        "validation": measured.name,
+        "validation_examples": validation.examples,
+        "kept": promise.kept,
+        "trials": [asdict(trial) for trial in promise.trials],
+    }
+    return promise, gate
 
 
 def run_evaluate(source: Source, data: DataRequest, steps: Steps = silent) -> Measurement:
@@ -177,10 +244,8 @@ def _load_dense(source: Source) -> Checkpoint:
 
 
 def _collect(
-    checkpoint: Checkpoint, data: DataRequest, collect: tuple[str, ...], labels: str, steps: Steps
+    checkpoint: Checkpoint, data: DataRequest, batches: Batches, collect: tuple[str, ...], labels: str, steps: Steps
 ) -> Statistics:
-    tokenizer = load_tokenizer(checkpoint)
-    batches = load_batches(data, tokenizer, checkpoint.model.config)
     source = StatisticsSource(
         model_sha256=weights_sha256(checkpoint.model),
         task=data.task.name,
@@ -210,7 +275,7 @@ def _compression_record(
     """The content of ``compression.json``."""
     import transformers
 
-    asked = request.budget
+    asked, limits = request.size.budget, request.size.limits
     fisher = None
     if statistics is not None:
         fisher = {
@@ -225,8 +290,14 @@ def _compression_record(
         "base_model": checkpoint.name,
         "base_sha256": checkpoint.sha256,
         "method": request.method,
-        "allocate": request.allocate,
-        "asked": {"ratio": asked.ratio, "rank": asked.rank, "params": asked.params, "fisher_axis": request.axis},
+        "allocate": compressed.plan.allocate,
+        "asked": {
+            "ratio": asked.ratio,
+            "rank": asked.rank,
+            "params": asked.params,
+            "fisher_axis": request.axis,
+            "limits": asdict(limits),
+        },
         "parameters": compressed.parameters.to_json(),
         "layers": [
             {

@@ -253,6 +253,42 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class RankLimits:
+    """What every layer's rank must keep to.
+
+    Attributes:
+        multiple: ranks are multiples of it (some hardware is fastest so).
+        smallest: rank at least.
+        largest: rank at most, None for no such limit; a limited layer is not kept dense instead.
+        keep_dense: shell patterns; layers whose name one of them matches stay as they are.
+    """
+
+    multiple: int = 1
+    smallest: int = 1
+    largest: int | None = None
+    keep_dense: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in (("rank multiple", self.multiple), ("smallest rank", self.smallest)):
+            if value < 1:
+                raise RankError(f"{name} {value}: a whole number of at least 1 is allowed")
+        if self.largest is not None and self.largest < max(self.smallest, self.multiple):
+            raise RankError(
+                f"largest rank {self.largest}: at least {max(self.smallest, self.multiple)} "
+                "(the smallest rank or the multiple) is allowed"
+            )
+
+
+@dataclass(frozen=True)
+class RankRequest:
+    """The size asked for: a budget, how it becomes ranks (None leaves it to the method), and limits of the ranks."""
+
+    budget: Budget
+    allocate: str | None = None
+    limits: RankLimits = RankLimits()
+
+
+@dataclass(frozen=True)
 class LayerReport:
     """One row of ``compression.json``'s layers."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -12,7 +12,7 @@ from fwsvd_export.families import base_of
 from fwsvd_export.metrics import build_metric
 from fwsvd_export.numerics import truncate
 from fwsvd_export.progress import Steps, silent
-from fwsvd_export.records import ElementWeights, LayerSpec, RankPlan, Solution, Statistics
+from fwsvd_export.records import Decomposition, ElementWeights, LayerSpec, RankPlan, Solution, Statistics
 from fwsvd_export.solvers import ClosedForm, Iterative
 from fwsvd_export.solvers.driver import minimise
 from fwsvd_export.solvers.options import IterationOptions
@@ -23,7 +23,44 @@ AT_ONCE_ON_CPU = 2  # stacks; more would not be faster on common machines, and e
 # seven); a GPU is filled by many. anderson, the largest, takes about 120 bytes per weight.
 STACK_WEIGHTS = {"cpu": 1, "cuda": 2**26}
 
+DENSE = Solution(None, 0.0, "dense")
 Stack = list[LayerSpec]
+Result = TypeVar("Result")
+
+
+def decompose_layers(
+    model: Any,
+    layers: list[LayerSpec],
+    solver: ClosedForm,
+    statistics: Statistics | None,
+    *,
+    axis: str = "input",
+    steps: Steps = silent,
+) -> dict[str, Decomposition]:
+    """Every layer's closed form at every rank, layer name -> decomposition; for plans that need the losses first.
+
+    Args:
+        model: the dense model.
+        layers: of the model.
+        solver: a closed form.
+        statistics: what the solver's metric is built from.
+        axis: orientation of row weights.
+        steps: progress.
+    """
+    decompose = _decomposer(model, solver, statistics, axis)
+
+    def note(done: Mapping[str, Decomposition]) -> str:
+        return ""
+
+    return _in_turn([[layer] for layer in layers], lambda stack: [decompose(stack[0])], model.device, steps, note)
+
+
+def truncated(decomposition: Decomposition, rank: int | None, layer: str) -> Solution:
+    """The solution at a rank from a closed form; None is the dense layer."""
+    if rank is None:
+        return DENSE
+    loss, note = float(decomposition.losses[rank]), decomposition.note
+    return Solution(truncate(decomposition, rank, layer), loss, note or "exact", settled=not note)
 
 
 def solve_layers(
@@ -37,10 +74,7 @@ def solve_layers(
     options: IterationOptions | None = None,
     steps: Steps = silent,
 ) -> dict[str, Solution]:
-    """Every layer's solution under the plan, layer name -> solution.
-
-    On the CPU two stacks are solved side by side, each on half of the threads: LAPACK's eigensolvers and small products
-    hardly use more.
+    """Every layer's solution under the plan, layer name -> solution; nothing is kept for other plans.
 
     Args:
         model: the dense model.
@@ -53,32 +87,27 @@ def solve_layers(
         steps: progress, with the sum of the losses so far.
     """
     modules = dict(base_of(model).named_modules())
-    device = next(model.parameters()).device
-    chosen = options or (solver.options() if isinstance(solver, Iterative) else None)
-
-    def closed(layer: LayerSpec, rank: int, solver: ClosedForm) -> Solution:
-        metric = build_metric(solver, statistics, layer.name, axis, device)
-        decomposition = solver.decompose(modules[layer.name].weight.detach(), metric, layer.name)
-        factors = truncate(decomposition, rank, layer.name)
-        loss = float(decomposition.losses[rank])
-        return Solution(factors, loss, decomposition.note or "exact", settled=not decomposition.note)
 
     def problem(layer: LayerSpec, rank: int) -> LayerProblem:
-        metric = build_metric(solver, statistics, layer.name, axis, device)
+        metric = build_metric(solver, statistics, layer.name, axis, model.device)
         assert isinstance(metric, ElementWeights), "the metric of every iterative method"
         return LayerProblem(modules[layer.name].weight.detach(), metric.weights, rank, layer.name)
 
     def solve(stack: Stack) -> list[Solution]:
         rank = plan.ranks[stack[0].name]
         if rank is None:
-            return [Solution(None, 0.0, "dense") for _ in stack]
-        if isinstance(solver, ClosedForm):
-            return [closed(layer, rank, solver) for layer in stack]
-        assert chosen is not None, "an iterative method has options"
-        return minimise([problem(layer, rank) for layer in stack], solver.method, chosen)
+            return [DENSE for _ in stack]
+        if isinstance(solver, Iterative):
+            return minimise([problem(layer, rank) for layer in stack], solver.method, options or solver.options())
+        decompose = _decomposer(model, solver, statistics, axis)
+        return [truncated(decompose(layer), rank, layer.name) for layer in stack]
 
-    limit = STACK_WEIGHTS[device.type] if isinstance(solver, Iterative) else 1
-    return _in_turn(stacks_of(layers, plan, limit), solve, device, steps)
+    limit = STACK_WEIGHTS[model.device.type] if isinstance(solver, Iterative) else 1
+
+    def so_far(done: Mapping[str, Solution]) -> str:
+        return f"loss so far {sum(solution.loss for solution in done.values()):.3g}"
+
+    return _in_turn(stacks_of(layers, plan, limit), solve, model.device, steps, so_far)
 
 
 def stacks_of(layers: list[LayerSpec], plan: RankPlan, limit: int) -> list[Stack]:
@@ -93,22 +122,43 @@ def stacks_of(layers: list[LayerSpec], plan: RankPlan, limit: int) -> list[Stack
     return [stack for stacks in groups.values() for stack in stacks]
 
 
+def _decomposer(
+    model: Any, solver: ClosedForm, statistics: Statistics | None, axis: str
+) -> Callable[[LayerSpec], Decomposition]:
+    modules = dict(base_of(model).named_modules())
+
+    def decompose(layer: LayerSpec) -> Decomposition:
+        metric = build_metric(solver, statistics, layer.name, axis, model.device)
+        return solver.decompose(modules[layer.name].weight.detach(), metric, layer.name)
+
+    return decompose
+
+
 def _in_turn(
-    stacks: list[Stack], solve: Callable[[Stack], list[Solution]], device: torch.device, steps: Steps
-) -> dict[str, Solution]:
+    stacks: list[Stack],
+    work: Callable[[Stack], list[Result]],
+    device: torch.device,
+    steps: Steps,
+    note: Callable[[Mapping[str, Result]], str],
+) -> dict[str, Result]:
+    """The results of all stacks, layer name -> result.
+
+    On the CPU two stacks are worked on side by side, each on half of the threads: LAPACK's eigensolvers and small
+    products hardly use more.
+    """
     workers = AT_ONCE_ON_CPU if device.type == "cpu" else 1
     available = torch.get_num_threads()
     threads = max(1, available // workers)
-    solutions: dict[str, Solution] = {}
+    results: dict[str, Result] = {}
     try:
         with (
             ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool,
             steps("solving layers", sum(len(stack) for stack in stacks)) as advance,
         ):
-            for stack, solved in zip(stacks, pool.map(solve, stacks), strict=True):
-                for layer, solution in zip(stack, solved, strict=True):
-                    solutions[layer.name] = solution
-                    advance(f"loss so far {sum(done.loss for done in solutions.values()):.3g}")
+            for stack, done in zip(stacks, pool.map(work, stacks), strict=True):
+                for layer, result in zip(stack, done, strict=True):
+                    results[layer.name] = result
+                    advance(note(results))
     finally:
         torch.set_num_threads(available)  # what the workers set, threads started later would begin with
-    return solutions
+    return results

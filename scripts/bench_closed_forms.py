@@ -20,7 +20,7 @@ from transformers import BertConfig, BertModel
 
 from fwsvd_export.families import compressible_layers
 from fwsvd_export.metrics import build_metric
-from fwsvd_export.ranks import ALLOCATORS
+from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import (
     Budget,
     InputGram,
@@ -60,7 +60,7 @@ def main() -> None:
     model = BertModel(config).eval()
     layers = compressible_layers(model)
     statistics = deficient_statistics(layers)
-    plan = ALLOCATORS["uniform"](layers, Budget(ratio=arguments.ratio), 0)
+    plan = plan_uniform(layers, Budget(ratio=arguments.ratio), 0)
     weights = {layer.name: model.get_submodule(layer.name).weight.detach() for layer in layers}
 
     seconds = dict.fromkeys(["torch.linalg.svd", *CLOSED_FORMS], 0.0)

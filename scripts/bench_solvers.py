@@ -24,9 +24,9 @@ from published_iterations import PUBLISHED, clocked
 from torch import Tensor
 
 from fwsvd_export.checkpoint import load_checkpoint
-from fwsvd_export.compression import plan_ranks
 from fwsvd_export.families import base_of, compressible_layers
 from fwsvd_export.numerics import truncate
+from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import Budget
 from fwsvd_export.report.figures import Panel, draw_loss_against_seconds
 from fwsvd_export.solvers import SOLVERS, Iterative, als
@@ -120,7 +120,7 @@ def real_problems(model: str, statistics: Path, prefix: str, ratio: float) -> li
     """The layers of a model whose names start so, with the ranks of a uniform budget."""
     dense = load_checkpoint(model).model
     sums = load_statistics(statistics)
-    plan = plan_ranks(dense, Budget(ratio=ratio), "uniform")
+    plan = plan_uniform(compressible_layers(dense), Budget(ratio=ratio), 0)
     weights = dict(base_of(dense).named_modules())
     problems = []
     for layer in compressible_layers(dense):

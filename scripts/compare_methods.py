@@ -25,14 +25,16 @@ from fwsvd_export.calibration import DataRequest, load_batches
 from fwsvd_export.checkpoint import load_checkpoint, load_tokenizer
 from fwsvd_export.compression import compress_model
 from fwsvd_export.families import base_of, compressible_layers
-from fwsvd_export.records import Budget, Statistics
+from fwsvd_export.metrics import AXES
+from fwsvd_export.ranks import ALLOCATORS
+from fwsvd_export.records import Budget, RankRequest, Statistics
 from fwsvd_export.report.figures import Panel, draw_metric_against_size
 from fwsvd_export.solvers import SOLVERS
 from fwsvd_export.statistics import collect_statistics
 from fwsvd_export.storage import write_json
 from fwsvd_export.tasks import task_named
 
-CLOSED_FORMS = "svd,fwsvd,fwsvd:output,activation,kfac"
+CLOSED_FORMS = "svd,fwsvd,activation,kfac:uniform,kfac:greedy"
 
 
 def main() -> None:
@@ -41,8 +43,8 @@ def main() -> None:
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tasks", default="sst2,stsb,cola")
-    parser.add_argument("--variants", default=CLOSED_FORMS, help="Methods; fwsvd:output for the other orientation.")
-    parser.add_argument("--ratios", default="0.5,0.375,0.25,0.15,0.1")
+    parser.add_argument("--variants", default=CLOSED_FORMS, help="Methods; fwsvd:output, kfac:uniform for a manner.")
+    parser.add_argument("--ratios", default="0.75,0.5,0.37,0.25,0.15,0.1")
     parser.add_argument("--max-samples", type=int, default=2048)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--name", default="closed_form", help="Of the files.")
@@ -86,10 +88,14 @@ def run_task(name: str, variants: Sequence[str], arguments: argparse.Namespace) 
     rows = []
     for ratio in map(float, arguments.ratios.split(",")):
         for label in variants:
-            method, _, axis = label.partition(":")
+            method, _, manner = label.partition(":")
             begin = time.perf_counter()
             compressed = compress_model(
-                checkpoint.model, SOLVERS[method], Budget(ratio=ratio), statistics, axis=axis or "input"
+                checkpoint.model,
+                SOLVERS[method],
+                RankRequest(Budget(ratio=ratio), manner if manner in ALLOCATORS else None),
+                statistics,
+                axis=manner if manner in AXES else "input",
             )
             seconds = time.perf_counter() - begin
             row = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fwsvd_export.cli.options import (
+    data_and_validation,
     data_options,
-    data_request,
     dtype_option,
     json_option,
     labels_option,
@@ -19,6 +19,10 @@ from fwsvd_export.cli.options import (
     source_options,
 )
 
+if TYPE_CHECKING:
+    from fwsvd_export.compression import Compressed
+
+GATE_NOT_MET = 3  # exit code: the output is kept, and its record says so
 _COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
 
@@ -50,7 +54,18 @@ def parse_options(context: click.Context, option: click.Parameter, texts: tuple[
 @click.option("--ratio", type=float, help="Fraction of the encoder's linear weights to keep at most.")
 @click.option("--rank", type=int, help="The same rank everywhere.")
 @click.option("--params", metavar="COUNT", callback=parse_count, help="Total parameters at most, for example 20M.")
-@click.option("--allocate", default="uniform", show_default=True, help="How the budget becomes ranks.")
+@click.option(
+    "--max-drop",
+    type=float,
+    metavar="X",
+    help="Instead of a size: the smallest model whose metric on validation data is at most X below the dense one's.",
+)
+@click.option("--validation", type=click.Path(path_type=Path), help="File for --max-drop (rows of --data held out).")
+@click.option("--allocate", help="greedy: one budget for all layers (kfac's default); uniform: the same rank.")
+@click.option("--rank-multiple", type=int, default=1, show_default=True, help="Ranks are multiples of this.")
+@click.option("--min-rank", type=int, default=1, show_default=True, help="Rank of every layer at least.")
+@click.option("--max-rank", type=int, help="Rank of every layer at most.")
+@click.option("--keep-dense", multiple=True, metavar="PATTERN", help="Layers to leave as they are, * for anything.")
 @click.option("--fisher-axis", default="input", show_default=True, help="fwsvd's weights: per input feature or output.")
 @click.option(
     "--solver-option",
@@ -74,7 +89,12 @@ def command(
     ratio: float | None,
     rank: int | None,
     params: int | None,
-    allocate: str,
+    max_drop: float | None,
+    allocate: str | None,
+    rank_multiple: int,
+    min_rank: int,
+    max_rank: int | None,
+    keep_dense: tuple[str, ...],
     fisher_axis: str,
     solver_options: dict[str, str],
     fisher: Path | None,
@@ -86,28 +106,36 @@ def command(
 ) -> None:
     """Write a compressed copy of MODEL into the folder OUT.
 
-    Give exactly one of --ratio, --rank and --params, and either task data or a statistics file (svd needs neither).
+    Give exactly one of --ratio, --rank, --params and --max-drop, and either task data or a statistics file (svd needs
+    neither). A promise of --max-drop that cannot be kept ends with exit code 3; the model at ratio 1 is written.
 
     \b
     Example:
       fwsvd-export compress my-model my-model-small --task sst2 --data train.jsonl --max-samples 2048 --ratio 0.25
     """
-    data, source = data_request(options), source_of(model, options)
+    (data, validation), source = data_and_validation(options), source_of(model, options)
     if data is not None and fisher is not None:
         raise click.UsageError("give either task data (--data, --dataset) or a statistics file (--fisher), not both")
-    from fwsvd_export.cli.console import hint, prepare_libraries, print_json, print_table, steps
+    from fwsvd_export.cli.console import hint, prepare_libraries, print_json, steps
     from fwsvd_export.pipeline import CompressRequest, run_compress
-    from fwsvd_export.records import Budget
+    from fwsvd_export.records import Budget, RankLimits, RankRequest
 
+    if max_drop is not None and (ratio, rank, params) != (None, None, None):
+        raise click.UsageError("give a size or --max-drop, not both: it searches for the size")
+    if validation is not None and max_drop is None:
+        raise click.UsageError("--validation is for --max-drop; calibration data comes with --data")
+    budget = Budget(ratio=1.0) if max_drop is not None else Budget(ratio, rank, params)
+    limits = RankLimits(rank_multiple, min_rank, max_rank, keep_dense)
     request = CompressRequest(
         source=source,
         out=out,
         method=method,
-        budget=Budget(ratio, rank, params),
+        size=RankRequest(budget, allocate, limits),
         data=data,
+        validation=validation,
+        max_drop=max_drop,
         fisher=fisher,
         labels=labels,
-        allocate=allocate,
         axis=fisher_axis,
         solver_options=solver_options,
         dtype=dtype,
@@ -115,14 +143,24 @@ def command(
     )
     prepare_libraries()
     compressed, record = run_compress(request, steps())
+    gate = record.get("gate")
     if as_json:
         print_json({"output": str(out), **record})
-        return
+    else:
+        _print_summary(out, compressed, record)
+    if gate is not None and not gate["kept"]:
+        hint(f"The promise is not kept: even at ratio 1 the drop of {gate['metric']} is above {max_drop:g}.")
+        click.get_current_context().exit(GATE_NOT_MET)
+
+
+def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) -> None:
+    from fwsvd_export.cli.console import hint, print_table
+
     counts = compressed.parameters
     kept = [layer.name for layer in compressed.layers if layer.kept_dense]
     ranks = sorted({layer.rank for layer in compressed.layers if layer.rank is not None})
     rows = [
-        ["method", f"{method}, {allocate} ranks"],
+        ["method", f"{record['method']}, {record['allocate']} ranks"],
         [
             "linear weights",
             f"{counts.linear_compressed:,} of {counts.linear_dense:,} "
@@ -133,9 +171,20 @@ def command(
         ["layers kept dense", f"{len(kept)} of {len(compressed.layers)}"],
         ["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record["seconds"].items())],
     ]
+    if "gate" in record:
+        rows += _gate_rows(record["gate"])
     print_table(f"{out}", ["what", "value"], rows)
     if kept:
         hint("Kept dense, because factors of this rank would not be smaller: " + ", ".join(kept))
     for layer in compressed.layers:
         if not layer.settled:
             hint(f"{layer.name}: {layer.status}")
+
+
+def _gate_rows(gate: dict[str, Any]) -> list[list[str]]:
+    """What --max-drop tried."""
+    rows = [["validation", f"{gate['validation_examples']:,} examples of {gate['validation']}"]]
+    rows.append([f"dense {gate['metric']}", f"{gate['dense']:.4f} (may drop by {gate['max_drop']:g})"])
+    for trial in gate["trials"]:
+        rows.append([f"ratio {trial['ratio']:.3f}", f"{trial['value']:.4f} {'kept' if trial['kept'] else 'too low'}"])
+    return rows

@@ -63,6 +63,15 @@ def source_of(model: str, options: dict[str, Any]) -> Source:
     return Source(model, options.pop("trust_remote_code"), options.pop("device"))
 
 
+def data_and_validation(options: dict[str, Any]) -> tuple[DataRequest | None, DataRequest | None]:
+    """As ``data_request``, and the record of --validation: the same task and columns, all rows of its file."""
+    file, given = options.pop("validation"), dict(options)
+    data = data_request(options)
+    if file is None:
+        return data, None
+    return data, data_request({**given, "data": file, "dataset": None, "split": None, "max_samples": None})
+
+
 def data_request(options: dict[str, Any]) -> DataRequest | None:
     """The record of the data options, taken out of ``options``; None when neither --data nor --dataset was given.
 

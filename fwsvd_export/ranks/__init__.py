@@ -1,5 +1,3 @@
-"""How a budget becomes ranks: one row each; the CLI's ``--allocate`` reads this table."""
+"""How a budget becomes ranks: ``uniform`` needs only the shapes, ``greedy`` each layer's loss at every rank."""
 
-from fwsvd_export.ranks.uniform import plan_uniform
-
-ALLOCATORS = {"uniform": plan_uniform}
+ALLOCATORS = ("greedy", "uniform")  # what --allocate takes

@@ -1,0 +1,79 @@
+"""The smallest model that keeps a promise: its metric on held-out data within a given distance of the dense one's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fwsvd_export.compression import Compressed, Prepared, smallest_ratio
+from fwsvd_export.errors import RankError
+from fwsvd_export.records import Budget, RankRequest
+
+RESOLUTION = 0.01  # of the ratio; finer differences drown in the noise of a few thousand validation examples
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One size that was tried: its ratio, the metric on the validation data, and whether the promise was kept."""
+
+    ratio: float
+    value: float
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The outcome of the search.
+
+    Attributes:
+        compressed: the smallest model that kept the promise, or the one at ratio 1 when none did.
+        trials: in the order they were made.
+        kept: whether it did.
+    """
+
+    compressed: Compressed
+    trials: tuple[Trial, ...]
+    kept: bool
+
+
+def smallest_within(
+    prepared: Prepared, size: RankRequest, evaluate: Callable[[Any], float], dense_value: float, max_drop: float
+) -> Promise:
+    """Bisects the ratio between the smallest possible and 1.
+
+    The metric is taken to rise with the ratio, as it does but for noise: the answer is a model that keeps the promise
+    next to a smaller one that does not.
+
+    Args:
+        prepared: the decomposed model; nothing is decomposed again.
+        size: how a budget becomes ranks; its own budget is not looked at.
+        evaluate: the metric of a model on the validation data, larger is better.
+        dense_value: the dense model's.
+        max_drop: how far below it the compressed one may be.
+
+    Raises:
+        RankError: a negative ``max_drop``.
+    """
+    if not max_drop >= 0:
+        raise RankError(f"max-drop {max_drop:g}: a number of at least 0 is allowed")
+    trials = []
+
+    def tried(ratio: float) -> tuple[Compressed, bool]:
+        compressed = prepared.at(replace(size, budget=Budget(ratio=ratio)))
+        value = evaluate(compressed.model)
+        trials.append(Trial(ratio, value, value >= dense_value - max_drop))
+        return compressed, trials[-1].kept
+
+    best, kept = tried(1.0)
+    if not kept:
+        return Promise(best, tuple(trials), kept=False)
+    low, high = smallest_ratio(prepared.model, size), 1.0
+    while high - low > RESOLUTION:
+        middle = round((low + high) / 2, 4)
+        compressed, kept = tried(middle)
+        if kept:
+            best, high = compressed, middle
+        else:
+            low = middle
+    return Promise(best, tuple(trials), kept=True)

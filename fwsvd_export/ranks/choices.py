@@ -1,0 +1,82 @@
+"""What each layer may become under the limits: the ranks that save weights, or the dense weight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from fractions import Fraction
+
+from fwsvd_export.errors import RankError
+from fwsvd_export.ranks.cost import factor_weights, grows
+from fwsvd_export.records import Budget, LayerSpec, RankLimits
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The choices of one layer.
+
+    Attributes:
+        layer: whose.
+        ranks: allowed ranks, rising; each saves weights.
+        dense: whether the weight may stay as it is.
+    """
+
+    layer: LayerSpec
+    ranks: tuple[int, ...]
+    dense: bool
+
+    @property
+    def least_weights(self) -> int:
+        """Of the smallest choice."""
+        return factor_weights(self.layer, self.ranks[0]) if self.ranks else self.layer.weights
+
+
+def offers_of(layers: Sequence[LayerSpec], limits: RankLimits) -> list[Offer]:
+    """The choices of every layer. A layer without an allowed rank that saves weights stays dense.
+
+    Raises:
+        RankError: a pattern of ``limits.keep_dense`` that matches no layer.
+    """
+    for pattern in limits.keep_dense:
+        if not any(fnmatchcase(layer.name, pattern) for layer in layers):
+            raise RankError(
+                f"keep-dense {pattern!r} matches no layer; names look like {layers[0].name} "
+                "(fwsvd-export inspect lists them), and * stands for anything"
+            )
+    return [_offer(layer, limits) for layer in layers]
+
+
+def allowed_weights(layers: Sequence[LayerSpec], budget: Budget, other_parameters: int) -> int:
+    """Linear weights that a ratio or a total parameter count leaves."""
+    if budget.ratio is not None:
+        exact = Fraction(str(budget.ratio))  # as a float, 0.29 of 100 weights would be 28
+        return int(exact * sum(layer.weights for layer in layers))
+    assert budget.params is not None, "a rank is no budget of weights"
+    return budget.params - other_parameters
+
+
+def check_affordable(offers: Sequence[Offer], allowed: int, other_parameters: int) -> None:
+    """Refuses a budget below the smallest choices of all layers.
+
+    Raises:
+        RankError: with the ratio and the parameters that would be enough.
+    """
+    smallest = sum(offer.least_weights for offer in offers)
+    if smallest <= allowed:
+        return
+    dense = sum(offer.layer.weights for offer in offers)
+    enough = -(-smallest * 10_000 // dense) / 10_000  # rounded up, so that asking for it succeeds
+    raise RankError(
+        f"the size asked for leaves {max(allowed, 0):,} linear weights, less than the smallest ranks everywhere need "
+        f"({smallest:,}); ask for a ratio of at least {enough:g}, or {other_parameters + smallest:,} parameters"
+    )
+
+
+def _offer(layer: LayerSpec, limits: RankLimits) -> Offer:
+    if any(fnmatchcase(layer.name, pattern) for pattern in limits.keep_dense):
+        return Offer(layer, (), dense=True)
+    largest = layer.smaller_side if limits.largest is None else min(limits.largest, layer.smaller_side)
+    first = -(-limits.smallest // limits.multiple) * limits.multiple
+    ranks = tuple(rank for rank in range(first, largest + 1, limits.multiple) if not grows(layer, rank))
+    return Offer(layer, ranks, dense=limits.largest is None or not ranks)

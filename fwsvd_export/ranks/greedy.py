@@ -1,0 +1,115 @@
+"""One budget for the whole model: singular components of all layers compete by predicted loss per weight.
+
+Each layer offers choices of rising cost and falling loss: its ranks, and the dense weight, whose loss is zero. On the
+lower convex hull of these points the fall per cost gets smaller and smaller, so taking the steepest step of any layer
+again and again is optimal for every budget at which a step ends (Everett 1963, generalised Lagrange multipliers). What
+is left when the next step does not fit is filled with the steepest smaller steps that do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor
+
+from fwsvd_export.ranks.choices import Offer, allowed_weights, check_affordable, offers_of
+from fwsvd_export.ranks.cost import factor_weights
+from fwsvd_export.records import Budget, LayerSpec, RankLimits, RankPlan
+
+Price = Callable[[LayerSpec, int | None], float]
+
+
+def plan_greedy(
+    layers: Sequence[LayerSpec],
+    budget: Budget,
+    other_parameters: int,
+    limits: RankLimits,
+    losses: Mapping[str, Tensor],
+    price: Price | None = None,
+) -> RankPlan:
+    """The ranks that lower the predicted loss most within the budget of weights, which is never exceeded.
+
+    Args:
+        layers: the compressible layers.
+        budget: a ratio or a number of parameters.
+        other_parameters: parameters outside the compressible weights, which ``budget.params`` includes.
+        limits: of every layer's rank.
+        losses: layer name -> predicted loss at every rank (smaller side + 1), comparable across layers.
+        price: (layer, rank or None for dense) -> what a choice costs in the competition; None for its weights.
+
+    Raises:
+        RankError: a budget that not even the smallest ranks meet.
+    """
+    offers = offers_of(layers, limits)
+    allowed = allowed_weights(layers, budget, other_parameters)
+    check_affordable(offers, allowed, other_parameters)
+    ladders = {offer.layer.name: _ladder(offer, losses[offer.layer.name], price) for offer in offers}
+    taken = dict.fromkeys(ladders, 0)
+    left = allowed - sum(ladder[0].weights for ladder in ladders.values())
+    for name, place in _steps(ladders):
+        extra = ladders[name][place].weights - ladders[name][taken[name]].weights
+        if extra > left:
+            break
+        taken[name], left = place, left - extra
+    while (filler := _filler(ladders, taken, left)) is not None:
+        name, place = filler
+        left -= ladders[name][place].weights - ladders[name][taken[name]].weights
+        taken[name] = place
+    return RankPlan({name: ladder[taken[name]].rank for name, ladder in ladders.items()}, "greedy")
+
+
+@dataclass(frozen=True)
+class _Rung:
+    """One choice of a layer: its rank (None for dense), parameters, price in the competition, predicted loss."""
+
+    rank: int | None
+    weights: int
+    price: float
+    loss: float
+
+
+def _ladder(offer: Offer, losses: Tensor, price: Price | None) -> list[_Rung]:
+    """The choices, cheapest first."""
+    layer, curve = offer.layer, losses.tolist()
+    weights: dict[int | None, int] = {rank: factor_weights(layer, rank) for rank in offer.ranks}
+    if offer.dense:
+        weights[None] = layer.weights
+    return [
+        _Rung(rank, cost, cost if price is None else price(layer, rank), 0.0 if rank is None else curve[rank])
+        for rank, cost in weights.items()
+    ]
+
+
+def _steps(ladders: Mapping[str, Sequence[_Rung]]) -> list[tuple[str, int]]:
+    """Every step along every layer's hull as (layer, place reached), steepest first."""
+    steps = []
+    for name, ladder in ladders.items():
+        hull = _lower_hull(ladder)
+        steps += [(_slope(ladder[low], ladder[high]), name, high) for low, high in pairwise(hull)]
+    return [(name, place) for _, name, place in sorted(steps, key=lambda step: -step[0])]
+
+
+def _lower_hull(ladder: Sequence[_Rung]) -> list[int]:
+    """Places of the rungs on the lower convex hull of (price, loss)."""
+    hull: list[int] = []
+    for place, rung in enumerate(ladder):
+        while len(hull) > 1 and _slope(ladder[hull[-2]], ladder[hull[-1]]) <= _slope(ladder[hull[-1]], rung):
+            hull.pop()
+        hull.append(place)
+    return hull
+
+
+def _slope(low: _Rung, high: _Rung) -> float:
+    return (low.loss - high.loss) / (high.price - low.price)
+
+
+def _filler(ladders: Mapping[str, Sequence[_Rung]], taken: Mapping[str, int], left: int) -> tuple[str, int] | None:
+    """The steepest step to a next rung that fits into what is left, None when none does."""
+    steps = []
+    for name, ladder in ladders.items():
+        here, place = ladder[taken[name]], taken[name] + 1
+        if place < len(ladder) and ladder[place].weights - here.weights <= left:
+            steps.append((_slope(here, ladder[place]), name, place))
+    return max(steps, key=lambda step: step[0])[1:] if steps else None
