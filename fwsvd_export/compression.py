@@ -147,11 +147,10 @@ class Prepared:
         Raises:
             RankError: the method iterates at one rank at a time.
         """
-        if not isinstance(solver, ClosedForm):
-            raise RankError(f"method {solver.name} solves one rank at a time; give --ratio, --rank or --params")
+        form = closed_form(solver)
         check_statistics(model, solver, statistics)
         layers = compressible_layers(model)
-        return cls(model, solver, decompose_layers(model, layers, solver, statistics, axis=axis, steps=steps))
+        return cls(model, form, decompose_layers(model, layers, form, statistics, axis=axis, steps=steps))
 
     def at(self, size: RankRequest) -> Compressed:
         """The compressed model of a size; raises as ``compress``."""
@@ -218,7 +217,9 @@ def check_size(model: Any, solver: Solver, size: RankRequest) -> None:
 
     Raises:
         RankError: as the plan itself would.
+        UnsupportedModelError: another architecture, or a model that is already compressed.
     """
+    family_of(model.config)  # refuses other architectures, and models that are already compressed
     allocator_of(solver, size)
     layers = compressible_layers(model)
     plan_uniform(layers, size.budget, parameters_beside(model, layers), size.limits)
@@ -244,6 +245,17 @@ def solver_named(method: str) -> ClosedForm | Iterative:
     if method not in SOLVERS:
         raise RankError(f"method {method!r}: one of {', '.join(SOLVERS)} is allowed")
     return SOLVERS[method]
+
+
+def closed_form(solver: ClosedForm | Iterative) -> ClosedForm:
+    """The row, when its method gives every rank at once.
+
+    Raises:
+        RankError: the method iterates at one rank at a time.
+    """
+    if not isinstance(solver, ClosedForm):
+        raise RankError(f"method {solver.name} solves one rank at a time; give --ratio, --rank or --params")
+    return solver
 
 
 def check_statistics(model: Any, solver: Solver, statistics: Statistics | None) -> None:

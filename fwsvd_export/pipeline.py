@@ -14,10 +14,10 @@ import torch
 
 from fwsvd_export import __version__
 from fwsvd_export.bench.accuracy import evaluate_model
-from fwsvd_export.bench.max_drop import Promise, smallest_within
+from fwsvd_export.bench.max_drop import Promise, check_max_drop, smallest_within
 from fwsvd_export.calibration import Batches, DataRequest, encode_rows, load_batches, read_rows, split_rows
 from fwsvd_export.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, weights_sha256
-from fwsvd_export.compression import Compressed, Prepared, check_size, compress_model, solver_named
+from fwsvd_export.compression import Compressed, Prepared, check_size, closed_form, compress_model, solver_named
 from fwsvd_export.densification import densify
 from fwsvd_export.device import device_named, release_freed_memory
 from fwsvd_export.errors import CheckpointError, DataError, OutputError, UnsupportedModelError
@@ -102,6 +102,9 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     _check_folder(request.source, request.out, request.overwrite)
     solver = solver_named(request.method)
     options = options_from(request.method, solver.options, request.solver_options)
+    if request.max_drop is not None:
+        check_max_drop(request.max_drop)
+        closed_form(solver)
     clock = Stopwatch()
     with clock.phase("load"):
         stored = load_statistics(request.fisher) if request.fisher is not None else None
@@ -292,7 +295,7 @@ def _compression_record(
         "method": request.method,
         "allocate": compressed.plan.allocate,
         "asked": {
-            "ratio": asked.ratio,
+            "ratio": asked.ratio if request.max_drop is None else None,
             "rank": asked.rank,
             "params": asked.params,
             "fisher_axis": request.axis,

@@ -11,10 +11,19 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
+from datasets import Dataset
 from torch import Tensor
 from transformers import AutoTokenizer, BertConfig
 
-from fwsvd_export.calibration import IGNORED_LABEL, Batches, DataRequest, load_batches
+from fwsvd_export.calibration import (
+    HELD_OUT_ROWS,
+    IGNORED_LABEL,
+    Batches,
+    DataRequest,
+    encode_rows,
+    load_batches,
+    split_rows,
+)
 from fwsvd_export.errors import DataError
 from fwsvd_export.tasks import TASKS
 
@@ -235,3 +244,49 @@ def test_a_data_set_of_the_hub_that_cannot_be_read_is_named(tokenizer: Any) -> N
 def test_the_name_of_data_has_no_folders(tmp_path: Path) -> None:
     assert DataRequest(TASKS["sst2"], tmp_path / "rows.csv").name == "rows.csv"
     assert DataRequest(TASKS["sst2"], dataset="glue:sst2", split="test").name == "glue:sst2 (test)"
+
+
+@pytest.mark.parametrize(
+    ("rows", "max_samples", "calibration", "validation"),
+    [
+        (60, None, 48, 12),
+        (60, 60, 48, 12),
+        (60, 99, 48, 12),
+        (60, 59, 59, 1),
+        (60, 10, 10, 50),
+        (4, None, 3, 1),
+        (HELD_OUT_ROWS + 9, 5, 5, HELD_OUT_ROWS),
+        (6 * HELD_OUT_ROWS, None, 6 * HELD_OUT_ROWS * 4 // 5, HELD_OUT_ROWS),
+    ],
+)
+def test_rows_are_split_without_overlap_and_the_same_each_time(
+    rows: int, max_samples: int | None, calibration: int, validation: int, tmp_path: Path
+) -> None:
+    everything = Dataset.from_dict({"number": range(rows)})
+
+    def split(seed: int) -> list[list[int]]:
+        request = DataRequest(TASKS["sst2"], tmp_path / "rows.csv", max_samples=max_samples, seed=seed)
+        return [part["number"][:] for part in split_rows(everything, request)]
+
+    chosen, rest = split(seed=1)
+    assert (len(chosen), len(rest)) == (calibration, validation)
+    assert not set(chosen) & set(rest)
+    assert split(seed=1) == [chosen, rest] != split(seed=2)
+
+
+def test_a_split_leaves_calibration_the_rows_it_would_have_without(
+    tokenizer: Any, make_sentences: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    rows = Dataset.from_list([{"sentence": text, "label": 0} for text in make_sentences(60)])
+    request = DataRequest(TASKS["sst2"], tmp_path / "rows.csv", max_samples=10, seed=3)
+    chosen, _ = split_rows(rows, request)
+    assert_same(encode_rows(chosen, request, tokenizer, CONFIG), encode_rows(rows, request, tokenizer, CONFIG))
+
+
+def test_examples_of_other_batches_are_taken_out_by_their_tokens(load: Callable[..., Batches]) -> None:
+    batches = load(ROWS, batch_size=2)
+    others = load([{**row, "label": 1} for row in ROWS[:2]] + [{"sentence": "never", "label": 0}])
+    left = batches.without(others)
+    assert_same(left, load(ROWS[2:], batch_size=2))
+    assert (left.examples, batches.examples) == (4, 6)
+    assert batches.without(batches).examples == 0

@@ -12,10 +12,11 @@ from transformers import BertForSequenceClassification
 
 import fwsvd_export as fe
 from fwsvd_export.checkpoint import linear_weights, total_parameters, weights_sha256
-from fwsvd_export.compression import compress_model
+from fwsvd_export.compression import Prepared, allocator_of, check_size, compress_model, smallest_ratio
 from fwsvd_export.errors import RankError, SolverOptionError, StatisticsError, UnsupportedModelError
 from fwsvd_export.families import compressible_layers
-from fwsvd_export.records import Budget, Solution, Statistics
+from fwsvd_export.ranks import ALLOCATORS
+from fwsvd_export.records import Budget, RankLimits, RankRequest, Solution, Statistics
 from fwsvd_export.solvers import SOLVERS
 from fwsvd_export.solving import solve_layers
 
@@ -115,7 +116,7 @@ def test_the_result_keeps_dtype_mode_and_attention(
 
 @pytest.mark.parametrize("size", [{"ratio": 0.4}, {"rank": 6}, {"params": 14_000}, {"rank": 16}, {"rank": 22}])
 def test_the_reported_counts_are_those_of_the_model(size: dict[str, Any], tiny_model: Any) -> None:
-    made = compress_model(tiny_model, SOLVERS["svd"], Budget(**size), None)
+    made = compress_model(tiny_model, SOLVERS["svd"], RankRequest(Budget(**size)), None)
     assert made.parameters.linear_dense == linear_weights(tiny_model)
     assert made.parameters.linear_compressed == linear_weights(made.model)
     assert made.parameters.total_dense == total_parameters(tiny_model)
@@ -132,7 +133,7 @@ def test_predicted_losses_fall_and_logits_approach_the_dense_ones_with_the_rank(
     tiny_model: Any, batches: Batches, statistics: Statistics
 ) -> None:
     dense = logits(tiny_model, batches)
-    made = [compress_model(tiny_model, SOLVERS["kfac"], Budget(rank=rank), statistics) for rank in RANKS]
+    made = [compress_model(tiny_model, SOLVERS["kfac"], RankRequest(Budget(rank=rank)), statistics) for rank in RANKS]
     predicted = [sum(report.predicted_loss for report in one.layers) for one in made]
     assert predicted == sorted(predicted, reverse=True)
     assert len(set(predicted)) == len(predicted)
@@ -140,15 +141,78 @@ def test_predicted_losses_fall_and_logits_approach_the_dense_ones_with_the_rank(
     assert errors[0] > errors[2] > errors[3] > errors[4] == predicted[4] == 0
 
 
-def test_predicted_losses_fall_with_the_ratio(tiny_model: Any, statistics: Statistics) -> None:
+def predicted_loss(model: Any, statistics: Statistics, **size: Any) -> float:
+    allocate = size.pop("allocate", None)
+    made = compress_model(model, SOLVERS["kfac"], RankRequest(Budget(**size), allocate), statistics)
+    return sum(report.predicted_loss for report in made.layers)
+
+
+@pytest.mark.parametrize("allocate", ALLOCATORS)
+def test_predicted_losses_fall_with_the_ratio(allocate: str, tiny_model: Any, statistics: Statistics) -> None:
     predicted = [
-        sum(
-            report.predicted_loss
-            for report in compress_model(tiny_model, SOLVERS["kfac"], Budget(ratio=ratio), statistics).layers
-        )
-        for ratio in (0.1, 0.3, 0.6, 0.9)
+        predicted_loss(tiny_model, statistics, ratio=ratio, allocate=allocate) for ratio in (0.1, 0.3, 0.6, 0.9)
     ]
     assert predicted == sorted(set(predicted), reverse=True)
+
+
+@pytest.mark.parametrize("size", [{"ratio": 0.15}, {"ratio": 0.5}, {"params": 16_000}])
+def test_ranks_of_one_budget_predict_a_smaller_rise_than_the_same_rank_everywhere(
+    size: dict[str, Any], tiny_model: Any, statistics: Statistics
+) -> None:
+    greedy, uniform = (predicted_loss(tiny_model, statistics, **size, allocate=name) for name in ALLOCATORS)
+    assert greedy < 0.95 * uniform
+    assert predicted_loss(tiny_model, statistics, **size) == greedy
+
+
+@pytest.mark.parametrize("allocate", ALLOCATORS)
+def test_a_model_prepared_once_gives_every_size_as_if_made_for_it(
+    allocate: str, tiny_model: Any, statistics: Statistics
+) -> None:
+    prepared = Prepared.of(tiny_model, SOLVERS["kfac"], statistics)
+    for ratio in (0.2, 0.7):
+        size = RankRequest(Budget(ratio=ratio), allocate, RankLimits(multiple=2))
+        tried, made = prepared.at(size), compress_model(tiny_model, SOLVERS["kfac"], size, statistics)
+        assert (tried.plan, tried.layers, tried.parameters) == (made.plan, made.layers, made.parameters)
+        assert weights_sha256(tried.model) == weights_sha256(made.model)
+
+
+def test_only_closed_forms_can_be_prepared(tiny_model: Any, statistics: Statistics) -> None:
+    with pytest.raises(RankError, match="method als solves one rank at a time; give --ratio, --rank or --params"):
+        Prepared.of(tiny_model, SOLVERS["als"], statistics)
+
+
+@pytest.mark.parametrize("allocate", ALLOCATORS)
+def test_limits_of_the_ranks_are_kept(allocate: str, tiny_model: Any, batches: Batches) -> None:
+    limits = RankLimits(multiple=3, smallest=4, largest=10, keep_dense=("*.0.attention.*",))
+    ranks = fe.compress(tiny_model, batches, ratio=0.6, allocate=allocate, limits=limits).config.low_rank["ranks"]
+    names = [layer.name for layer in compressible_layers(tiny_model) if ".0.attention." not in layer.name]
+    assert sorted(ranks) == sorted(names)
+    assert set(ranks.values()) <= {6, 9}
+
+
+@pytest.mark.parametrize(
+    ("method", "size", "allocate", "expected"),
+    [
+        ("kfac", {"ratio": 0.5}, None, "greedy"),
+        ("kfac", {"params": 9000}, None, "greedy"),
+        ("kfac", {"rank": 4}, None, "uniform"),
+        ("kfac", {"ratio": 0.5}, "uniform", "uniform"),
+        *((name, {"ratio": 0.5}, None, "uniform") for name in SOLVERS if name != "kfac"),
+    ],
+)
+def test_the_way_of_a_budget_is_the_methods_own_unless_asked_for(
+    method: str, size: dict[str, Any], allocate: str | None, expected: str
+) -> None:
+    assert allocator_of(SOLVERS[method], RankRequest(Budget(**size), allocate)) == expected
+
+
+def test_the_smallest_ratio_is_the_least_that_is_not_refused(tiny_model: Any) -> None:
+    limits = RankLimits(smallest=3, keep_dense=("*.key",))
+    least = smallest_ratio(tiny_model, RankRequest(Budget(rank=1), limits=limits))
+    assert least == (2 * 1024 + 6 * 3 * 64 + 4 * 3 * 96) / 16384
+    check_size(tiny_model, SOLVERS["kfac"], RankRequest(Budget(ratio=least), limits=limits))
+    with pytest.raises(RankError, match=r"ask for a ratio of at least"):
+        check_size(tiny_model, SOLVERS["kfac"], RankRequest(Budget(ratio=least - 1e-4), limits=limits))
 
 
 def test_kfac_predicts_less_rise_of_the_loss_for_its_own_factors_than_for_svd(
@@ -179,7 +243,30 @@ def test_both_orientations_of_fwsvd_can_be_chosen(tiny_model: Any, statistics: S
     ("given", "error", "message"),
     [
         ({"method": "magic", "rank": 4}, RankError, "method 'magic': one of " + ", ".join(SOLVERS)),
-        ({"method": "svd", "rank": 4, "allocate": "magic"}, RankError, r"allocate 'magic': one of uniform"),
+        (
+            {"method": "svd", "rank": 4, "allocate": "magic"},
+            RankError,
+            r"allocate 'magic': one of greedy, uniform is allowed",
+        ),
+        (
+            {"method": "kfac", "rank": 4, "allocate": "greedy"},
+            RankError,
+            r"greedy shares a budget .*, and --rank gives all the same; give --ratio",
+        ),
+        *(
+            (
+                {"method": method, "ratio": 0.5, "allocate": "greedy"},
+                RankError,
+                rf"which method {method} does not give; use --method kfac, or --allocate uniform",
+            )
+            for method in SOLVERS
+            if method != "kfac"
+        ),
+        (
+            {"method": "svd", "rank": 4, "limits": RankLimits(keep_dense=("*.pooler",))},
+            RankError,
+            r"keep-dense '\*\.pooler' matches no layer; names look like encoder\.layer\.0\.attention\.self\.query",
+        ),
         ({"method": "svd"}, RankError, r"give exactly one of ratio, rank and params"),
         ({"method": "svd", "rank": 4, "ratio": 0.5}, RankError, r"ratio and rank given"),
         (
@@ -238,7 +325,11 @@ def test_options_of_an_iterative_method_are_obeyed(
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("als", {"sweeps": 3}, "solver option sweeps: method als knows start, max_iterations, tolerance, damping"),
+        (
+            "als",
+            {"sweeps": 3},
+            "solver option sweeps: method als knows start, max_iterations, tolerance, warm_up, damping, relaxation",
+        ),
         ("svd", {"start": "row"}, "solver option start: method svd is exact and takes no options"),
         ("em", {"max_iterations": None}, "solver option max_iterations=None: a whole number is allowed"),
         ("em", {"max_iterations": 2.5}, "solver option max_iterations=2.5: a whole number is allowed"),
@@ -263,7 +354,7 @@ def test_a_layer_the_task_never_uses_is_reported(tiny_model: Any, batches: Batch
     with torch.no_grad():
         tiny_model.bert.encoder.layer[1].output.dense.weight.zero_()
     statistics = fe.collect_statistics(tiny_model, batches)
-    made = compress_model(tiny_model, SOLVERS["kfac"], Budget(rank=4), statistics)
+    made = compress_model(tiny_model, SOLVERS["kfac"], RankRequest(Budget(rank=4)), statistics)
     status = {report.name: report.status for report in made.layers}
     assert "never uses this layer" in status["encoder.layer.1.intermediate.dense"]
     assert status["encoder.layer.0.intermediate.dense"] == "exact"

@@ -13,6 +13,8 @@ from fwsvd_export.records import (
     LayerSpec,
     LayerStatistics,
     ParameterCounts,
+    RankLimits,
+    RankRequest,
     Statistics,
     StatisticsSource,
 )
@@ -51,6 +53,27 @@ def test_a_budget_takes_its_limits(given: dict[str, Any]) -> None:
         **dict.fromkeys(("ratio", "rank", "params")),
         **given,
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"multiple": 0}, "rank multiple 0: a whole number of at least 1"),
+        ({"smallest": 0}, "smallest rank 0: a whole number of at least 1"),
+        ({"largest": 0}, r"largest rank 0: at least 1 \(the smallest rank or the multiple\) is allowed"),
+        ({"largest": 4, "smallest": 5}, "largest rank 4: at least 5"),
+        ({"largest": 7, "multiple": 8}, "largest rank 7: at least 8"),
+    ],
+)
+def test_limits_of_ranks_that_no_rank_could_keep_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(RankError, match=message):
+        RankLimits(**given)
+
+
+def test_limits_take_equal_bounds_and_a_request_has_none_unless_given() -> None:
+    limits = RankLimits(multiple=8, smallest=8, largest=8, keep_dense=("*.key",))
+    assert RankRequest(Budget(rank=8), limits=limits).limits == limits
+    assert RankRequest(Budget(rank=8)) == RankRequest(Budget(rank=8), None, RankLimits(1, 1, None, ()))
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,16 @@ class Promise:
     kept: bool
 
 
+def check_max_drop(max_drop: float) -> None:
+    """Refuses a drop below zero.
+
+    Raises:
+        RankError: it is.
+    """
+    if not max_drop >= 0:
+        raise RankError(f"max-drop {max_drop:g}: a number of at least 0 is allowed")
+
+
 def smallest_within(
     prepared: Prepared, size: RankRequest, evaluate: Callable[[Any], float], dense_value: float, max_drop: float
 ) -> Promise:
@@ -55,8 +65,7 @@ def smallest_within(
     Raises:
         RankError: a negative ``max_drop``.
     """
-    if not max_drop >= 0:
-        raise RankError(f"max-drop {max_drop:g}: a number of at least 0 is allowed")
+    check_max_drop(max_drop)
     trials = []
 
     def tried(ratio: float) -> tuple[Compressed, bool]:

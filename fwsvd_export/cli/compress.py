@@ -175,7 +175,7 @@ def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) ->
         rows += _gate_rows(record["gate"])
     print_table(f"{out}", ["what", "value"], rows)
     if kept:
-        hint("Kept dense, because factors of this rank would not be smaller: " + ", ".join(kept))
+        hint("Kept dense, as asked, or because factors would save nothing there: " + ", ".join(kept))
     for layer in compressed.layers:
         if not layer.settled:
             hint(f"{layer.name}: {layer.status}")

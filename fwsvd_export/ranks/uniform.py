@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fwsvd_export.errors import RankError
 from fwsvd_export.ranks.choices import Offer, allowed_weights, check_affordable, offers_of
-from fwsvd_export.ranks.cost import planned_weights
+from fwsvd_export.ranks.cost import grows, planned_weights
 from fwsvd_export.records import Budget, LayerSpec, RankLimits, RankPlan
 
 
@@ -55,6 +55,6 @@ def _common_rank(offers: Sequence[Offer], rank: int) -> dict[str, int | None]:
 
 def _nearest(offer: Offer, rank: int) -> int | None:
     """The largest allowed rank up to the common one; dense where that would save nothing."""
-    if not offer.ranks or (offer.dense and rank > offer.ranks[-1]):
+    if not offer.ranks or (offer.dense and grows(offer.layer, rank)):
         return None
     return max((allowed for allowed in offer.ranks if allowed <= rank), default=offer.ranks[0])

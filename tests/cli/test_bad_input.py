@@ -241,7 +241,7 @@ def test_data_files_that_cannot_be_read(
         (["--fisher", "FISHER", "--rank", 4, "--method", "magic"], 1, "method 'magic': one of svd"),
         (["--fisher", "FISHER", "--rank", 4, "--method", "fwsvd", "--fisher-axis", "up"], 1, "input or output"),
         (["--fisher", "FISHER", "--rank", 4, "--fisher-axis", "up"], 1, "input or output"),
-        (["--fisher", "FISHER", "--rank", 4, "--allocate", "fairly"], 1, "allocate 'fairly': one of uniform"),
+        (["--fisher", "FISHER", "--rank", 4, "--allocate", "fairly"], 1, "allocate 'fairly': one of greedy, uniform"),
         (["--fisher", "FISHER", "--rank", 4, "--device", "abacus"], 1, "device 'abacus': one of auto, cpu, cuda"),
         (["--fisher", "FISHER", "--rank", 4, "--dtype", "int8"], 2, "'int8'"),
         (["--fisher", "NOWHERE", "--rank", 4], 1, "does not exist; make one with fwsvd-export fisher"),

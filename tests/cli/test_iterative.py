@@ -183,7 +183,7 @@ def test_task_data_is_enough_and_only_what_the_method_needs_is_collected(
             1,
             "solver option sweeps: method anderson knows start, max_iterations, tolerance, depth, regularisation",
         ),
-        ("als", "=3", 1, "method als knows start, max_iterations, tolerance, damping"),
+        ("als", "=3", 1, "method als knows start, max_iterations, tolerance, warm_up, damping, relaxation"),
         ("em", "max_iterations=many", 1, "solver option max_iterations=many: a whole number is allowed"),
         ("em", "max_iterations=", 1, "solver option max_iterations=: a whole number is allowed"),
         ("em", "max_iterations=2.5", 1, "solver option max_iterations=2.5: a whole number is allowed"),

@@ -17,7 +17,7 @@ from fwsvd_export.errors import CheckpointError, OutputError
 from fwsvd_export.hub.card import render_card
 from fwsvd_export.hub.folder import read_compression, write_compressed
 from fwsvd_export.pipeline import CompressRequest, Source, run_compress
-from fwsvd_export.records import Budget
+from fwsvd_export.records import Budget, RankRequest
 from fwsvd_export.storage import file_sha256
 from fwsvd_export.tasks import task_named
 
@@ -31,7 +31,8 @@ def folder(tiny_folder: Path, data_file: Path, tmp_path_factory: pytest.TempPath
     """A checkpoint that compress wrote, with Fisher statistics of the data file."""
     out = tmp_path_factory.mktemp("compressed") / "small"
     data = DataRequest(task_named("sst2"), file=data_file)
-    run_compress(CompressRequest(Source(str(tiny_folder), device="cpu"), out, "kfac", Budget(rank=RANK), data))
+    size = RankRequest(Budget(rank=RANK))
+    run_compress(CompressRequest(Source(str(tiny_folder), device="cpu"), out, "kfac", size, data))
     return out
 
 
@@ -71,7 +72,8 @@ def test_the_record_says_what_was_asked_and_from_what_it_was_made(
     expected = {"format": 1, "base_model": tiny_folder.name, "method": "kfac", "allocate": "uniform"}
     assert {name: record[name] for name in expected} == expected
     asked = {"ratio": None, "rank": RANK, "params": None, "fisher_axis": "input", "solver_options": {}}
-    assert record["asked"] == asked
+    limits = {"multiple": 1, "smallest": 1, "largest": None, "keep_dense": []}
+    assert record["asked"] == {**asked, "limits": limits}
     assert record["base_sha256"] == file_sha256(tiny_folder / "model.safetensors")
     assert record["fisher"] == {
         "task": "sst2",
@@ -156,7 +158,7 @@ def test_a_local_base_is_no_base_model_even_when_it_was_given_as_a_relative_path
 ) -> None:
     monkeypatch.chdir(tiny_folder.parents[1])
     source = Source("/".join(tiny_folder.parts[-2:]), device="cpu")
-    run_compress(CompressRequest(source, tmp_path / "small", "svd", Budget(rank=5)))
+    run_compress(CompressRequest(source, tmp_path / "small", "svd", RankRequest(Budget(rank=5))))
     assert ModelCard.load(tmp_path / "small" / "README.md").data.base_model is None
     record = read_compression(tmp_path / "small")
     assert (record["base_model"], record["fisher"]) == (tiny_folder.name, None)

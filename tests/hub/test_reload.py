@@ -20,7 +20,7 @@ from fwsvd_export import compress
 from fwsvd_export.families import BERT
 from fwsvd_export.modeling.configuration_lowrank_bert import AUTO_MAP
 from fwsvd_export.pipeline import CompressRequest, Source, run_compress
-from fwsvd_export.records import Budget
+from fwsvd_export.records import Budget, RankRequest
 
 HEADS = [head.dense for head in BERT.heads]
 WRITTEN = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}  # by run_compress, as dtype
@@ -123,7 +123,7 @@ def made(
         model.save_pretrained(room / f"{name}-small")
     for name in WRITTEN:
         source, out = Source(str(tiny_folder), device="cpu"), room / f"{name}-small"
-        compressed, _ = run_compress(CompressRequest(source, out, "svd", Budget(rank=5), dtype=name))
+        compressed, _ = run_compress(CompressRequest(source, out, "svd", RankRequest(Budget(rank=5)), dtype=name))
         models[name] = compressed.model
     for name, model in models.items():
         save_file(head_inputs(name), room / f"{name}-inputs.safetensors")

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fwsvd_export.errors import RankError
-from fwsvd_export.ranks import ALLOCATORS
+from fwsvd_export.ranks.choices import offers_of
 from fwsvd_export.ranks.cost import factor_weights, grows, planned_weights
 from fwsvd_export.ranks.uniform import plan_uniform
-from fwsvd_export.records import Budget, LayerSpec
+from fwsvd_export.records import Budget, LayerSpec, RankLimits
 
 SIDES = st.integers(1, 40)
 SHAPES = st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=5)
@@ -123,7 +123,45 @@ def test_factors_grow_from_the_break_even_rank_on(rank: int, expected: bool) -> 
     assert grows(layer, rank) is expected
 
 
-def test_the_table_of_allocators_names_the_plan() -> None:
-    layers = layers_of([(32, 64), (32, 32)])
-    for name, plan in ALLOCATORS.items():
-        assert plan(layers, Budget(ratio=0.5), 0).allocate == name
+def test_the_plan_says_how_it_was_made() -> None:
+    assert plan_uniform(layers_of([(32, 64), (32, 32)]), Budget(ratio=0.5), 0).allocate == "uniform"
+
+
+LIMITS = st.builds(
+    RankLimits,
+    multiple=st.integers(1, 6),
+    smallest=st.integers(1, 6),
+    largest=st.none() | st.integers(6, 40),
+    keep_dense=st.sampled_from([(), ("layer.0",)]),
+)
+
+
+@laws
+@given(shapes=SHAPES, rank=st.integers(1, 40), limits=LIMITS)
+def test_a_given_rank_becomes_the_largest_allowed_one_below_it_where_it_saves_weights(
+    shapes: list[tuple[int, int]], rank: int, limits: RankLimits
+) -> None:
+    layers = layers_of(shapes)
+    rank = min(rank, *(layer.smaller_side for layer in layers))
+    ranks = plan_uniform(layers, Budget(rank=rank), 0, limits).ranks
+    for offer in offers_of(layers, limits):
+        found = ranks[offer.layer.name]
+        if not offer.ranks or (limits.largest is None and grows(offer.layer, rank)):
+            assert found is None
+        else:
+            assert found == max((one for one in offer.ranks if one <= rank), default=min(offer.ranks))
+
+
+@laws
+@given(shapes=SHAPES, share=st.floats(0.001, 1), limits=LIMITS)
+def test_limits_and_budget_are_both_kept(shapes: list[tuple[int, int]], share: float, limits: RankLimits) -> None:
+    layers = layers_of(shapes)
+    offers = offers_of(layers, limits)
+    if sum(offer.least_weights for offer in offers) > int(Fraction(str(share)) * dense_weights(layers)):
+        with pytest.raises(RankError, match="ask for a ratio of at least"):
+            plan_uniform(layers, Budget(ratio=share), 0, limits)
+        return
+    ranks = plan_uniform(layers, Budget(ratio=share), 0, limits).ranks
+    assert planned_weights(layers, ranks) <= share * dense_weights(layers)
+    for offer in offers:
+        assert ranks[offer.layer.name] in (*offer.ranks, *([None] if offer.dense else []))

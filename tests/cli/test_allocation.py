@@ -1,0 +1,158 @@
+"""How compress shares a budget among the layers, and the limits of the ranks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from fwsvd_export.checkpoint import load_checkpoint
+from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.storage import file_sha256
+
+Ranks = dict[str, int | None]
+LINEAR, TOTAL = 16384, 16384 + 4802  # of the two-class model
+VALUES = ["encoder.layer.0.attention.self.value", "encoder.layer.1.attention.self.value"]
+
+
+@pytest.fixture
+def compress(
+    tiny_folder: Path, statistics_file: Path, tmp_path: Path, succeed: Callable[..., str]
+) -> Callable[..., dict[str, Any]]:
+    """A function that compresses the two-class model with statistics into tmp_path/small; its record."""
+
+    def compress(*options: object) -> dict[str, Any]:
+        words = ["compress", tiny_folder, tmp_path / "small", "--fisher", statistics_file, *options, "--overwrite"]
+        record: dict[str, Any] = json.loads(succeed(*words, "--json"))
+        return record
+
+    return compress
+
+
+def ranks_of(record: dict[str, Any]) -> Ranks:
+    return {layer["name"]: layer["rank"] for layer in record["layers"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--ratio", 0.4], "greedy"),
+        (["--params", "12K"], "greedy"),
+        (["--rank", 5], "uniform"),
+        (["--ratio", 0.4, "--allocate", "uniform"], "uniform"),
+        (["--ratio", 0.4, "--allocate", "greedy"], "greedy"),
+        *((["--ratio", 0.4, "--method", method], "uniform") for method in SOLVERS if method != "kfac"),
+    ],
+)
+def test_kfac_shares_the_budget_and_the_other_methods_give_every_layer_the_same_rank(
+    options: list[Any], expected: str, compress: Callable[..., dict[str, Any]]
+) -> None:
+    record = compress(*options)
+    assert record["allocate"] == expected
+    assert (len(set(ranks_of(record).values())) > 1) == (expected == "greedy")
+
+
+@pytest.mark.parametrize("method", [name for name in SOLVERS if name != "kfac"])
+def test_methods_whose_losses_do_not_compare_share_no_budget(
+    method: str, tiny_folder: Path, statistics_file: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    options = ["--fisher", statistics_file, "--method", method, "--ratio", 0.5, "--allocate", "greedy"]
+    assert refused("compress", tiny_folder, tmp_path / "out", *options) == (
+        "Error: allocate greedy needs losses that compare across layers and ranks, which method "
+        f"{method} does not give; use --method kfac, or --allocate uniform"
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "linear", "total"),
+    [
+        (("--ratio", "0.1"), 0.1 * LINEAR, TOTAL),
+        (("--ratio", "0.47"), 0.47 * LINEAR, TOTAL),
+        (("--ratio", "0.95"), 0.95 * LINEAR, TOTAL),
+        (("--params", "9001"), LINEAR, 9001),
+        (("--params", "15K"), LINEAR, 15_000),
+    ],
+)
+def test_a_shared_budget_is_filled_and_never_exceeded(
+    size: tuple[str, str], linear: float, total: int, compress: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    parameters = compress(*size)["parameters"]
+    assert (parameters["linear_dense"], parameters["total_dense"]) == (LINEAR, TOTAL)
+    stored = load_file(tmp_path / "small" / "model.safetensors")
+    assert sum(tensor.numel() for tensor in stored.values()) == parameters["total_compressed"]
+    room = min(linear - parameters["linear_compressed"], total - parameters["total_compressed"])
+    assert 0 <= room < 96, "no step has more weights"
+
+
+def test_the_same_budget_gives_the_same_bytes(compress: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    digests = []
+    for ratio in (0.3, 0.3, 0.35):
+        compress("--ratio", ratio)
+        digests.append(file_sha256(tmp_path / "small" / "model.safetensors"))
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize("allocate", ["greedy", "uniform"])
+def test_layers_to_keep_dense_stay_so_and_no_others(
+    allocate: str, compress: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    record = compress("--ratio", 0.5, "--allocate", allocate, "--keep-dense", "*.value", "--max-rank", 15)
+    assert [layer["name"] for layer in record["layers"] if layer["kept_dense"]] == VALUES
+    ranks = ranks_of(json.loads((tmp_path / "small" / "compression.json").read_text()))
+    assert [name for name, rank in ranks.items() if rank is None] == VALUES
+    config = json.loads((tmp_path / "small" / "config.json").read_text())
+    assert config["low_rank"]["ranks"] == {name: rank for name, rank in ranks.items() if name not in VALUES}
+    assert record["asked"]["limits"] == {"multiple": 1, "smallest": 1, "largest": 15, "keep_dense": ["*.value"]}
+    model = load_checkpoint(str(tmp_path / "small")).model
+    assert model.bert.get_submodule(VALUES[0]).weight.shape == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed"),
+    [
+        (["--ratio", 0.6, "--rank-multiple", 8], {8, 16, None}),
+        (["--ratio", 0.6, "--rank-multiple", 8, "--allocate", "uniform"], {8, 16, None}),
+        (["--rank", 15, "--rank-multiple", 8], {8}),
+        (["--rank", 4, "--rank-multiple", 8], {8}),
+        (["--ratio", 0.3, "--min-rank", 4, "--max-rank", 6], {4, 5, 6}),
+        (["--ratio", 1, "--max-rank", 6], {6}),
+        (["--params", "12K", "--rank-multiple", 3, "--min-rank", 5, "--max-rank", 10], {6, 9}),
+    ],
+)
+def test_every_rank_is_within_the_limits(
+    options: list[Any], allowed: set[int | None], compress: Callable[..., dict[str, Any]]
+) -> None:
+    found = set(ranks_of(compress(*options)).values())
+    assert found <= allowed
+    assert found != {None}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--rank", 4, "--allocate", "greedy"], 1, "allocate greedy shares a budget among the layers"),
+        (["--ratio", 0.5, "--keep-dense", "*.pooler"], 1, "keep-dense '*.pooler' matches no layer"),
+        (["--ratio", 0.5, "--keep-dense", "*"], 1, "ask for a ratio of at least 1, or 21,186 parameters"),
+        (["--ratio", 0.5, "--rank-multiple", 0], 1, "rank multiple 0: a whole number of at least 1"),
+        (["--ratio", 0.5, "--min-rank", -1], 1, "smallest rank -1: a whole number of at least 1"),
+        (["--ratio", 0.5, "--min-rank", 9, "--max-rank", 8], 1, "largest rank 8: at least 9"),
+        (["--ratio", 0.5, "--rank-multiple", 8, "--max-rank", 7], 1, "largest rank 7: at least 8"),
+        (["--ratio", 0.5, "--min-rank", 12], 1, "ask for a ratio of at least"),
+        (["--ratio", 0.5, "--max-rank", "few"], 2, "'few'"),
+    ],
+)
+def test_limits_that_cannot_be_kept_are_refused(
+    options: list[Any],
+    code: int,
+    words: str,
+    tiny_folder: Path,
+    statistics_file: Path,
+    tmp_path: Path,
+    refused: Callable[..., str],
+) -> None:
+    options = ["--fisher", statistics_file, *options]
+    assert words in refused("compress", tiny_folder, tmp_path / "out", *options, code=code)

@@ -1,0 +1,231 @@
+"""compress --max-drop: the smallest model within a promised drop on validation data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import Result
+from transformers import AutoTokenizer
+
+from fwsvd_export import pipeline
+from fwsvd_export.storage import file_sha256
+
+Run = Callable[..., Result]
+Refused = Callable[..., str]
+ROWS = 120
+UNIFORM_STEP = (8 * 64 + 4 * 96) / 16384  # of the ratio, from one common rank to the next
+
+
+@pytest.fixture(scope="session")
+def answered(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, list[str]], Path]:
+    """A function that writes texts with the dense model's own answers as labels: its accuracy is 1."""
+    from transformers import BertForSequenceClassification
+
+    model = BertForSequenceClassification.from_pretrained(tiny_folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
+
+    def write(name: str, texts: list[str]) -> Path:
+        with torch.no_grad():
+            answers = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.argmax(dim=-1).tolist()
+        rows = [{"sentence": text, "label": label} for text, label in zip(texts, answers, strict=True)]
+        file = tmp_path_factory.mktemp("answered") / name
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return file
+
+    return write
+
+
+@pytest.fixture
+def train(answered: Callable[[str, list[str]], Path], make_sentences: Callable[..., list[str]]) -> Path:
+    return answered("answered.jsonl", make_sentences(ROWS, seed=1))
+
+
+@pytest.fixture
+def held_out(answered: Callable[[str, list[str]], Path], make_sentences: Callable[..., list[str]]) -> Path:
+    """Other texts, and one of the training texts."""
+    return answered("held-out.jsonl", [*make_sentences(80, seed=2), make_sentences(ROWS, seed=1)[-1]])
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / "compression.json").read_text())
+    return record
+
+
+def assert_kept(record: dict[str, Any], max_drop: float) -> None:
+    """The search ended at the smallest trial that kept the promise, and that is the model."""
+    gate = record["gate"]
+    assert (gate["max_drop"], gate["metric"], gate["dense"], gate["kept"]) == (max_drop, "accuracy", 1.0, True)
+    assert all(trial["kept"] == (trial["value"] >= 1.0 - max_drop) for trial in gate["trials"])
+    smallest = min(trial["ratio"] for trial in gate["trials"] if trial["kept"])
+    assert smallest - UNIFORM_STEP <= record["parameters"]["ratio"] <= smallest < 1
+    assert record["asked"]["ratio"] is None
+
+
+def test_rows_of_the_data_are_held_out_for_validation(train: Path, tiny_folder: Path, tmp_path: Path, run: Run) -> None:
+    words = ["--task", "sst2", "--data", train, "--max-drop", 0.1]
+    result = run("compress", tiny_folder, tmp_path / "small", *words)
+    assert result.exit_code == 0, result.output
+    record = record_of(tmp_path / "small")
+    assert_kept(record, 0.1)
+    assert (record["fisher"]["examples"], record["gate"]["validation"]) == (96, "answered.jsonl")
+    assert 20 <= record["gate"]["validation_examples"] <= 24
+    assert {"load", "statistics", "solve", "trials"} <= record["seconds"].keys()
+    assert "(may drop by 0.1)" in result.stdout
+    assert all(f"ratio {trial['ratio']:.3f}" in result.stdout for trial in record["gate"]["trials"])
+
+
+def test_calibration_takes_its_samples_and_validation_the_rest(
+    train: Path, tiny_folder: Path, tmp_path: Path, succeed: Callable[..., str]
+) -> None:
+    data = ["--task", "sst2", "--data", train, "--max-samples", 40, "--seed", 3]
+    succeed("compress", tiny_folder, tmp_path / "small", *data, "--max-drop", 0.2)
+    record = record_of(tmp_path / "small")
+    assert_kept(record, 0.2)
+    assert record["fisher"]["examples"] == 40
+    assert 40 < record["gate"]["validation_examples"] <= 80
+    ratio = min(trial["ratio"] for trial in record["gate"]["trials"] if trial["kept"])
+    succeed("compress", tiny_folder, tmp_path / "asked", *data, "--ratio", ratio)
+    first, asked = (file_sha256(tmp_path / name / "model.safetensors") for name in ("small", "asked"))
+    assert first == asked, "the statistics come from the rows that --max-samples alone chooses"
+
+
+def test_validation_data_is_used_without_what_calibration_has_seen(
+    train: Path, held_out: Path, tiny_folder: Path, tmp_path: Path, succeed: Callable[..., str]
+) -> None:
+    words = ["--task", "sst2", "--data", train, "--validation", held_out, "--max-drop", 0.1]
+    report = json.loads(succeed("compress", tiny_folder, tmp_path / "small", *words, "--json"))
+    assert report == {"output": str(tmp_path / "small"), **record_of(tmp_path / "small")}
+    assert_kept(report, 0.1)
+    seen = {json.loads(line)["sentence"] for line in train.read_text().splitlines()}
+    unseen = [line for line in held_out.read_text().splitlines() if json.loads(line)["sentence"] not in seen]
+    assert len(unseen) < 81
+    assert (report["gate"]["validation"], report["gate"]["validation_examples"]) == ("held-out.jsonl", len(unseen))
+    assert report["fisher"]["examples"] == ROWS
+
+
+@pytest.mark.parametrize(("method", "max_drop"), [("kfac", 0.15), ("svd", 0.45)])
+def test_a_statistics_file_goes_with_validation_data(
+    method: str,
+    max_drop: float,
+    statistics_file: Path,
+    held_out: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    succeed: Callable[..., str],
+) -> None:
+    words = ["--fisher", statistics_file, "--task", "sst2", "--validation", held_out, "--method", method]
+    for name in ("small", "again"):
+        succeed("compress", tiny_folder, tmp_path / name, *words, "--max-drop", max_drop)
+    record = record_of(tmp_path / "small")
+    assert_kept(record, max_drop)
+    assert record["gate"]["validation_examples"] == 81
+    assert record["allocate"] == {"kfac": "greedy", "svd": "uniform"}[method]
+    first, again = (file_sha256(tmp_path / name / "model.safetensors") for name in ("small", "again"))
+    assert first == again
+
+
+def test_svd_needs_no_more_than_validation_data(
+    held_out: Path, tiny_folder: Path, tmp_path: Path, succeed: Callable[..., str]
+) -> None:
+    words = ["--method", "svd", "--task", "sst2", "--validation", held_out, "--max-drop", 0.15, "--rank-multiple", 4]
+    succeed("compress", tiny_folder, tmp_path / "small", *words)
+    record = record_of(tmp_path / "small")
+    assert record["gate"]["kept"]
+    assert record["fisher"] is None
+    assert {layer["rank"] for layer in record["layers"]} <= {4, 8, 12, 16, 20, None}
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_promise_that_cannot_be_kept_writes_the_model_and_ends_with_three(
+    as_json: bool, train: Path, tiny_folder: Path, tmp_path: Path, run: Run
+) -> None:
+    words = ["--task", "sst2", "--data", train, "--max-drop", 0, "--max-rank", 1, *(["--json"] if as_json else [])]
+    result = run("compress", tiny_folder, tmp_path / "small", *words)
+    assert result.exit_code == 3
+    assert "even at ratio 1 the drop of accuracy is above 0" in result.stderr
+    record = record_of(tmp_path / "small")
+    gate = record["gate"]
+    assert not gate["kept"]
+    assert gate["trials"] == [{"ratio": 1.0, "value": gate["trials"][0]["value"], "kept": False}]
+    assert gate["trials"][0]["value"] < gate["dense"] == 1.0
+    assert {layer["rank"] for layer in record["layers"]} == {1}
+    assert (tmp_path / "small" / "model.safetensors").is_file()
+    if as_json:
+        assert json.loads(result.stdout) == {"output": str(tmp_path / "small"), **record}
+
+
+def test_nothing_may_drop_where_dense_layers_are_allowed_is_always_kept(
+    train: Path, tiny_folder: Path, tmp_path: Path, succeed: Callable[..., str]
+) -> None:
+    words = ["--task", "sst2", "--data", train, "--max-drop", 0]
+    gate = json.loads(succeed("compress", tiny_folder, tmp_path / "small", *words, "--json"))["gate"]
+    assert gate["kept"]
+    assert gate["trials"][0] == {"ratio": 1.0, "value": 1.0, "kept": True}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["DATA", "--max-drop", 0.1, "--ratio", 0.5], 2, "give a size or --max-drop, not both"),
+        (["DATA", "--max-drop", 0.1, "--rank", 4], 2, "give a size or --max-drop, not both"),
+        (["DATA", "--max-drop", 0.1, "--params", "9K"], 2, "give a size or --max-drop, not both"),
+        (["DATA", "--ratio", 0.5, "--validation", "HELD_OUT"], 2, "--validation is for --max-drop"),
+        (["DATA", "--validation", "HELD_OUT"], 2, "--validation is for --max-drop"),
+        (["DATA", "--max-drop", "some"], 2, "'some'"),
+        (["DATA", "--max-drop", -0.1], 1, "max-drop -0.1: a number of at least 0 is allowed"),
+        (["DATA", "--max-drop", "nan"], 1, "max-drop nan: a number of at least 0 is allowed"),
+        (["DATA", "--max-drop", 0.1, "--method", "als"], 1, "method als solves one rank at a time; give --ratio"),
+        (["DATA", "--max-drop", 0.1, "--method", "svd", "--allocate", "greedy"], 1, "use --method kfac"),
+        (["DATA", "--max-drop", 0.1, "--keep-dense", "*.pooler"], 1, "matches no layer"),
+        (["DATA", "--max-drop", 0.1, "--validation", "TRAIN"], 1, "all validation examples are also calibration"),
+        (["DATA", "--max-drop", 0.1, "--validation", "NOWHERE"], 1, "does not exist"),
+        (["--fisher", "FISHER", "--max-drop", 0.1], 1, "needs data to measure on: give --validation FILE"),
+        (["--fisher", "FISHER", "--max-drop", 0.1, "--validation", "HELD_OUT"], 2, "--task is missing"),
+        (
+            ["--fisher", "FISHER", "--max-drop", 0.1, "--validation", "SEEN", "--task", "sst2"],
+            1,
+            "train.jsonl is what the statistics were collected on; validate on other data",
+        ),
+        (["--method", "svd", "--max-drop", 0.1], 1, "needs data to measure on: give --validation FILE"),
+        (
+            ["--method", "kfac", "--max-drop", 0.1, "--validation", "HELD_OUT", "--task", "sst2"],
+            1,
+            "kfac needs statistics: give task data or a statistics file",
+        ),
+    ],
+)
+def test_promises_that_make_no_sense_are_refused(
+    options: list[Any],
+    code: int,
+    words: str,
+    train: Path,
+    held_out: Path,
+    data_file: Path,
+    statistics_file: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    refused: Refused,
+) -> None:
+    files = {"TRAIN": train, "HELD_OUT": held_out, "FISHER": statistics_file, "SEEN": data_file}
+    files["NOWHERE"] = tmp_path / "nowhere.jsonl"
+    data = ["--task", "sst2", "--data", train]
+    given = [word for option in options for word in (data if option == "DATA" else [files.get(option, option)])]
+    assert words in refused("compress", tiny_folder, tmp_path / "out", *given, code=code)
+
+
+@pytest.mark.parametrize("options", [["--max-drop", -0.1], ["--max-drop", 0.1, "--method", "als"]])
+def test_promises_that_cannot_be_searched_for_are_refused_before_any_long_work(
+    options: list[Any],
+    train: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(pipeline, "collect_statistics")
+    refused("compress", tiny_folder, tmp_path / "out", "--task", "sst2", "--data", train, *options)
