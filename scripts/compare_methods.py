@@ -2,7 +2,7 @@ r"""The methods on real fine-tuned models: metric, element-weighted loss and sec
 
     python scripts/compare_methods.py --models MODELS --data DATA -o docs/results
     python scripts/compare_methods.py --models MODELS --data DATA -o docs/results --name element_weighted \
-        --variants svd,fwsvd,activation,kfac,em,nesterov,anderson,als --ratios 0.5,0.25
+        --variants svd,fwsvd,activation,kfac:uniform,em,nesterov,anderson,als --ratios 0.5,0.25
 
 MODELS holds one folder per task (sst2, stsb, cola), DATA one folder per task with train.jsonl and validation.jsonl.
 Writes NAME.json, NAME.md (tables) and NAME.png, and prints one JSON object last. The weighted loss is the share of
@@ -34,7 +34,7 @@ from fwsvd_export.statistics import collect_statistics
 from fwsvd_export.storage import write_json
 from fwsvd_export.tasks import task_named
 
-CLOSED_FORMS = "svd,fwsvd,activation,kfac:uniform,kfac:greedy"
+DEFAULT_VARIANTS = "svd,fwsvd,activation,kfac:uniform,kfac:greedy"
 
 
 def main() -> None:
@@ -43,11 +43,11 @@ def main() -> None:
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tasks", default="sst2,stsb,cola")
-    parser.add_argument("--variants", default=CLOSED_FORMS, help="Methods; fwsvd:output, kfac:uniform for a manner.")
+    parser.add_argument("--variants", default=DEFAULT_VARIANTS, help="Methods, as svd, fwsvd:output, kfac:uniform.")
     parser.add_argument("--ratios", default="0.75,0.5,0.37,0.25,0.15,0.1")
     parser.add_argument("--max-samples", type=int, default=2048)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--name", default="closed_form", help="Of the files.")
+    parser.add_argument("--name", default="allocation", help="Of the files.")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     variants = arguments.variants.split(",")
