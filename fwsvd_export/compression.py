@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fwsvd_export.assembly import assemble, base_prefix, carried_settings
 from fwsvd_export.checkpoint import total_parameters, weights_sha256
-from fwsvd_export.errors import RankError, StatisticsError
+from fwsvd_export.errors import DataError, RankError, StatisticsError
 from fwsvd_export.families import Family, compressible_layers, family_of
+from fwsvd_export.matching import Matching, match_outputs
 from fwsvd_export.metrics import check_collected
 from fwsvd_export.progress import Steps, silent
 from fwsvd_export.ranks import ALLOCATORS
@@ -20,6 +21,7 @@ from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import (
     Budget,
     Decomposition,
+    Kronecker,
     LayerReport,
     LayerSpec,
     ParameterCounts,
@@ -37,12 +39,13 @@ from fwsvd_export.statistics import collect_statistics
 
 @dataclass(frozen=True)
 class Compressed:
-    """A compressed model and what happened on the way."""
+    """A compressed model and what happened on the way; ``matching`` is None when its layers were not matched."""
 
     model: Any
     plan: RankPlan
     layers: tuple[LayerReport, ...]
     parameters: ParameterCounts
+    matching: Matching | None = None
 
 
 def compress(
@@ -56,6 +59,7 @@ def compress(
     params: int | None = None,
     allocate: str | None = None,
     limits: RankLimits | None = None,
+    match: bool | None = None,
     fisher_axis: str = "input",
     labels: str = "data",
     seed: int = 0,
@@ -65,7 +69,7 @@ def compress(
 
     Args:
         model: a supported dense transformers model; it is left as it was.
-        batches: task batches with labels to collect statistics on, unless ``statistics`` are given.
+        batches: task batches, to collect statistics on (with labels) unless they are given, and to match outputs on.
         statistics: from ``collect_statistics`` of this very model.
         method: a name from the solver table ("svd" needs neither batches nor statistics).
         ratio: fraction of the encoder's linear weights that may be used.
@@ -74,6 +78,8 @@ def compress(
         allocate: "greedy" shares the budget by predicted loss, "uniform" gives every layer the same rank; None is
             greedy where the method's losses compare across layers (kfac).
         limits: of the ranks, and layers to keep dense.
+        match: whether every layer is fitted again, on its own inputs, to the dense model's output (kfac only); None
+            does it where it can be done: with kfac and batches.
         fisher_axis: orientation of fwsvd's weights, "input" (the paper's) or "output".
         labels: "data" or "sampled", when statistics are collected here.
         seed: of sampled labels.
@@ -93,9 +99,13 @@ def compress(
     options = options_from(method, solver.options, solver_options or {})
     size = RankRequest(Budget(ratio=ratio, rank=rank, params=params), allocate, limits or RankLimits())
     check_size(model, solver, size)
+    matched = matches(solver, match, batches is not None)
+    if matched and batches is not None:
+        batches = list(batches)  # read twice
     if statistics is None and solver.needs is not None and batches is not None:
         statistics = collect_statistics(model, batches, collect=(solver.needs,), labels=labels, seed=seed)
-    return compress_model(model, solver, size, statistics, axis=fisher_axis, options=options).model
+    calibration = batches if matched else None
+    return compress_model(model, solver, size, statistics, calibration, axis=fisher_axis, options=options).model
 
 
 def compress_model(
@@ -103,19 +113,23 @@ def compress_model(
     solver: ClosedForm | Iterative,
     size: RankRequest,
     statistics: Statistics | None,
+    calibration: Iterable[Mapping[str, Any]] | None = None,
     *,
     axis: str = "input",
     options: IterationOptions | None = None,
     steps: Steps = silent,
 ) -> Compressed:
-    """Plans the ranks, solves every layer and builds the model; raises as ``compress``."""
+    """Plans the ranks, solves every layer, builds the model, and matches it on calibration batches where there are any.
+
+    Raises as ``compress``.
+    """
     if allocator_of(solver, size) == "greedy":
-        return Prepared.of(model, solver, statistics, axis=axis, steps=steps).at(size)
+        return Prepared.of(model, solver, statistics, calibration, axis=axis, steps=steps).at(size, steps)
     layers = compressible_layers(model)
     check_statistics(model, solver, statistics)
     plan = plan_uniform(layers, size.budget, parameters_beside(model, layers), size.limits)
     solutions = solve_layers(model, layers, solver, statistics, plan, axis=axis, options=options, steps=steps)
-    return assembled(model, solver, plan, solutions)
+    return matched_on(calibration, model, statistics, assembled(model, solver, plan, solutions), steps)
 
 
 @dataclass(frozen=True)
@@ -126,11 +140,15 @@ class Prepared:
         model: the dense model.
         solver: the closed form.
         decompositions: layer name -> decomposition.
+        statistics: what they were made with.
+        calibration: batches that every model is matched on, None for no matching.
     """
 
     model: Any
     solver: ClosedForm
     decompositions: Mapping[str, Decomposition]
+    statistics: Statistics | None
+    calibration: Iterable[Mapping[str, Any]] | None = None
 
     @classmethod
     def of(
@@ -138,6 +156,7 @@ class Prepared:
         model: Any,
         solver: ClosedForm | Iterative,
         statistics: Statistics | None,
+        calibration: Iterable[Mapping[str, Any]] | None = None,
         *,
         axis: str = "input",
         steps: Steps = silent,
@@ -150,9 +169,10 @@ class Prepared:
         form = closed_form(solver)
         check_statistics(model, solver, statistics)
         layers = compressible_layers(model)
-        return cls(model, form, decompose_layers(model, layers, form, statistics, axis=axis, steps=steps))
+        decompositions = decompose_layers(model, layers, form, statistics, axis=axis, steps=steps)
+        return cls(model, form, decompositions, statistics, calibration)
 
-    def at(self, size: RankRequest) -> Compressed:
+    def at(self, size: RankRequest, steps: Steps = silent) -> Compressed:
         """The compressed model of a size; raises as ``compress``."""
         layers = compressible_layers(self.model)
         beside = parameters_beside(self.model, layers)
@@ -162,7 +182,47 @@ class Prepared:
         else:
             plan = plan_uniform(layers, size.budget, beside, size.limits)
         solutions = {name: truncated(form, plan.ranks[name], name) for name, form in self.decompositions.items()}
-        return assembled(self.model, self.solver, plan, solutions)
+        compressed = assembled(self.model, self.solver, plan, solutions)
+        return matched_on(self.calibration, self.model, self.statistics, compressed, steps)
+
+
+def matched_on(
+    calibration: Iterable[Mapping[str, Any]] | None,
+    model: Any,
+    statistics: Statistics | None,
+    compressed: Compressed,
+    steps: Steps = silent,
+) -> Compressed:
+    """The compressed model with its layers matched to the dense model's, when there are batches to do it on."""
+    if calibration is None:
+        return compressed
+    assert statistics is not None, "kfac, which alone is matched, has them"
+    seed = statistics.source.seed
+    matching = match_outputs(model, compressed.model, calibration, statistics, seed=seed, steps=steps)
+    return replace(compressed, matching=matching)
+
+
+def matches(solver: Solver, wanted: bool | None, calibration: bool) -> bool:
+    """Whether layers are matched: as asked, else where it can be done.
+
+    Args:
+        solver: the method.
+        wanted: as asked for, None for no wish.
+        calibration: whether there are batches.
+
+    Raises:
+        RankError: asked for with a method that has no gradient metric.
+        DataError: asked for without batches.
+    """
+    able = [row.name for row in SOLVERS.values() if row.metric is Kronecker]
+    if wanted and solver.name not in able:
+        raise RankError(
+            f"matching fits layers in the metric of their gradients, which method {solver.name} does not have; "
+            f"use --method {' or '.join(able)}, or leave out --match"
+        )
+    if wanted and not calibration:
+        raise DataError("matching needs calibration data: give --data (beside --fisher too), or leave out --match")
+    return calibration and solver.name in able if wanted is None else wanted
 
 
 def assembled(model: Any, solver: Solver, plan: RankPlan, solutions: Mapping[str, Solution]) -> Compressed:

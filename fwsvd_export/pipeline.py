@@ -17,7 +17,15 @@ from fwsvd_export.bench.accuracy import evaluate_model
 from fwsvd_export.bench.max_drop import Promise, check_max_drop, smallest_within
 from fwsvd_export.calibration import Batches, DataRequest, encode_rows, load_batches, read_rows, split_rows
 from fwsvd_export.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, weights_sha256
-from fwsvd_export.compression import Compressed, Prepared, check_size, closed_form, compress_model, solver_named
+from fwsvd_export.compression import (
+    Compressed,
+    Prepared,
+    check_size,
+    closed_form,
+    compress_model,
+    matches,
+    solver_named,
+)
 from fwsvd_export.densification import densify
 from fwsvd_export.device import device_named, release_freed_memory
 from fwsvd_export.errors import CheckpointError, DataError, OutputError, UnsupportedModelError
@@ -58,6 +66,7 @@ class CompressRequest:
     labels: str = "data"
     validation: DataRequest | None = None
     max_drop: float | None = None
+    match: bool | None = None
     axis: str = "input"
     solver_options: Mapping[str, str] = field(default_factory=dict)
     dtype: str = "auto"
@@ -105,6 +114,12 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     if request.max_drop is not None:
         check_max_drop(request.max_drop)
         closed_form(solver)
+    matched = matches(solver, request.match, request.data is not None)
+    if request.data is not None and request.fisher is not None and not matched and request.max_drop is None:
+        raise DataError(
+            "a statistics file and data are given, and nothing would be read from the data: it is for matching "
+            "(--match, with --method kfac) and for --max-drop; give one of the two"
+        )
     clock = Stopwatch()
     with clock.phase("load"):
         stored = load_statistics(request.fisher) if request.fisher is not None else None
@@ -120,15 +135,23 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     if solver.needs is None:
         statistics = None  # a method that does not look at statistics must not claim to be made from them
     check_collected(solver, statistics)
+    match_on = calibration if matched else None
     gate = None
     if request.max_drop is None or validation is None:
         with clock.phase("solve"):
             compressed = compress_model(
-                checkpoint.model, solver, request.size, statistics, axis=request.axis, options=options, steps=steps
+                checkpoint.model,
+                solver,
+                request.size,
+                statistics,
+                match_on,
+                axis=request.axis,
+                options=options,
+                steps=steps,
             )
     else:
         with clock.phase("solve"):
-            prepared = Prepared.of(checkpoint.model, solver, statistics, axis=request.axis, steps=steps)
+            prepared = Prepared.of(checkpoint.model, solver, statistics, match_on, axis=request.axis, steps=steps)
         with clock.phase("trials"):
             promise, gate = _search(request, prepared, validation)
         compressed = promise.compressed
@@ -159,13 +182,12 @@ def _batches(
     tokenizer, config = load_tokenizer(checkpoint), checkpoint.model.config
     if not needs_validation:
         return load_batches(cast(DataRequest, request.data), tokenizer, config), None
+    measured = cast(DataRequest, request.validation or request.data)
+    if stored is not None and stored.source.data == measured.name:
+        raise DataError(f"{measured.name} is what the statistics were collected on; validate on other data")
     if request.validation is not None:
         calibration = None if request.data is None else load_batches(request.data, tokenizer, config)
         validation = load_batches(request.validation, tokenizer, config)
-        if stored is not None and stored.source.data == request.validation.name:
-            raise DataError(
-                f"{request.validation.name} is what the statistics were collected on; validate on other data"
-            )
     else:
         data = cast(DataRequest, request.data)
         chosen, rest = split_rows(read_rows(data), data)
@@ -301,6 +323,7 @@ def _compression_record(
             "fisher_axis": request.axis,
             "limits": asdict(limits),
         },
+        "matching": None if compressed.matching is None else asdict(compressed.matching),
         "parameters": compressed.parameters.to_json(),
         "layers": [
             {

@@ -66,6 +66,11 @@ def parse_options(context: click.Context, option: click.Parameter, texts: tuple[
 @click.option("--min-rank", type=int, default=1, show_default=True, help="Rank of every layer at least.")
 @click.option("--max-rank", type=int, help="Rank of every layer at most.")
 @click.option("--keep-dense", multiple=True, metavar="PATTERN", help="Layers to leave as they are, * for anything.")
+@click.option(
+    "--match/--no-match",
+    default=None,
+    help="Fit every layer again, on its own inputs, to the dense model's output (kfac with data: done by default).",
+)
 @click.option("--fisher-axis", default="input", show_default=True, help="fwsvd's weights: per input feature or output.")
 @click.option(
     "--solver-option",
@@ -75,7 +80,7 @@ def parse_options(context: click.Context, option: click.Parameter, texts: tuple[
     callback=parse_options,
     help="Of an iterative method, for example start=row; methods --json lists them. Repeatable.",
 )
-@click.option("--fisher", type=click.Path(path_type=Path), help="Statistics file, instead of data.")
+@click.option("--fisher", type=click.Path(path_type=Path), help="Statistics file; --data beside it is for matching.")
 @labels_option
 @dtype_option
 @data_options
@@ -95,6 +100,7 @@ def command(
     min_rank: int,
     max_rank: int | None,
     keep_dense: tuple[str, ...],
+    match: bool | None,
     fisher_axis: str,
     solver_options: dict[str, str],
     fisher: Path | None,
@@ -106,16 +112,15 @@ def command(
 ) -> None:
     """Write a compressed copy of MODEL into the folder OUT.
 
-    Give exactly one of --ratio, --rank, --params and --max-drop, and either task data or a statistics file (svd needs
-    neither). A promise of --max-drop that cannot be kept ends with exit code 3; the model at ratio 1 is written.
+    Give exactly one of --ratio, --rank, --params and --max-drop, and task data, a statistics file (which saves
+    collecting) or both; svd needs neither. With data, kfac also matches every layer's output. A promise of --max-drop
+    that cannot be kept ends with exit code 3; the model at ratio 1 is written.
 
     \b
     Example:
       fwsvd-export compress my-model my-model-small --task sst2 --data train.jsonl --max-samples 2048 --ratio 0.25
     """
     (data, validation), source = data_and_validation(options), source_of(model, options)
-    if data is not None and fisher is not None:
-        raise click.UsageError("give either task data (--data, --dataset) or a statistics file (--fisher), not both")
     from fwsvd_export.cli.console import hint, prepare_libraries, print_json, steps
     from fwsvd_export.pipeline import CompressRequest, run_compress
     from fwsvd_export.records import Budget, RankLimits, RankRequest
@@ -134,6 +139,7 @@ def command(
         data=data,
         validation=validation,
         max_drop=max_drop,
+        match=match,
         fisher=fisher,
         labels=labels,
         axis=fisher_axis,
@@ -156,7 +162,7 @@ def command(
 def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) -> None:
     from fwsvd_export.cli.console import hint, print_table
 
-    counts = compressed.parameters
+    counts, matching = compressed.parameters, record["matching"]
     kept = [layer.name for layer in compressed.layers if layer.kept_dense]
     ranks = sorted({layer.rank for layer in compressed.layers if layer.rank is not None})
     rows = [
@@ -168,6 +174,7 @@ def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) ->
         ],
         ["all parameters", f"{counts.total_compressed:,} of {counts.total_dense:,}"],
         ["ranks", f"{ranks[0]} to {ranks[-1]}" if ranks else "none"],
+        ["layers matched on", f"{matching['tokens']:,} tokens" if matching else "nothing: no data, or not asked for"],
         ["layers kept dense", f"{len(kept)} of {len(compressed.layers)}"],
         ["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record["seconds"].items())],
     ]
