@@ -68,6 +68,8 @@ def plain_settings(model: Any) -> dict[str, Any]:
     config_class = any_family_of(model.config).dense_class(dense_class).config_class
     settings: dict[str, Any] = json.loads(config_class(**carried_settings(model.config)).to_json_string())
     settings.pop("dtype", None)  # transformers 5 reads the older key too, older versions only that
+    if dense_class.endswith("Classification"):  # readers without transformers do not know the default names
+        settings["id2label"] = {str(number): name for number, name in model.config.id2label.items()}
     return {**settings, "architectures": [dense_class], "torch_dtype": "float32"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ def trace(model: Any, signature: Signature, opset: int, file: Path) -> Any:
     """
     onnx = required("onnx")
     _check_size(model, signature)
-    plain = assemble(type(model), model.config, model.state_dict(), like=model, attention="eager")
+    config = copy.deepcopy(model.config)  # transformers notes the attention in the one it is given
+    plain = assemble(type(model), config, model.state_dict(), like=model, attention="eager")
     traced = _Traced(
         plain, tuple(signature.outputs)
     ).eval()  # the exporter restores the wrapper's mode, not the model's
