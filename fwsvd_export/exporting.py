@@ -90,6 +90,13 @@ class Exported:
         return bool(self.record["check"]["within"])
 
     @property
+    def worst(self) -> Difference:
+        """The shape that is furthest from torch's."""
+        row = dict(self.record["check"]["worst"])
+        largest = row.pop("max_difference")
+        return Difference(Shape(**row), largest)
+
+    @property
     def within_drop(self) -> bool:
         """Whether the int8 model keeps --max-drop; where nothing was promised nothing is broken."""
         return (self.record["int8"] or {}).get("kept") is not False

@@ -69,11 +69,9 @@ def command(
     else:
         _print_summary(exported)
     if not exported.within_atol:
-        worst = exported.record["check"]["worst"]
-        padded = "padded" if worst["padded"] else "not padded"
         hint(
-            f"The ONNX model is not torch's: at batch {worst['batch_size']}, length {worst['length']}, {padded}, "
-            f"an output differs by {worst['max_difference']:.3g}, --atol allows {atol:g}."
+            f"The ONNX model is not torch's: at {exported.worst.shape} an output differs by "
+            f"{exported.worst.max_difference:.3g}, --atol allows {atol:g}."
         )
     if not exported.within_drop:
         hint(f"The promise is not kept: with any layer in int8 the metric drops by more than {max_drop:g}.")
@@ -85,13 +83,13 @@ def _print_summary(exported: Exported) -> None:
     from fwsvd_export.cli.console import hint, print_table
 
     record = exported.record
-    check, int8, worst = record["check"], record["int8"], record["check"]["worst"]
+    check, int8 = record["check"], record["int8"]
     rows = [[name, f"{file['bytes'] / 1e6:.1f} MB"] for name, file in record["files"].items()]
     rows.append(["opset", str(record["opset"])])
     rows.append(
         [
             "largest difference from torch",
-            f"{worst['max_difference']:.2g} of {check['atol']:g} allowed, {len(check['shapes'])} shapes",
+            f"{exported.worst.max_difference:.2g} of {check['atol']:g} allowed, {len(check['shapes'])} shapes",
         ]
     )
     if int8 is not None:

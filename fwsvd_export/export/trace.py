@@ -57,9 +57,8 @@ def trace(model: Any, signature: Signature, opset: int, file: Path) -> Any:
     _check_size(model, signature)
     config = copy.deepcopy(model.config)  # transformers notes the attention in the one it is given
     plain = assemble(type(model), config, model.state_dict(), like=model, attention="eager")
-    traced = _Traced(
-        plain, tuple(signature.outputs)
-    ).eval()  # the exporter restores the wrapper's mode, not the model's
+    traced = _Traced(plain, tuple(signature.outputs))
+    traced.eval()  # or dropout may be in the graph: what counts is the mode of the outermost module
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on values that become constants; the check after the export decides
         torch.onnx.export(

@@ -163,7 +163,7 @@ def test_outside_atol_ends_with_three_and_names_the_worst_shape(as_json: bool, m
     assert not record["check"]["within"]
     assert worst["max_difference"] == max(row["max_difference"] for row in record["check"]["shapes"])
     padded = "padded" if worst["padded"] else "not padded"
-    assert f"at batch {worst['batch_size']}, length {worst['length']}, {padded}, an output differs by" in result.stderr
+    assert f"at batch {worst['batch_size']}, length {worst['length']}, {padded} an output differs by" in result.stderr
     assert "--atol allows 1e-12" in result.stderr
     assert (model / "onnx" / "model.onnx").is_file()
     if as_json:
