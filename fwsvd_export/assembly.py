@@ -24,7 +24,9 @@ def base_prefix(model: Any) -> str:
     return "" if base_of(model) is model else f"{model.base_model_prefix}."
 
 
-def assemble(model_class: Any, config: Any, state: Mapping[str, Tensor], like: Any) -> Any:
+def assemble(
+    model_class: Any, config: Any, state: Mapping[str, Tensor], like: Any, attention: str | None = None
+) -> Any:
     """A model of ``model_class`` that holds copies of the tensors of ``state``.
 
     The skeleton takes no memory and is not initialised, so the global random state stays as it is.
@@ -34,10 +36,11 @@ def assemble(model_class: Any, config: Any, state: Mapping[str, Tensor], like: A
         config: its configuration.
         state: every parameter by name.
         like: the model it is made from: gives dtype, device, buffers, attention implementation and training mode.
+        attention: another implementation than its own; older transformers choose it when a model is made, not later.
     """
     first = next(like.parameters())
     with torch.device("meta"):
-        model = model_class._from_config(config, attn_implementation=like.config._attn_implementation)
+        model = model_class._from_config(config, attn_implementation=attention or like.config._attn_implementation)
     copies = {name: tensor.detach().to(first.device, first.dtype, copy=True) for name, tensor in state.items()}
     model.load_state_dict(copies, assign=True)
     buffers = dict(like.named_buffers())

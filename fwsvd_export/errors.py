@@ -33,6 +33,10 @@ class SolverOptionError(FwsvdExportError):
     """An option that the method does not know, or a value that it does not allow."""
 
 
+class ExportError(FwsvdExportError):
+    """A model that does not fit an ONNX file, or an ONNX file that is missing, damaged or another checkpoint's."""
+
+
 class OutputError(FwsvdExportError):
     """An output that exists already, or that could not be written whole."""
 

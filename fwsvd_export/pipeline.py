@@ -223,7 +223,7 @@ def _search(request: CompressRequest, prepared: Prepared, validation: Batches) -
 
 def run_evaluate(source: Source, data: DataRequest, steps: Steps = silent) -> Measurement:
     """The task's metric of a dense or compressed checkpoint."""
-    checkpoint = _load(source)
+    checkpoint = load_source(source)
     batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.model.config)
     return evaluate_model(checkpoint.model, tracked(batches, len(batches), "evaluating", steps), data.task)
 
@@ -244,7 +244,12 @@ def _check_folder(source: Source, out: Path, overwrite: bool) -> None:
     check_output(out, overwrite)
 
 
-def _load(source: Source) -> Checkpoint:
+def load_source(source: Source) -> Checkpoint:
+    """Loads the model that comes in, on its device.
+
+    Raises:
+        CheckpointError, UnsupportedModelError: as ``load_checkpoint``, or weights that are not finite.
+    """
     device = device_named(source.device)
     checkpoint = load_checkpoint(source.model, trust_remote_code=source.trust_remote_code)
     for name, parameter in checkpoint.model.named_parameters():
@@ -257,8 +262,8 @@ def _load(source: Source) -> Checkpoint:
 
 
 def _load_dense(source: Source) -> Checkpoint:
-    """As ``_load``; refuses a compressed checkpoint by naming the dense one that its record says it was made from."""
-    checkpoint = _load(source)
+    """As ``load_source``; refuses a compressed checkpoint by naming the dense one its record says it was made from."""
+    checkpoint = load_source(source)
     if checkpoint.compressed:
         record = read_compression(checkpoint.folder) if (checkpoint.folder / COMPRESSION_FILE).is_file() else {}
         base = record.get("base_model", "the dense model")

@@ -21,19 +21,20 @@ def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Ta
     """Runs the model over labelled batches and scores its predictions.
 
     Args:
-        model: with a sequence or token classification head, in evaluation mode.
+        model: with a sequence or token classification head, in evaluation mode; a torch model, or one that is called
+            like it and has ``config`` and ``device`` (``export.session.OnnxModel``).
         batches: with labels.
         task: names the metric.
 
     Raises:
-        DataError: a task without a metric, or batches without labels.
+        DataError: a task without a metric, batches without labels, or a model with another head.
         MissingExtraError: the metric's library is not installed.
         WeightError: predictions that are not finite.
     """
     if task.metric is None or task.label is None:
         raise DataError(f"task {task.name} has no labels and no metric; choose one that has")
     score = _scorer(task)
-    device = next(model.parameters()).device
+    device = model.device
     references: list[Any] = []
     predictions: list[Any] = []
     seconds = 0.0
@@ -43,7 +44,7 @@ def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Ta
                 raise DataError("a batch has no labels; name the label column")
             inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
             start = time.perf_counter()
-            logits = model(**inputs).logits.float().cpu()
+            logits = _logits(model(**inputs), task)
             seconds += time.perf_counter() - start
             if not bool(torch.isfinite(logits).all()):
                 raise WeightError("the model predicts NaN or infinite values; its weights are damaged")
@@ -51,6 +52,15 @@ def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Ta
     values = score(references, predictions)
     main = values.pop(task.metric)
     return Measurement(task.metric, main, len(references), seconds, values)
+
+
+def _logits(outputs: Any, task: Task) -> Tensor:
+    """The predictions: a row of numbers per example, or per token where the task labels tokens."""
+    logits: Tensor | None = getattr(outputs, "logits", None)
+    dimensions, head = (3, "token") if task.labels == "tokens" else (2, "sequence")
+    if logits is None or logits.dim() != dimensions:
+        raise DataError(f"task {task.name} needs a model with a {head} classification head, and this one has another")
+    return logits.float().cpu()
 
 
 def _append(

@@ -24,6 +24,7 @@ COMMANDS = {
     "inspect": "Show parameters, ranks and provenance of a checkpoint.",
     "methods": "List the solvers, what they minimise and where they come from.",
     "densify": "Multiply the factors out into a plain model.",
+    "onnx": "Write a checkpoint as ONNX, checked against torch, in int8 too.",
 }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fwsvd_export.cli.options import (
+    GATE_NOT_MET,
     data_and_validation,
     data_options,
     dtype_option,
@@ -22,7 +23,6 @@ from fwsvd_export.cli.options import (
 if TYPE_CHECKING:
     from fwsvd_export.compression import Compressed
 
-GATE_NOT_MET = 3  # exit code: the output is kept, and its record says so
 _COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,12 +13,19 @@ from fwsvd_export.cli.options import data_options, json_option, required_data, s
 @click.command()
 @click.argument("model")
 @click.option(
-    "--runtime", type=click.Choice(["torch"]), default="torch", show_default=True, help="What runs the model."
+    "--runtime",
+    type=click.Choice(["torch", "onnxruntime", "onnxruntime-int8"]),
+    default="torch",
+    show_default=True,
+    help="What runs the model; the ONNX ones run what fwsvd-export onnx wrote.",
+)
+@click.option(
+    "--onnx", "onnx_parent", type=click.Path(path_type=Path), help="Folder that onnx -o wrote to (MODEL itself)."
 )
 @data_options
 @source_options
 @json_option
-def command(model: str, runtime: str, as_json: bool, **options: Any) -> None:
+def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, **options: Any) -> None:
     """Measure the task's metric of MODEL, dense or compressed, on labelled data.
 
     \b
@@ -25,11 +33,19 @@ def command(model: str, runtime: str, as_json: bool, **options: Any) -> None:
       fwsvd-export evaluate my-model-small --task sst2 --data validation.jsonl --json
     """
     data, source = required_data(options), source_of(model, options)
+    if onnx_parent is not None and runtime == "torch":
+        raise click.UsageError("--onnx is for --runtime onnxruntime or onnxruntime-int8")
     from fwsvd_export.cli.console import prepare_libraries, print_json, print_table, steps
-    from fwsvd_export.pipeline import run_evaluate
 
     prepare_libraries()
-    measured = run_evaluate(source, data, steps())
+    if runtime == "torch":
+        from fwsvd_export.pipeline import run_evaluate
+
+        measured = run_evaluate(source, data, steps())
+    else:
+        from fwsvd_export.exporting import run_evaluate_exported
+
+        measured = run_evaluate_exported(source, data, runtime, onnx_parent, steps())
     if as_json:
         print_json(
             {

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from fwsvd_export.calibration import DataRequest
     from fwsvd_export.pipeline import Source
 
+GATE_NOT_MET = 3  # exit code: the output is kept, and its record says so
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _DATA_OPTIONS = (

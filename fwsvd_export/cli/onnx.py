@@ -1,0 +1,105 @@
+"""``onnx``: a checkpoint as ONNX, checked against torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fwsvd_export.cli.options import GATE_NOT_MET, data_options, data_request, json_option, overwrite_option
+
+if TYPE_CHECKING:
+    from fwsvd_export.exporting import Exported
+
+
+@click.command()
+@click.argument("model")
+@click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Folder that gets onnx/ (MODEL itself).")
+@click.option("--int8", is_flag=True, help="Write model_quantized.onnx too: weights and products in 8 bits.")
+@click.option("--atol", type=float, default=1e-4, show_default=True, help="How far any output may be from torch's.")
+@click.option("--opset", type=int, default=17, show_default=True, help="Version of the ONNX operators, 17 to 20.")
+@click.option(
+    "--max-drop",
+    type=float,
+    metavar="X",
+    help="How far the int8 metric on the data may be below the float one; sensitive layers stay in float for it.",
+)
+@data_options
+@click.option("--trust-remote-code", is_flag=True, help="Run code that came with the model.")
+@overwrite_option
+@json_option
+def command(
+    model: str,
+    out: Path | None,
+    int8: bool,
+    atol: float,
+    opset: int,
+    max_drop: float | None,
+    trust_remote_code: bool,
+    overwrite: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Write MODEL, dense or compressed, as ONNX into its folder onnx/, and check it against torch.
+
+    The folder has a plain config.json and the tokenizer: it is read without code of ours. Data measures the int8
+    model. An output that is further from torch than --atol, or an int8 model below --max-drop, ends with exit code 3;
+    export.json in the folder says so.
+
+    \b
+    Example:
+      fwsvd-export onnx my-model-small --int8 --task sst2 --data validation.jsonl --max-drop 0.01
+    """
+    data = data_request(options)
+    if data is not None and not int8:
+        raise click.UsageError("task data measures the int8 model; give --int8 with it")
+    if max_drop is not None and data is None:
+        raise click.UsageError("--max-drop needs --int8 and data to measure it on: give --task and --data")
+    from fwsvd_export.cli.console import hint, prepare_libraries, print_json, steps
+    from fwsvd_export.exporting import OnnxRequest, run_onnx
+    from fwsvd_export.pipeline import Source
+
+    source = Source(model, trust_remote_code, "cpu")
+    request = OnnxRequest(source, out, opset, atol, int8, data, max_drop, overwrite)
+    prepare_libraries()
+    exported = run_onnx(request, steps())
+    if as_json:
+        print_json({"output": str(exported.folder), **exported.record})
+    else:
+        _print_summary(exported)
+    if not exported.within_atol:
+        hint(
+            f"The ONNX model is not torch's: at {exported.worst.shape} an output differs by "
+            f"{exported.worst.max_difference:.3g}, --atol allows {atol:g}."
+        )
+    if not exported.within_drop:
+        hint(f"The promise is not kept: with any layer in int8 the metric drops by more than {max_drop:g}.")
+    if not (exported.within_atol and exported.within_drop):
+        click.get_current_context().exit(GATE_NOT_MET)
+
+
+def _print_summary(exported: Exported) -> None:
+    from fwsvd_export.cli.console import hint, print_table
+
+    record = exported.record
+    check, int8 = record["check"], record["int8"]
+    rows = [[name, f"{file['bytes'] / 1e6:.1f} MB"] for name, file in record["files"].items()]
+    rows.append(["opset", str(record["opset"])])
+    rows.append(
+        [
+            "largest difference from torch",
+            f"{exported.worst.max_difference:.2g} of {check['atol']:g} allowed, {len(check['shapes'])} shapes",
+        ]
+    )
+    if int8 is not None:
+        rows.append(["largest difference, int8", f"{int8['max_difference']:.2g}"])
+        if "metric" in int8:
+            rows.append([f"{int8['metric']}, float", f"{int8['float_value']:.4f}"])
+            rows.append([f"{int8['metric']}, int8", f"{int8['value']:.4f}"])
+            rows.append(["examples", f"{int8['examples']:,} of {int8['data']}"])
+            rows.append(["layers left in float", str(len(int8["kept_float"]))])
+    rows.append(["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record["seconds"].items())])
+    print_table(f"{exported.folder}", ["what", "value"], rows)
+    if int8 is not None and int8.get("kept_float"):
+        hint("Left in float: " + ", ".join(int8["kept_float"]))

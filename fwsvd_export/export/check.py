@@ -1,0 +1,106 @@
+"""An exported model against the torch model it was made from, shape by shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fwsvd_export.export.session import OnnxModel
+from fwsvd_export.export.signature import Signature
+
+LENGTHS = (1, 7, 128, 512)
+BATCH_SIZES = (1, 8)
+_CHOICES = 2  # the trace had another number of them
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One kind of input: how many examples, how many tokens, and whether some of the tokens are padding."""
+
+    batch_size: int
+    length: int
+    padded: bool
+
+    def __str__(self) -> str:
+        return f"batch {self.batch_size}, length {self.length}, {'padded' if self.padded else 'not padded'}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest absolute difference of any output value at one shape."""
+
+    shape: Shape
+    max_difference: float
+
+
+def shapes_up_to(longest: int) -> tuple[Shape, ...]:
+    """Every shape to check for a model with so many positions; a single token cannot be padded."""
+    lengths = sorted({min(length, longest) for length in LENGTHS})
+    return tuple(
+        Shape(batch_size, length, padded)
+        for length in lengths
+        for batch_size in BATCH_SIZES
+        for padded in (False, True)
+        if length > 1 or not padded
+    )
+
+
+def differences(
+    model: Any,
+    exported: OnnxModel,
+    signature: Signature,
+    shapes: Sequence[Shape],
+    advance: Callable[[], None] = lambda: None,
+    seed: int = 0,
+) -> tuple[Difference, ...]:
+    """Runs both on the same random tokens and token types.
+
+    Args:
+        model: the torch model, in evaluation mode, on the CPU.
+        exported: the same as ONNX.
+        signature: of the model.
+        shapes: what to run.
+        advance: called after every shape.
+        seed: of the tokens.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    for shape in shapes:
+        inputs = _inputs(shape, model.config, signature, generator)
+        with torch.inference_mode():
+            expected = model(**inputs, return_dict=True, output_hidden_states=False, output_attentions=False)
+        actual = exported(**inputs)
+        largest = max(_largest(getattr(expected, name), getattr(actual, name)) for name in signature.outputs)
+        found.append(Difference(shape, largest))
+        advance()
+    return tuple(found)
+
+
+def worst_of(found: Sequence[Difference]) -> Difference:
+    """The largest difference."""
+    return max(found, key=lambda difference: difference.max_difference)
+
+
+def _largest(expected: Tensor, actual: Tensor) -> float:
+    """The largest absolute difference; infinite when the shapes differ or either holds NaN."""
+    if expected.shape != actual.shape:
+        return math.inf
+    # Row by row: the predictions of a whole batch over a vocabulary are hundreds of megabytes
+    rows = [(wanted - found).abs().max() for wanted, found in zip(expected, actual, strict=True)]
+    largest = float(torch.stack(rows).max())
+    return math.inf if math.isnan(largest) else largest
+
+
+def _inputs(shape: Shape, config: Any, signature: Signature, generator: torch.Generator) -> dict[str, Tensor]:
+    size = (shape.batch_size, _CHOICES, shape.length) if signature.has_choices else (shape.batch_size, shape.length)
+    tokens = torch.randint(config.vocab_size, size, generator=generator)
+    types = torch.randint(config.type_vocab_size, size, generator=generator)
+    # Every sequence keeps at least one token and, when padded, loses at least one
+    kept = torch.randint(1, shape.length, size[:-1], generator=generator) if shape.padded else shape.length
+    kept = torch.as_tensor(kept).expand(size[:-1]).unsqueeze(-1)
+    return {"input_ids": tokens, "attention_mask": (torch.arange(shape.length) < kept).long(), "token_type_ids": types}

@@ -1,0 +1,109 @@
+"""The ``onnx`` folder beside a checkpoint: where it is, what lies beside the ONNX file, what its record says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fwsvd_export.assembly import carried_settings
+from fwsvd_export.checkpoint import Checkpoint, load_tokenizer
+from fwsvd_export.errors import ExportError
+from fwsvd_export.export.identity import Identity
+from fwsvd_export.export.session import OnnxModel
+from fwsvd_export.export.signature import signature_of
+from fwsvd_export.families import any_family_of
+from fwsvd_export.storage import atomic_output, check_output, write_json
+
+ONNX_FOLDER = "onnx"
+MODEL_FILE = "model.onnx"
+INT8_FILE = "model_quantized.onnx"
+EXPORT_FILE = "export.json"
+_TOKENIZER_FILE = "tokenizer.json"  # the one that the tokenizers library reads
+
+
+def check_onnx_output(parent: Path, overwrite: bool) -> None:
+    """Refuses what ``onnx_output`` would refuse, before the work; raises as it does."""
+    check_output(parent / ONNX_FOLDER if parent.is_dir() else parent, overwrite)
+
+
+@contextmanager
+def onnx_output(parent: Path, overwrite: bool) -> Iterator[Path]:
+    """An empty folder that becomes ``parent/onnx``, whole or not at all; ``parent`` is made when it is missing.
+
+    Raises:
+        OutputError: ``parent/onnx`` exists and is not empty, cannot be written, or the disk is full.
+    """
+    if parent.is_dir():
+        with atomic_output(parent / ONNX_FOLDER, overwrite) as folder:
+            folder.mkdir()
+            yield folder
+    else:
+        with atomic_output(parent, overwrite) as root:
+            folder = root / ONNX_FOLDER
+            folder.mkdir(parents=True)
+            yield folder
+
+
+def write_surroundings(checkpoint: Checkpoint, folder: Path) -> None:
+    """The plain config.json and the tokenizer, for readers that know nothing of low-rank models.
+
+    Raises:
+        CheckpointError: the checkpoint has no tokenizer with a vocabulary.
+    """
+    tokenizer = load_tokenizer(checkpoint)
+    for file in checkpoint.tokenizer_files:
+        shutil.copyfile(file, folder / file.name)
+    if not (folder / _TOKENIZER_FILE).exists():
+        tokenizer.backend_tokenizer.save(str(folder / _TOKENIZER_FILE))
+    write_json(folder / "config.json", plain_settings(checkpoint.model))
+
+
+def plain_settings(model: Any) -> dict[str, Any]:
+    """What the configuration of the uncompressed architecture says, without any code of ours."""
+    dense_class = signature_of(model).dense_class
+    config_class = any_family_of(model.config).dense_class(dense_class).config_class
+    settings: dict[str, Any] = json.loads(config_class(**carried_settings(model.config)).to_json_string())
+    settings.pop("dtype", None)  # transformers 5 reads the older key too, older versions only that
+    if dense_class.endswith("Classification"):  # readers without transformers do not know the default names
+        settings["id2label"] = {str(number): name for number, name in model.config.id2label.items()}
+    return {**settings, "architectures": [dense_class], "torch_dtype": "float32"}
+
+
+def open_exported(
+    parent: Path, file_name: str, source: str, identity: Identity, threads: int | None = None
+) -> OnnxModel:
+    """The ONNX model in ``parent/onnx``, when it was made from the checkpoint of that identity.
+
+    Args:
+        parent: the folder that has ``onnx/``.
+        file_name: of the ONNX file.
+        source: what the user calls the checkpoint; stands in advice.
+        identity: of the checkpoint.
+        threads: as for ``OnnxModel``.
+
+    Raises:
+        ExportError: there is none, it cannot be read, or it was made from another checkpoint.
+        MissingExtraError: onnxruntime is not installed.
+    """
+    folder = parent / ONNX_FOLDER
+    file = folder / file_name
+    command = f"fwsvd-export onnx {source}"
+    command += "" if Path(source) == parent else f" -o {parent}"
+    command += " --int8" if file_name == INT8_FILE else ""
+    if not file.is_file():
+        again = " --overwrite" if folder.is_dir() else ""
+        raise ExportError(f"{parent} has no {ONNX_FOLDER}/{file_name}; make it with {command}{again}")
+    model = OnnxModel(folder, file_name, threads)
+    made_from = Identity.read(model.metadata)
+    if made_from is None:
+        raise ExportError(f"{file} does not say which checkpoint it was made from; make it with {command} --overwrite")
+    if not made_from.belongs_to(identity):
+        raise ExportError(
+            f"{file} was made from another checkpoint, {made_from.model} with weights {made_from.weights_sha256[:12]}; "
+            f"these are {identity.weights_sha256[:12]}: make it again with {command} --overwrite"
+        )
+    return model

@@ -1,0 +1,70 @@
+"""An ONNX folder as a model: called like the torch model, run by onnxruntime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fwsvd_export.errors import ExportError, first_line
+from fwsvd_export.export.libraries import required
+
+_ERRORS_ONLY = 3  # onnxruntime's log level
+
+
+class OnnxModel:
+    """One onnxruntime session on the CPU.
+
+    Only one should live at a time where time is measured: two sessions' waiting threads slow each other down.
+
+    Args:
+        folder: with the ONNX file and its config.json.
+        file_name: of the ONNX file.
+        threads: for one operator; None leaves it to onnxruntime.
+
+    Attributes:
+        config: the plain configuration beside the file.
+        metadata: the file's own, by key.
+        device: of the tensors that come out.
+
+    Raises:
+        ExportError: the file cannot be read.
+        MissingExtraError: onnxruntime is not installed.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(self, folder: Path, file_name: str, threads: int | None = None) -> None:
+        from transformers import AutoConfig
+
+        runtime = required("onnxruntime")
+        options = runtime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = runtime.InferenceSession(folder / file_name, options, providers=["CPUExecutionProvider"])
+            self.config: Any = AutoConfig.from_pretrained(folder)
+        except Exception as error:  # onnxruntime raises a class of its own per kind of damage
+            raise ExportError(
+                f"{folder / file_name} cannot be read ({first_line(error)}); export again with fwsvd-export onnx"
+            ) from error
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def __call__(self, input_ids: Tensor, **tensors: Tensor) -> Any:
+        """The outputs by name, as attributes; without them the mask is all ones and the token types are all zero."""
+        inputs = {
+            "input_ids": input_ids,
+            "attention_mask": torch.ones_like(input_ids),
+            "token_type_ids": torch.zeros_like(input_ids),
+            **tensors,
+        }
+        arrays = {name: tensor.to(self.device, torch.int64).numpy() for name, tensor in inputs.items()}
+        found = self._session.run(self._outputs, arrays)
+        return SimpleNamespace(
+            **{name: torch.from_numpy(array) for name, array in zip(self._outputs, found, strict=True)}
+        )

@@ -1,0 +1,399 @@
+"""fwsvd-export onnx, and evaluate with the runtimes that run what it wrote."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import resource
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from click.testing import Result
+from transformers import AutoTokenizer, BertForSequenceClassification
+
+from fwsvd_export import compress
+from fwsvd_export.export.signature import signature_of
+from fwsvd_export.families import BERT
+from fwsvd_export.storage import file_sha256
+
+Run = Callable[..., Result]
+Succeed = Callable[..., str]
+Refused = Callable[..., str]
+HEADS = [head.dense for head in BERT.heads]
+TOKENIZER = {"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"}
+
+
+@pytest.fixture
+def model(compressed_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A compressed checkpoint that may be written into."""
+    folder = tmp_path_factory.mktemp("model") / "small"
+    shutil.copytree(compressed_folder, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def close_calls(
+    tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory, make_many: Callable[[int], list[str]]
+) -> Path:
+    """The texts that the dense model can hardly decide, with its own answers as labels: small changes flip them."""
+    model = BertForSequenceClassification.from_pretrained(tiny_folder).eval()
+    texts = make_many(2_000)
+    with torch.no_grad():
+        batch = AutoTokenizer.from_pretrained(tiny_folder)(texts, padding=True, return_tensors="pt")
+        logits = model(**batch).logits
+    nearest = (logits[:, 0] - logits[:, 1]).abs().argsort()[:100].tolist()
+    answers = logits.argmax(dim=-1).tolist()
+    file = tmp_path_factory.mktemp("close") / "close.jsonl"
+    file.write_text(
+        "".join(json.dumps({"sentence": texts[index], "label": answers[index]}) + "\n" for index in nearest)
+    )
+    return file
+
+
+@pytest.fixture(scope="module")
+def make_many() -> Callable[[int], list[str]]:
+    """A function that makes different texts of the small vocabulary."""
+    words = ["film", "movie", "good", "great", "bad", "poor", "dull", "is", "was", "very", "not", "never"]
+
+    def make(count: int) -> list[str]:
+        generator = np.random.default_rng(0)
+        return [" ".join(generator.choice(words, size=generator.integers(2, 12))) for _ in range(count)]
+
+    return make
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / "onnx" / "export.json").read_text())
+    return record
+
+
+def answers_of(file: Path, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What a plain session says, by output name."""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    arrays = session.run(names, {name: tensor.numpy() for name, tensor in inputs.items()})
+    return {name: torch.from_numpy(array) for name, array in zip(names, arrays, strict=True)}
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("factors", [False, True], ids=["dense", "compressed"])
+def test_every_head_answers_as_torch_does(
+    factors: bool,
+    head: str,
+    make_head: Callable[..., Any],
+    head_inputs: Callable[[str], dict[str, torch.Tensor]],
+    tiny_folder: Path,
+    tmp_path: Path,
+    succeed: Succeed,
+) -> None:
+    model = make_head(head)
+    model = compress(model, method="svd", rank=5) if factors else model
+    model.save_pretrained(tmp_path)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(tiny_folder / file, tmp_path / file)
+    succeed("onnx", tmp_path)
+    inputs = head_inputs(head)
+    inputs["token_type_ids"] = torch.arange(9).expand_as(inputs["input_ids"]).remainder(2).contiguous()
+    found = answers_of(tmp_path / "onnx" / "model.onnx", inputs)
+    assert list(found) == list(signature_of(model).outputs)
+    with torch.no_grad():
+        expected = model(**inputs)
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, getattr(expected, name), rtol=0, atol=1e-4)
+    config = json.loads((tmp_path / "onnx" / "config.json").read_text())
+    assert (config["model_type"], config["architectures"]) == ("bert", [head])
+    assert not {"auto_map", "low_rank"} & config.keys()
+    check = record_of(tmp_path)["check"]
+    assert check["within"]
+    shapes = {(row["batch_size"], row["length"], row["padded"]) for row in check["shapes"]}
+    assert shapes == {(1, 1, False), (8, 1, False)} | {
+        (batch, length, padded) for batch in (1, 8) for length in (7, 64) for padded in (False, True)
+    }
+
+
+def test_the_folder_lies_in_the_model_and_says_what_it_is(model: Path, succeed: Succeed) -> None:
+    before = {file.name: file_sha256(file) for file in model.iterdir()}
+    said = succeed("onnx", model)
+    assert {file.name: file_sha256(file) for file in model.iterdir() if file.is_file()} == before
+    folder = model / "onnx"
+    assert {file.name for file in folder.iterdir()} >= {"model.onnx", "config.json", "export.json", "tokenizer.json"}
+    assert {file.name for file in folder.iterdir()} <= {"model.onnx", "config.json", "export.json", *TOKENIZER}
+    for name in TOKENIZER & before.keys():
+        assert file_sha256(folder / name) == before[name]
+    record = record_of(model)
+    assert (record["format"], record["model"], record["opset"], record["int8"]) == (1, "small", 17, None)
+    assert record["file_sha256"] == file_sha256(model / "model.safetensors")
+    assert record["check"]["atol"] == 1e-4
+    assert 0 < record["check"]["worst"]["max_difference"] <= 1e-4
+    assert record["check"]["worst"] in record["check"]["shapes"]
+    file = folder / "model.onnx"
+    assert record["files"] == {"model.onnx": {"bytes": file.stat().st_size, "sha256": file_sha256(file)}}
+    assert {"load", "trace", "check"} == record["seconds"].keys()
+    assert {"onnx", "onnxruntime", "torch", "transformers"} < record["versions"].keys()
+    assert "of 0.0001 allowed, 10 shapes" in said
+    metadata = {entry.key: entry.value for entry in onnx.load(file).metadata_props}
+    assert metadata["fwsvd_export.file_sha256"] == record["file_sha256"]
+    assert metadata["fwsvd_export.weights_sha256"] == record["weights_sha256"]
+
+
+def test_json_is_the_record_with_the_place(model: Path, tmp_path: Path, succeed: Succeed) -> None:
+    for out in (tmp_path, tmp_path / "new"):  # a folder that exists, and one that does not
+        said = json.loads(succeed("onnx", model, "-o", out, "--opset", 18, "--json"))
+        assert said == {"output": str(out / "onnx"), **record_of(out)}
+        assert said["opset"] == 18
+    assert not (model / "onnx").exists()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_outside_atol_ends_with_three_and_names_the_worst_shape(as_json: bool, model: Path, run: Run) -> None:
+    result = run("onnx", model, "--atol", 1e-12, *(["--json"] if as_json else []))
+    assert result.exit_code == 3, result.output
+    record = record_of(model)
+    worst = record["check"]["worst"]
+    assert not record["check"]["within"]
+    assert worst["max_difference"] == max(row["max_difference"] for row in record["check"]["shapes"])
+    padded = "padded" if worst["padded"] else "not padded"
+    assert f"at batch {worst['batch_size']}, length {worst['length']}, {padded} an output differs by" in result.stderr
+    assert "--atol allows 1e-12" in result.stderr
+    assert (model / "onnx" / "model.onnx").is_file()
+    if as_json:
+        assert json.loads(result.stdout) == {"output": str(model / "onnx"), **record}
+
+
+def test_an_existing_folder_is_replaced_only_when_asked(model: Path, run: Run, succeed: Succeed) -> None:
+    (model / "onnx").mkdir()  # an empty one does not count
+    succeed("onnx", model)
+    (model / "onnx" / "old.txt").write_text("old")
+    result = run("onnx", model)
+    assert result.exit_code == 1
+    assert "onnx exists already; choose another name or give --overwrite" in result.stderr
+    assert (model / "onnx" / "old.txt").exists()
+    succeed("onnx", model, "--overwrite")
+    assert not (model / "onnx" / "old.txt").exists()
+    assert (model / "onnx" / "model.onnx").exists()
+
+
+def test_int8_without_data_tells_sizes_and_differences(model: Path, succeed: Succeed) -> None:
+    said = succeed("onnx", model, "--int8")
+    record = record_of(model)
+    files = record["files"]
+    assert files.keys() == {"model.onnx", "model_quantized.onnx"}
+    assert record["int8"].keys() == {"max_difference"}
+    assert record["check"]["worst"]["max_difference"] < 1e-4 < record["int8"]["max_difference"] < 1
+    assert "largest difference, int8" in said
+    assert "accuracy" not in said
+    metadata = [onnx.load(model / "onnx" / name).metadata_props for name in files]
+    identities = [{(entry.key, entry.value) for entry in entries if "fwsvd" in entry.key} for entries in metadata]
+    assert identities[0] == identities[1]
+    assert len(identities[0]) == 5
+
+
+def test_int8_is_measured_on_data_and_evaluate_finds_the_same(
+    tiny_folder: Path, close_calls: Path, tmp_path: Path, succeed: Succeed
+) -> None:
+    data = ["--task", "sst2", "--data", close_calls]
+    said = succeed("onnx", tiny_folder, "-o", tmp_path, "--int8", *data)
+    int8 = record_of(tmp_path)["int8"]
+    assert (int8["task"], int8["data"], int8["examples"], int8["metric"]) == ("sst2", "close.jsonl", 100, "accuracy")
+    assert (int8["max_drop"], int8["kept"], int8["kept_float"], int8["trials"]) == (None, None, [], [])
+    assert int8["float_value"] == 1.0
+    assert int8["value"] < 1.0
+    assert int8["drop"] == 1.0 - int8["value"]
+    assert f"{int8['value']:.4f}" in said
+    measured = {}
+    for runtime in ("torch", "onnxruntime", "onnxruntime-int8"):
+        words = ["--runtime", runtime, *([] if runtime == "torch" else ["--onnx", tmp_path])]
+        answer = json.loads(succeed("evaluate", tiny_folder, *data, *words, "--json"))
+        assert (answer["runtime"], answer["metric"], answer["examples"]) == (runtime, "accuracy", 100)
+        measured[runtime] = answer["value"]
+    assert measured == {"torch": 1.0, "onnxruntime": 1.0, "onnxruntime-int8": int8["value"]}
+
+
+def test_layers_stay_in_float_until_the_promise_is_kept(
+    tiny_folder: Path, close_calls: Path, tmp_path: Path, succeed: Succeed
+) -> None:
+    data = ["--task", "sst2", "--data", close_calls]
+    succeed("onnx", tiny_folder, "-o", tmp_path / "whole", "--int8", *data)
+    whole = record_of(tmp_path / "whole")
+    max_drop = whole["int8"]["drop"] / 2
+    said = succeed("onnx", tiny_folder, "-o", tmp_path / "mixed", "--int8", *data, "--max-drop", max_drop)
+    record = record_of(tmp_path / "mixed")
+    mixed = record["int8"]
+    assert (mixed["kept"], mixed["max_drop"]) == (True, max_drop)
+    assert mixed["drop"] <= max_drop < whole["int8"]["drop"]
+    assert 0 < len(mixed["kept_float"]) < len(mixed["sensitivities"]) == 15
+    assert all(change > 0 for change in mixed["sensitivities"].values())
+    assert "embeddings" in mixed["sensitivities"]
+    chosen = [trial for trial in mixed["trials"] if trial["kept_float"] == len(mixed["kept_float"])]
+    assert chosen == [{"kept_float": len(mixed["kept_float"]), "value": mixed["value"], "kept": True}]
+    shown = re.search(r"layers left in float\s+│\s+(\d+)", said)
+    assert shown is not None
+    assert int(shown[1]) == len(mixed["kept_float"])
+    sizes = [entry["files"]["model_quantized.onnx"]["bytes"] for entry in (whole, record)]
+    assert sizes[0] < sizes[1] < record["files"]["model.onnx"]["bytes"]
+    assert {file.name for file in (tmp_path / "mixed" / "onnx").glob("*.onnx")} == record["files"].keys()
+    words = ["--runtime", "onnxruntime-int8", "--onnx", tmp_path / "mixed", "--json"]
+    assert json.loads(succeed("evaluate", tiny_folder, *data, *words))["value"] == mixed["value"]
+
+
+def test_a_promise_that_the_whole_int8_model_keeps_leaves_nothing_in_float(
+    tiny_folder: Path, close_calls: Path, tmp_path: Path, succeed: Succeed
+) -> None:
+    data = ["--task", "sst2", "--data", close_calls]
+    succeed("onnx", tiny_folder, "-o", tmp_path, "--int8", *data, "--max-drop", 1)
+    int8 = record_of(tmp_path)["int8"]
+    assert (int8["kept"], int8["kept_float"], int8["trials"], int8["sensitivities"]) == (True, [], [], None)
+
+
+def test_a_promise_that_no_mixture_keeps_ends_with_three(
+    tiny_folder: Path, close_calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.setattr("fwsvd_export.bench.int8.units_of", lambda graph: {"classifier": []})  # nothing to mix
+    words = ["--int8", "--task", "sst2", "--data", close_calls, "--max-drop", 0]
+    result = run("onnx", tiny_folder, "-o", tmp_path, *words)
+    assert result.exit_code == 3, result.output
+    assert "with any layer in int8 the metric drops by more than 0" in result.stderr
+    int8 = record_of(tmp_path)["int8"]
+    assert (int8["kept"], int8["kept_float"]) == (False, [])
+    assert (tmp_path / "onnx" / "model_quantized.onnx").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["--opset", 16], 1, "opset 16: 17 to 20 are allowed"),
+        (["--opset", 21], 1, "opset 21: 17 to 20 are allowed"),
+        (["--atol", -1], 1, "atol -1: a number of at least 0 is allowed"),
+        (["--atol", "nan"], 1, "atol nan: a number of at least 0 is allowed"),
+        (["--atol", "near"], 2, "'near'"),
+        (["--int8", "DATA", "--max-drop", -1], 1, "max-drop -1: a number of at least 0 is allowed"),
+        (["--int8", "--max-drop", 0.1], 2, "--max-drop needs --int8 and data"),
+        (["--max-drop", 0.1], 2, "--max-drop needs --int8 and data"),
+        (["DATA"], 2, "task data measures the int8 model; give --int8 with it"),
+        (["--int8", "DATA", "--label-column", "nowhere"], 1, "has no column 'nowhere'"),
+        (["--int8", "DATA", "--task", "text", "--text-column", "sentence"], 1, "task text has no labels"),
+        (["--int8", "DATA", "--task", "ner", "--text-column", "words"], 1, "has no column 'words'"),
+        (["-o", "NOWHERE"], 1, "does not exist; create it first"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    words: list[Any], code: int, sentence: str, tiny_folder: Path, data_file: Path, tmp_path: Path, refused: Refused
+) -> None:
+    data = ["--task", "sst2", "--data", data_file]
+    given = [part for word in words for part in (data if word == "DATA" else [word])]
+    place = [tmp_path / "no" / "where"] if "NOWHERE" in given else [tmp_path]
+    given = [word for word in given if word not in ("-o", "NOWHERE")]
+    assert sentence in refused("onnx", tiny_folder, "-o", *place, *given, code=code)
+
+
+def test_data_for_another_kind_of_head_is_refused(
+    make_head: Callable[..., Any], tiny_folder: Path, data_file: Path, tmp_path_factory: Any, refused: Refused
+) -> None:
+    folder = tmp_path_factory.mktemp("encoder")
+    make_head("BertModel").save_pretrained(folder)
+    shutil.copyfile(tiny_folder / "tokenizer.json", folder / "tokenizer.json")
+    data = ["--task", "sst2", "--data", data_file]
+    for command in (["onnx", folder, "--int8", *data], ["evaluate", folder, *data]):
+        assert "task sst2 needs a model with a sequence classification head" in refused(*command)
+    assert not (folder / "onnx").exists()
+
+
+def test_a_model_without_tokenizer_or_folder_is_refused(
+    changed_model: Callable[..., Path], data_file: Path, refused: Refused
+) -> None:
+    model = changed_model()
+    for file in model.glob("*token*"):
+        file.unlink()
+    (model / "vocab.txt").unlink(missing_ok=True)
+    before = sorted(model.iterdir())
+    assert "no tokenizer with a vocabulary; save the tokenizer into the same folder" in refused("onnx", model)
+    assert sorted(model.iterdir()) == before
+    sentence = refused("onnx", "somebody/something")
+    assert "somebody/something is not a folder" in sentence
+    assert "onnx -o DIR writes there" in sentence
+    words = ["--task", "sst2", "--data", data_file, "--runtime", "onnxruntime"]
+    assert "evaluate --onnx DIR reads there" in refused("evaluate", "somebody/something", *words)
+
+
+def test_an_unknown_head_is_refused(changed_model: Callable[..., Path], refused: Refused) -> None:
+    assert "BertLMHeadModel is not supported" in refused("onnx", changed_model(architectures=["BertLMHeadModel"]))
+
+
+def test_evaluate_refuses_what_it_cannot_run(
+    tiny_folder: Path, model: Path, data_file: Path, tmp_path: Path, succeed: Succeed, run: Run, refused: Refused
+) -> None:
+    data = ["--task", "sst2", "--data", data_file]
+    runtime = ["--runtime", "onnxruntime"]
+    sentence = f"{model} has no onnx/model.onnx; make it with fwsvd-export onnx {model}"
+    assert refused("evaluate", model, *data, *runtime).endswith(sentence)
+    succeed("onnx", model)
+    advice = f"make it with fwsvd-export onnx {model} --int8 --overwrite"
+    assert refused("evaluate", model, *data, "--runtime", "onnxruntime-int8").endswith(advice)
+    words = [*data, *runtime, "--onnx", model]
+    assert "was made from another checkpoint, small" in refused("evaluate", tiny_folder, *words)
+    assert "cuda: ONNX models are run on the CPU" in refused("evaluate", model, *data, *runtime, "--device", "cuda")
+    assert "--onnx is for --runtime" in refused("evaluate", model, *data, "--onnx", tmp_path, code=2)
+
+
+@pytest.mark.parametrize("library", ["onnx", "onnxruntime"])
+def test_without_the_extra_the_line_that_installs_it_is_told(
+    library: str, tiny_folder: Path, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    expected = f'Error: this needs {library}, which is not installed: pip install "fwsvd-export[onnx]"'
+    assert refused("onnx", tiny_folder, "-o", tmp_path) == expected
+    words = ["--task", "sst2", "--data", data_file, "--runtime", "onnxruntime"]
+    assert refused("evaluate", tiny_folder, *words) == expected
+
+
+def assert_full(result: Result, model: Path) -> None:
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: no space left while writing {model / 'onnx'}; nothing was kept")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("limit", [1_000, 40_000])  # bytes: less than the tokenizer, less than the model
+def test_a_full_disk_is_told_and_leaves_nothing(limit: int, model: Path, run: Run) -> None:
+    before = sorted(model.rglob("*"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        result = run("-q", "onnx", model, "--int8")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert_full(result, model)
+    assert sorted(model.rglob("*")) == before
+
+
+def fill(*arguments: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def interrupt(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("step", ["differences", "write_int8", "write_json"])
+def test_what_stops_half_way_keeps_the_old_folder(
+    step: str, model: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    (model / "onnx").mkdir()
+    (model / "onnx" / "old.txt").write_text("old")
+    before = sorted(model.rglob("*"))
+    for stop, code in ((fill, 1), (interrupt, 130)):
+        monkeypatch.setattr(f"fwsvd_export.exporting.{step}", stop)
+        result = run("-q", "onnx", model, "--int8", "--overwrite")
+        assert result.exit_code == code
+        if stop is fill:
+            assert_full(result, model)
+        assert sorted(model.rglob("*")) == before

@@ -1,0 +1,82 @@
+"""The graph: its axes, its operators, what it leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fwsvd_export.errors import ExportError, UnsupportedModelError
+from fwsvd_export.export import trace as tracing
+from fwsvd_export.export.signature import INPUTS, signature_of
+from fwsvd_export.export.trace import OPSETS, trace
+from fwsvd_export.families import BERT
+
+
+def axes_of(values: Any) -> dict[str, list[str | int]]:
+    return {
+        value.name: [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim] for value in values
+    }
+
+
+def test_names_and_free_axes(graph: Any) -> None:
+    assert axes_of(graph.graph.input) == {name: ["batch_size", "sequence_length"] for name in INPUTS}
+    assert axes_of(graph.graph.output) == {"logits": ["batch_size", 2]}
+    assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 17)]
+
+
+def test_weights_are_inside_and_no_training_is(graph: Any) -> None:
+    assert {tensor.data_location for tensor in graph.graph.initializer} == {0}
+    operators = {node.op_type for node in graph.graph.node}
+    assert "Dropout" not in operators
+    assert "LayerNormalization" in operators
+
+
+@pytest.mark.parametrize("opset", [OPSETS[0], OPSETS[-1]])
+def test_the_opset_is_the_one_asked_for(opset: int, tiny_model: Any, tmp_path: Path) -> None:
+    graph = trace(tiny_model, signature_of(tiny_model), opset, tmp_path / "model.onnx")
+    assert [entry.version for entry in graph.opset_import if entry.domain == ""] == [opset]
+
+
+def test_the_model_is_left_as_it_was(tiny_model: Any, tmp_path: Path) -> None:
+    state = {name: tensor.clone() for name, tensor in tiny_model.state_dict().items()}
+    attention = tiny_model.config._attn_implementation
+    trace(tiny_model, signature_of(tiny_model), 17, tmp_path / "model.onnx")
+    assert not tiny_model.training
+    assert tiny_model.config._attn_implementation == attention
+    assert all(torch.equal(tensor, state[name]) for name, tensor in tiny_model.state_dict().items())
+
+
+def test_settings_that_add_outputs_do_not_reach_the_graph(make_head: Any, tmp_path: Path) -> None:
+    settings = {"output_hidden_states": True, "output_attentions": True, "return_dict": False}
+    model = make_head("BertForSequenceClassification", attn_implementation="eager", **settings)
+    graph = trace(model, signature_of(model), 17, tmp_path / "model.onnx")
+    assert [output.name for output in graph.graph.output] == ["logits"]
+
+
+def test_a_model_that_is_too_large_is_refused_before_it_is_traced(
+    tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "LARGEST_BYTES", 50_000)
+    with pytest.raises(ExportError, match=r"needs 0\.0 GB in float32, and an ONNX file .* compress the model further"):
+        trace(tiny_model, signature_of(tiny_model), 17, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("head", BERT.heads, ids=lambda head: head.dense)
+def test_every_head_has_a_signature_with_a_free_batch(head: Any, make_head: Any) -> None:
+    signature = signature_of(make_head(head.dense))
+    assert signature.dense_class == head.dense
+    assert {axes[0] for axes in signature.axes.values()} == {"batch_size"}
+
+
+def test_a_class_outside_the_table_is_refused() -> None:
+    from transformers import BertConfig, BertLMHeadModel
+
+    model = BertLMHeadModel(
+        BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    )
+    with pytest.raises(UnsupportedModelError, match="BertLMHeadModel is not supported"):
+        signature_of(model)
