@@ -24,6 +24,15 @@ def base_prefix(model: Any) -> str:
     return "" if base_of(model) is model else f"{model.base_model_prefix}."
 
 
+def tied_decoder(model: Any) -> str | None:
+    """Name of a dense model's output layer whose weight is the word embeddings' own; None where it has none."""
+    output = model.get_output_embeddings()
+    if output is None or not getattr(model.config, "tie_word_embeddings", True):
+        return None
+    names: list[str] = [name for name, module in model.named_modules() if module is output]
+    return names[0]
+
+
 def assemble(
     model_class: Any, config: Any, state: Mapping[str, Tensor], like: Any, attention: str | None = None
 ) -> Any:

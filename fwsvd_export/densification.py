@@ -22,7 +22,15 @@ def densify(model: Any) -> Any:
         )
     state = model.state_dict()
     prefix = base_prefix(model)
+    table, decoder = f"{prefix}{family.word_embeddings}", "cls.predictions.decoder"
+    if f"{table}.table.weight" in state:
+        words, projection = state.pop(f"{table}.table.weight"), state.pop(f"{table}.projection.weight")
+        state[f"{table}.weight"] = (words.double() @ projection.double().T).to(words.dtype)
+        if f"{decoder}.bias" in state and f"{decoder}.weight" not in state:
+            state[f"{decoder}.weight"] = state[f"{table}.weight"]  # it was tied, and is again
     for name in model.config.low_rank["ranks"]:
+        if name == family.word_embeddings:
+            continue
         up = state.pop(f"{prefix}{name}.up.weight")
         down = state.pop(f"{prefix}{name}.down.weight")
         state[f"{prefix}{name}.weight"] = (up.double() @ down.double()).to(up.dtype)

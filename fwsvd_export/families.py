@@ -35,6 +35,7 @@ class Family:
         model_type: of the dense configuration.
         low_rank_type: of the compressed configuration.
         embeddings: name of the module whose output enters the first layer, relative to the base model.
+        word_embeddings: name of the table of word vectors inside it.
         layer: name of the n-th encoder layer, with ``{}`` for n.
         linears: (path inside a layer, role, path that names its input).
         heads: all classes, the base model first.
@@ -43,6 +44,7 @@ class Family:
     model_type: str
     low_rank_type: str
     embeddings: str
+    word_embeddings: str
     layer: str
     linears: tuple[tuple[str, str, str], ...]
     heads: tuple[Head, ...]
@@ -82,6 +84,7 @@ BERT = Family(
     model_type="bert",
     low_rank_type="lowrank_bert",
     embeddings="embeddings",
+    word_embeddings="embeddings.word_embeddings",
     layer="encoder.layer.{}",
     linears=(
         ("attention.self.query", "query", "attention.self"),

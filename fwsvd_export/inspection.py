@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fwsvd_export.checkpoint import linear_weights, load_checkpoint, total_parameters
-from fwsvd_export.families import compressible_layers
+from fwsvd_export.families import any_family_of, compressible_layers
 from fwsvd_export.hub.folder import COMPRESSION_FILE, read_compression
 from fwsvd_export.ranks.cost import factor_weights
 
@@ -22,7 +22,7 @@ def inspect_checkpoint(source: str, *, trust_remote_code: bool = False) -> dict[
     record = read_compression(checkpoint.folder) if has_record else None
     losses = {layer["name"]: layer["predicted_loss"] for layer in (record or {}).get("layers", [])}
     ranks = model.config.low_rank["ranks"] if checkpoint.compressed else {}
-    layers = compressible_layers(model)
+    layers, table = compressible_layers(model), any_family_of(model.config).word_embeddings
     return {
         "model": source,
         "class": type(model).__name__,
@@ -42,5 +42,10 @@ def inspect_checkpoint(source: str, *, trust_remote_code: bool = False) -> dict[
             }
             for layer in layers
         ],
+        "embeddings": {
+            "name": table,
+            "shape": [model.config.vocab_size, model.config.hidden_size],
+            "rank": ranks.get(table),
+        },
         "compression": record,
     }

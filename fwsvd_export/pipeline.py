@@ -14,18 +14,13 @@ import torch
 
 from fwsvd_export import __version__
 from fwsvd_export.bench.accuracy import evaluate_model
+from fwsvd_export.bench.layer_losses import measure_layer_losses
 from fwsvd_export.bench.max_drop import Promise, check_max_drop, smallest_within
+from fwsvd_export.building import Compressed
 from fwsvd_export.calibration import Batches, DataRequest, encode_rows, load_batches, read_rows, split_rows
 from fwsvd_export.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, weights_sha256
-from fwsvd_export.compression import (
-    Compressed,
-    Prepared,
-    check_size,
-    closed_form,
-    compress_model,
-    matches,
-    solver_named,
-)
+from fwsvd_export.checks import closed_form, matches, solver_named
+from fwsvd_export.compression import Prepared, check_size, compress_model
 from fwsvd_export.densification import densify
 from fwsvd_export.device import device_named, release_freed_memory
 from fwsvd_export.errors import CheckpointError, DataError, OutputError, UnsupportedModelError
@@ -33,6 +28,7 @@ from fwsvd_export.hub.folder import COMPRESSION_FILE, read_compression, write_co
 from fwsvd_export.metrics import check_collected
 from fwsvd_export.progress import Steps, silent, tracked
 from fwsvd_export.records import Measurement, RankRequest, Statistics, StatisticsSource
+from fwsvd_export.report.compression import write_report
 from fwsvd_export.solvers.options import options_from, options_to_json
 from fwsvd_export.statistics import collect_statistics
 from fwsvd_export.storage import check_output, file_sha256, load_statistics, save_statistics
@@ -54,7 +50,8 @@ class CompressRequest:
     """Everything ``compress`` was asked for; ``data`` or ``fisher`` may be None where the method allows it.
 
     With ``max_drop`` the budget in ``size`` is not looked at: the smallest model is searched whose metric on
-    ``validation`` (or on rows of ``data`` that calibration leaves) is at most that far below the dense one's.
+    ``validation`` (or on rows of ``data`` that calibration leaves) is at most that far below the dense one's. A folder
+    ``report`` gets predicted and measured losses of every layer.
     """
 
     source: Source
@@ -67,6 +64,7 @@ class CompressRequest:
     validation: DataRequest | None = None
     max_drop: float | None = None
     match: bool | None = None
+    report: Path | None = None
     axis: str = "input"
     solver_options: Mapping[str, str] = field(default_factory=dict)
     dtype: str = "auto"
@@ -114,11 +112,15 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     if request.max_drop is not None:
         check_max_drop(request.max_drop)
         closed_form(solver)
+    if request.report is not None:
+        check_output(request.report, request.overwrite)
+        if request.data is None:
+            raise DataError("--report measures every layer's loss and needs data to do it on; give --data")
     matched = matches(solver, request.match, request.data is not None)
-    if request.data is not None and request.fisher is not None and not matched and request.max_drop is None:
+    if request.data is not None and request.fisher is not None and not (matched or request.max_drop or request.report):
         raise DataError(
             "a statistics file and data are given, and nothing would be read from the data: it is for matching "
-            "(--match, with --method kfac) and for --max-drop; give one of the two"
+            "(--match, with --method kfac), for --max-drop and for --report; give one of the two"
         )
     clock = Stopwatch()
     with clock.phase("load"):
@@ -151,7 +153,9 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
             )
     else:
         with clock.phase("solve"):
-            prepared = Prepared.of(checkpoint.model, solver, statistics, match_on, axis=request.axis, steps=steps)
+            prepared = Prepared.of(
+                checkpoint.model, solver, request.size, statistics, match_on, axis=request.axis, steps=steps
+            )
         with clock.phase("trials"):
             promise, gate = _search(request, prepared, validation)
         compressed = promise.compressed
@@ -162,6 +166,10 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     record["asked"]["solver_options"] = options_to_json(options)
     if gate is not None:
         record["gate"] = gate
+    if request.report is not None and calibration is not None:
+        with clock.phase("report"):
+            losses = measure_layer_losses(checkpoint.model, compressed.solutions, calibration, steps)
+            write_report(request.report, record, losses, request.overwrite)
     write_compressed(small, request.out, record, checkpoint.tokenizer_files, request.overwrite)
     return compressed, record
 
@@ -208,7 +216,7 @@ def _search(request: CompressRequest, prepared: Prepared, validation: Batches) -
     def value_of(model: Any) -> float:
         return evaluate_model(model, validation, measured.task).value
 
-    promise = smallest_within(prepared, request.size, value_of, dense.value, cast(float, request.max_drop))
+    promise = smallest_within(prepared, value_of, dense.value, cast(float, request.max_drop))
     gate = {
         "max_drop": request.max_drop,
         "metric": dense.metric,
@@ -327,7 +335,10 @@ def _compression_record(
             "params": asked.params,
             "fisher_axis": request.axis,
             "limits": asdict(limits),
+            "embeddings": request.size.embeddings,
+            "cost": request.size.cost,
         },
+        "embeddings": asdict(compressed.embedding),
         "matching": None if compressed.matching is None else asdict(compressed.matching),
         "parameters": compressed.parameters.to_json(),
         "layers": [

@@ -65,6 +65,19 @@ class LayerStatistics:
 
 
 @dataclass(frozen=True)
+class EmbeddingStatistics:
+    """Fisher sums of the word embeddings over all examples (float32), d_t the gradient at token t's word vector.
+
+    Attributes:
+        row: for every word of the vocabulary, the sum over its tokens of |d_t|², (vocabulary).
+        gradient_gram: sum over tokens of d_t d_t^T, (width, width).
+    """
+
+    row: Tensor
+    gradient_gram: Tensor
+
+
+@dataclass(frozen=True)
 class StatisticsSource:
     """What statistics were made from; a stored file is reused only for the same model.
 
@@ -99,6 +112,7 @@ class Statistics:
         tokens: number of unmasked tokens summed over.
         collected: which of "kfac", "row", "element" are there.
         source: what they were made from.
+        embedding: of the word embeddings; None in files of before they were collected.
     """
 
     layers: dict[str, LayerStatistics]
@@ -106,6 +120,7 @@ class Statistics:
     tokens: int
     collected: tuple[str, ...]
     source: StatisticsSource
+    embedding: EmbeddingStatistics | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.collected) - set(COLLECTIONS)
@@ -281,11 +296,28 @@ class RankLimits:
 
 @dataclass(frozen=True)
 class RankRequest:
-    """The size asked for: a budget, how it becomes ranks (None leaves it to the method), and limits of the ranks."""
+    """The size asked for.
+
+    Attributes:
+        budget: of the linear layers, or with ``params`` of the whole model.
+        allocate: how it becomes ranks; None leaves it to the method.
+        limits: of the ranks.
+        embeddings: fraction of the word embeddings' weights that may be used, 0 < embeddings <= 1; None keeps them.
+        cost: what a greedy allocation counts as a component's price: params, flops or latency.
+    """
 
     budget: Budget
     allocate: str | None = None
     limits: RankLimits = RankLimits()
+    embeddings: float | None = None
+    cost: str = "params"
+
+    def __post_init__(self) -> None:
+        if self.embeddings is not None and not 0 < self.embeddings <= 1:
+            raise RankError(
+                f"embeddings {self.embeddings:g}: a number above 0 and at most 1 is allowed (the fraction of the word "
+                "embeddings' weights to keep)"
+            )
 
 
 @dataclass(frozen=True)
@@ -299,6 +331,16 @@ class LayerReport:
     predicted_loss: float
     status: str
     settled: bool
+
+
+@dataclass(frozen=True)
+class EmbeddingReport:
+    """What became of the word embeddings, as it stands in ``compression.json``; ``shape`` is (vocabulary, width)."""
+
+    name: str
+    shape: tuple[int, int]
+    rank: int | None
+    predicted_loss: float
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fwsvd_export.errors import OutputError, StatisticsError
-from fwsvd_export.records import LayerStatistics, Statistics, StatisticsSource
+from fwsvd_export.records import EmbeddingStatistics, LayerStatistics, Statistics, StatisticsSource
 
 STATISTICS_FORMAT = 1
 _HASH_BLOCK_BYTES = 1 << 20
 # What an operating system says when a disk, a quota or a file-size limit is full.
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _PER_LAYER = ("gradient_gram", "row_input", "row_output", "element")
+_EMBEDDING = ("row", "gradient_gram")
 
 
 def file_sha256(path: Path) -> str:
@@ -103,6 +104,9 @@ def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False)
             tensor = getattr(layer, field)
             if tensor is not None:
                 tensors[f"{name}.{field}"] = tensor.cpu().contiguous()
+    if statistics.embedding is not None:
+        for field in _EMBEDDING:
+            tensors[f"embedding.{field}"] = getattr(statistics.embedding, field).cpu().contiguous()
     source = statistics.source
     description = {
         "format": STATISTICS_FORMAT,
@@ -153,7 +157,10 @@ def load_statistics(path: Path) -> Statistics:
         }
         source = StatisticsSource(**description["source"])
         collected = tuple(description["collected"])
-        return Statistics(layers, int(description["examples"]), int(description["tokens"]), collected, source)
+        known = f"embedding.{_EMBEDDING[0]}" in tensors  # files of before have none
+        embedding = EmbeddingStatistics(*(tensors[f"embedding.{field}"] for field in _EMBEDDING)) if known else None
+        counts = int(description["examples"]), int(description["tokens"])
+        return Statistics(layers, *counts, collected, source, embedding)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StatisticsError(
             f"statistics file {path} is damaged or cut short ({type(error).__name__}); "

@@ -20,7 +20,9 @@ FLOORS = {
     **dict.fromkeys(("pipeline", "demo", "exporting", "inspection", "sweep"), 7),
     **dict.fromkeys(("bench", "report"), 6),
     **dict.fromkeys(("hub", "export", "training"), 5),
-    **dict.fromkeys(("compression", "solving", "matching", "densification", "metrics"), 4),
+    **dict.fromkeys(
+        ("compression", "checks", "building", "solving", "matching", "embeddings", "densification", "metrics"), 4
+    ),
     **dict.fromkeys(("statistics", "solvers", "ranks", "layerwise"), 3),
     **dict.fromkeys(("checkpoint", "assembly", "families", "tasks", "calibration"), 2),
     **dict.fromkeys(("numerics", "storage", "device"), 1),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from fwsvd_export.compression import Compressed, Prepared, smallest_ratio
+from fwsvd_export.building import Compressed
+from fwsvd_export.compression import Prepared, smallest_ratio
 from fwsvd_export.errors import RankError
-from fwsvd_export.records import Budget, RankRequest
+from fwsvd_export.records import Budget
 
 RESOLUTION = 0.01  # of the ratio; finer differences drown in the noise of a few thousand validation examples
 
@@ -48,7 +49,7 @@ def check_max_drop(max_drop: float) -> None:
 
 
 def smallest_within(
-    prepared: Prepared, size: RankRequest, evaluate: Callable[[Any], float], dense_value: float, max_drop: float
+    prepared: Prepared, evaluate: Callable[[Any], float], dense_value: float, max_drop: float
 ) -> Promise:
     """Bisects the ratio between the smallest possible and 1.
 
@@ -57,7 +58,6 @@ def smallest_within(
 
     Args:
         prepared: the decomposed model; nothing is decomposed again.
-        size: how a budget becomes ranks; its own budget is not looked at.
         evaluate: the metric of a model on the validation data, larger is better.
         dense_value: the dense model's.
         max_drop: how far below it the compressed one may be.
@@ -69,7 +69,7 @@ def smallest_within(
     trials = []
 
     def tried(ratio: float) -> tuple[Compressed, bool]:
-        compressed = prepared.at(replace(size, budget=Budget(ratio=ratio)))
+        compressed = prepared.at(Budget(ratio=ratio))
         value = evaluate(compressed.model)
         trials.append(Trial(ratio, value, value >= dense_value - max_drop))
         return compressed, trials[-1].kept
@@ -77,7 +77,7 @@ def smallest_within(
     best, kept = tried(1.0)
     if not kept:
         return Promise(best, tuple(trials), kept=False)
-    low, high = smallest_ratio(prepared.model, size), 1.0
+    low, high = smallest_ratio(prepared.model, prepared.size), 1.0
     while high - low > RESOLUTION:
         middle = round((low + high) / 2, 4)
         compressed, kept = tried(middle)

@@ -21,7 +21,8 @@ from fwsvd_export.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from fwsvd_export.compression import Compressed
+    from fwsvd_export.building import Compressed
+    from fwsvd_export.records import EmbeddingReport
 
 _COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
@@ -62,6 +63,13 @@ def parse_options(context: click.Context, option: click.Parameter, texts: tuple[
 )
 @click.option("--validation", type=click.Path(path_type=Path), help="File for --max-drop (rows of --data held out).")
 @click.option("--allocate", help="greedy: one budget for all layers (kfac's default); uniform: the same rank.")
+@click.option(
+    "--embeddings",
+    type=float,
+    metavar="RATIO",
+    help="Factorise the word embeddings too: the fraction of their weights to keep at most (part of --params).",
+)
+@click.option("--cost", default="params", show_default=True, help="What greedy prices: params, flops or latency.")
 @click.option("--rank-multiple", type=int, default=1, show_default=True, help="Ranks are multiples of this.")
 @click.option("--min-rank", type=int, default=1, show_default=True, help="Rank of every layer at least.")
 @click.option("--max-rank", type=int, help="Rank of every layer at most.")
@@ -70,6 +78,9 @@ def parse_options(context: click.Context, option: click.Parameter, texts: tuple[
     "--match/--no-match",
     default=None,
     help="Fit every layer again, on its own inputs, to the dense model's output (kfac with data: done by default).",
+)
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="DIR", help="Predicted and measured loss per layer, a page."
 )
 @click.option("--fisher-axis", default="input", show_default=True, help="fwsvd's weights: per input feature or output.")
 @click.option(
@@ -96,11 +107,14 @@ def command(
     params: int | None,
     max_drop: float | None,
     allocate: str | None,
+    embeddings: float | None,
+    cost: str,
     rank_multiple: int,
     min_rank: int,
     max_rank: int | None,
     keep_dense: tuple[str, ...],
     match: bool | None,
+    report: Path | None,
     fisher_axis: str,
     solver_options: dict[str, str],
     fisher: Path | None,
@@ -135,11 +149,12 @@ def command(
         source=source,
         out=out,
         method=method,
-        size=RankRequest(budget, allocate, limits),
+        size=RankRequest(budget, allocate, limits, embeddings, cost),
         data=data,
         validation=validation,
         max_drop=max_drop,
         match=match,
+        report=report,
         fisher=fisher,
         labels=labels,
         axis=fisher_axis,
@@ -175,6 +190,7 @@ def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) ->
         ["all parameters", f"{counts.total_compressed:,} of {counts.total_dense:,}"],
         ["ranks", f"{ranks[0]} to {ranks[-1]}" if ranks else "none"],
         ["layers matched on", f"{matching['tokens']:,} tokens" if matching else "nothing: no data, or not asked for"],
+        ["word embeddings", _embedding_cell(compressed.embedding)],
         ["layers kept dense", f"{len(kept)} of {len(compressed.layers)}"],
         ["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record["seconds"].items())],
     ]
@@ -186,6 +202,15 @@ def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) ->
     for layer in compressed.layers:
         if not layer.settled:
             hint(f"{layer.name}: {layer.status}")
+
+
+def _embedding_cell(embedding: EmbeddingReport) -> str:
+    """What became of the word embeddings."""
+    words, width = embedding.shape
+    if embedding.rank is None:
+        return f"dense, {words:,} x {width}"
+    kept = embedding.rank * (words + width)
+    return f"rank {embedding.rank}, {kept:,} of {words * width:,} ({100 * kept / (words * width):.1f} %)"
 
 
 def _gate_rows(gate: dict[str, Any]) -> list[list[str]]:

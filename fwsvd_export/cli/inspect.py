@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from fwsvd_export.cli.options import json_option
@@ -34,6 +36,7 @@ def command(model: str, trust_remote_code: bool, as_json: bool) -> None:
         "all parameters": f"{found['parameters']['total']:,}",
         "linear weights": f"{found['parameters']['linear']:,}",
         "linear weights when dense": f"{found['parameters']['linear_dense']:,}",
+        "word embeddings": _embeddings_cell(found["embeddings"]),
         "base model": provenance.get("base_model"),
         "base weights SHA-256": provenance.get("base_sha256"),
         "method": provenance.get("method"),
@@ -51,3 +54,8 @@ def command(model: str, trust_remote_code: bool, as_json: bool) -> None:
         for layer in found["layers"]
     ]
     print_table("Layers", ["layer", "out x in", "rank", "weights", "predicted loss"], rows)
+
+
+def _embeddings_cell(embeddings: dict[str, Any]) -> str:
+    rank = embeddings["rank"]
+    return f"{embeddings['shape'][0]:,} x {embeddings['shape'][1]}, {'dense' if rank is None else f'rank {rank}'}"

@@ -26,7 +26,8 @@ class LowRankBertConfig(BertConfig):
 
     Args:
         low_rank: ``{"ranks": {"encoder.layer.0.attention.self.query": 37, ...}, "method": ...}``. Names are relative
-            to the base model, without a head's ``bert.`` prefix; layers that are not named stay dense.
+            to the base model, without a head's ``bert.`` prefix; layers that are not named stay dense. Factorised
+            word embeddings are named ``embeddings.word_embeddings``.
         kwargs: everything ``BertConfig`` takes.
 
     Raises:

@@ -1,7 +1,8 @@
-"""BERT with factorised encoder linear layers (written by fwsvd-export).
+"""BERT with factorised encoder linear layers and, where asked for, word embeddings (written by fwsvd-export).
 
 Each factorised layer computes ``up(down(x))`` with ``down.weight`` (rank, in) and ``up.weight`` (out, rank), plus the
-original bias. All else is transformers' own BERT, whichever version is installed, with its attention implementations.
+original bias; factorised word embeddings compute ``projection(table(words))``. All else is transformers' own BERT,
+whichever version is installed, with its attention implementations.
 
 This file travels inside the checkpoint; it needs only the standard library, torch and transformers.
 """
@@ -59,19 +60,78 @@ class LowRankLinear(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, rank={self.rank}"
 
 
-def factorize(base_model: nn.Module, ranks: dict[str, int]) -> None:
-    """Puts an (untrained) ``LowRankLinear`` in the place of every linear layer of ``base_model`` that has a rank.
+class LowRankEmbedding(nn.Module):
+    """An embedding table that is the product of two thin factors: ``weight = table.weight @ projection.weight.T``.
+
+    Args:
+        num_embeddings: size of the vocabulary.
+        embedding_dim: size of the vectors that come out.
+        rank: size of the vectors in the table.
+        padding_idx: as in ``nn.Embedding``.
 
     Raises:
-        ValueError: a name that is not a linear layer of this model.
+        ValueError: the rank is outside 1 … embedding_dim.
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, rank: int, padding_idx: Any = None) -> None:
+        super().__init__()
+        if not 1 <= rank <= min(num_embeddings, embedding_dim):
+            raise ValueError(
+                f"rank {rank} of a {num_embeddings} x {embedding_dim} embedding: 1 to its smaller side is allowed"
+            )
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.rank = rank
+        self.table = nn.Embedding(num_embeddings, rank, padding_idx=padding_idx)
+        self.projection = nn.Linear(rank, embedding_dim, bias=False)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Maps (...) word numbers to (..., embedding_dim)."""
+        return self.projection(self.table(input_ids))
+
+    def scores(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """The product of (..., embedding_dim) with every word's vector, (..., num_embeddings)."""
+        return nn.functional.linear(hidden_states @ self.projection.weight, self.table.weight)
+
+    def extra_repr(self) -> str:
+        """What ``print(model)`` shows beside the two factors."""
+        return f"{self.num_embeddings}, {self.embedding_dim}, rank={self.rank}"
+
+
+class TiedDecoder(nn.Module):
+    """The output layer of a language model whose weight is the factorised word embeddings' own.
+
+    Args:
+        embeddings: whose factors it uses; they stay parameters of that module alone.
+        bias: (num_embeddings), shared with the prediction head as in BERT.
+    """
+
+    def __init__(self, embeddings: LowRankEmbedding, bias: nn.Parameter) -> None:
+        super().__init__()
+        self._embeddings = (embeddings,)  # in a tuple: no submodule, so its weights are saved once
+        self.bias = bias
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Maps (..., embedding_dim) to scores of all words, (..., num_embeddings)."""
+        return self._embeddings[0].scores(hidden_states) + self.bias
+
+
+def factorize(base_model: nn.Module, ranks: dict[str, int]) -> None:
+    """Puts (untrained) factors in the place of every linear or embedding layer of ``base_model`` that has a rank.
+
+    Raises:
+        ValueError: a name that is neither in this model.
     """
     modules = dict(base_model.named_modules())
     for name, rank in ranks.items():
         dense = modules.get(name)
-        if not isinstance(dense, nn.Linear):
-            raise ValueError(f"low_rank names {name}, which is not a linear layer of this model")
+        if isinstance(dense, nn.Linear):
+            layer: nn.Module = LowRankLinear(dense.in_features, dense.out_features, rank, dense.bias is not None)
+        elif isinstance(dense, nn.Embedding):
+            layer = LowRankEmbedding(dense.num_embeddings, dense.embedding_dim, rank, dense.padding_idx)
+        else:
+            raise ValueError(f"low_rank names {name}, which is neither a linear layer nor an embedding of this model")
         parent, _, attribute = name.rpartition(".")
-        layer = LowRankLinear(dense.in_features, dense.out_features, rank, bias=dense.bias is not None)
         setattr(modules[parent], attribute, layer.to(device=dense.weight.device, dtype=dense.weight.dtype))
 
 
@@ -79,12 +139,36 @@ class _LowRankMixin:
     """What all classes below share: the layers are swapped once the dense skeleton stands; the code saves itself."""
 
     config_class = LowRankBertConfig
+    _tied_weights_keys: Any
 
     def __init__(self, config: LowRankBertConfig, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
         # A head builds its encoder as a plain BertModel, so the swap happens once, at the outermost class.
         factorize(getattr(self, "bert", self), config.low_rank["ranks"])
+        embeddings = self.get_input_embeddings()
+        predictions = getattr(getattr(self, "cls", None), "predictions", None)
+        if isinstance(embeddings, LowRankEmbedding) and predictions is not None and config.tie_word_embeddings:
+            predictions.decoder = TiedDecoder(embeddings, predictions.bias)
+            # A list in transformers 4, a mapping in 5; the decoder's weight is no longer one to be tied
+            tied = self._tied_weights_keys
+            kept = [name for name in tied if not name.endswith("decoder.weight")]
+            self._tied_weights_keys = {name: tied[name] for name in kept} if isinstance(tied, dict) else kept
         self.post_init()
+
+    def get_output_embeddings(self) -> Any:
+        """As transformers does, but None where there is no weight that could be tied or resized."""
+        found = super().get_output_embeddings()
+        return None if isinstance(found, TiedDecoder) else found
+
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> Any:
+        """As transformers does.
+
+        Raises:
+            NotImplementedError: the word embeddings are factorised.
+        """
+        if isinstance(self.get_input_embeddings(), LowRankEmbedding):
+            raise NotImplementedError("factorised word embeddings cannot be resized; resize the dense model instead")
+        return super().resize_token_embeddings(*args, **kwargs)
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
         """As transformers does, and puts both code files beside the weights, whichever way the model was loaded."""

@@ -8,7 +8,7 @@ is left when the next step does not fit is filled with the steepest smaller step
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,9 +16,8 @@ from torch import Tensor
 
 from fwsvd_export.ranks.choices import Offer, allowed_weights, check_affordable, offers_of
 from fwsvd_export.ranks.cost import factor_weights
+from fwsvd_export.ranks.prices import Price
 from fwsvd_export.records import Budget, LayerSpec, RankLimits, RankPlan
-
-Price = Callable[[LayerSpec, int | None], float]
 
 
 def plan_greedy(
@@ -60,6 +59,9 @@ def plan_greedy(
     return RankPlan({name: ladder[taken[name]].rank for name, ladder in ladders.items()}, "greedy")
 
 
+LEAST_RISE = 1 + 1e-6  # of the price from one choice to the next, so that every step has a slope
+
+
 @dataclass(frozen=True)
 class _Rung:
     """One choice of a layer: its rank (None for dense), parameters, price in the competition, predicted loss."""
@@ -71,15 +73,18 @@ class _Rung:
 
 
 def _ladder(offer: Offer, losses: Tensor, price: Price | None) -> list[_Rung]:
-    """The choices, cheapest first."""
+    """The choices, rising in weights; a price that does not rise with them (a dense layer may be fast) is lifted."""
     layer, curve = offer.layer, losses.tolist()
     weights: dict[int | None, int] = {rank: factor_weights(layer, rank) for rank in offer.ranks}
     if offer.dense:
         weights[None] = layer.weights
-    return [
-        _Rung(rank, cost, cost if price is None else price(layer, rank), 0.0 if rank is None else curve[rank])
-        for rank, cost in weights.items()
-    ]
+    rungs: list[_Rung] = []
+    for rank, cost in weights.items():
+        asked = cost if price is None else price(layer, rank)
+        if rungs:
+            asked = max(asked, rungs[-1].price * LEAST_RISE)
+        rungs.append(_Rung(rank, cost, asked, 0.0 if rank is None else curve[rank]))
+    return rungs
 
 
 def _steps(ladders: Mapping[str, Sequence[_Rung]]) -> list[tuple[str, int]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fwsvd_export.errors import MissingExtraError
 
+SMALLEST_DRAWN = 1e-9  # a loss of nothing has no place on a logarithmic axis
 Curve = Sequence[tuple[float, float]]
 
 
@@ -71,7 +72,41 @@ def draw_loss_against_seconds(panels: Sequence[Panel], published: str, path: Pat
     _draw(panels, path, draw)
 
 
-def _draw(panels: Sequence[Panel], path: Path, draw: Callable[[Any, Panel], None]) -> None:
+def draw_predicted_against_measured(losses: Sequence[Any], path: Path, *, same_unit: bool) -> None:
+    """Draws a point per layer, coloured by its place in the encoder layer, on logarithmic axes.
+
+    Args:
+        losses: with ``name``, ``predicted`` and ``measured`` (``bench.layer_losses.LayerLoss``).
+        path: of the PNG.
+        same_unit: whether predictions are in the unit of the measured losses; then the line of equals is drawn.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    pyplot = _pyplot()
+    figure, axis = pyplot.subplots(figsize=(5.6, 4.6))
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for loss in losses:
+        role = ".".join(part for part in loss.name.split(".")[2:] if not part.isdigit())
+        groups.setdefault(role, []).append((loss.predicted, max(loss.measured, SMALLEST_DRAWN)))
+    for role, points in groups.items():
+        axis.scatter(*zip(*points, strict=True), s=22, label=role)
+    if same_unit and losses:
+        ends = [min(loss.predicted for loss in losses), max(loss.predicted for loss in losses)]
+        axis.plot(ends, ends, color="black", linestyle="--", linewidth=1, label="as predicted")
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel("predicted loss" if same_unit else "predicted loss (in the method's own measure)")
+    axis.set_ylabel("measured rise of the task loss")
+    axis.grid(alpha=0.3)
+    if groups:
+        axis.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def _pyplot() -> Any:
     try:
         import matplotlib
     except ModuleNotFoundError as error:
@@ -79,6 +114,11 @@ def _draw(panels: Sequence[Panel], path: Path, draw: Callable[[Any, Panel], None
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    return pyplot
+
+
+def _draw(panels: Sequence[Panel], path: Path, draw: Callable[[Any, Panel], None]) -> None:
+    pyplot = _pyplot()
     figure, axes = pyplot.subplots(1, len(panels), figsize=(4.6 * len(panels), 4), squeeze=False)
     for axis, panel in zip(axes[0], panels, strict=True):
         if panel.dense is not None:

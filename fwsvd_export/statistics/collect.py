@@ -14,7 +14,7 @@ from fwsvd_export.errors import DataError, StatisticsError, WeightError
 from fwsvd_export.families import any_family_of, base_of, compressible_layers
 from fwsvd_export.records import COLLECTIONS, Statistics, StatisticsSource
 from fwsvd_export.statistics.hooks import Capture, eval_mode
-from fwsvd_export.statistics.sums import GramSum, LayerSums
+from fwsvd_export.statistics.sums import EmbeddingSums, GramSum, LayerSums
 from fwsvd_export.statistics.targets import example_losses, predictions_of
 
 LABEL_KEYS = frozenset({"labels", "start_positions", "end_positions", "next_sentence_label"})
@@ -34,7 +34,8 @@ def collect_statistics(
     """Per-example Fisher statistics of every linear layer of the encoder.
 
     The estimand is the mean over examples of g g^T, g the gradient of one example's loss, for each layer's weight:
-    its Kronecker factors ("kfac"), its diagonal ("element") or the diagonal's row and column sums ("row"). Gradients
+    its Kronecker factors ("kfac"), its diagonal ("element") or the diagonal's row and column sums ("row"); and always
+    the word embeddings' row sums and gradient Gram, as inputs (what a tied output layer adds is not in them). Gradients
     are taken in evaluation mode; padding does not count; parameters, ``.grad`` and training mode stay as they are.
 
     Args:
@@ -89,7 +90,9 @@ class _Collector:
             for layer in self._layers
         }
         captured = {layer.name: modules[layer.name] for layer in self._layers}
-        self.capture = Capture(captured, modules[family.embeddings], self._add)
+        table: Any = modules[family.word_embeddings]
+        self._embedding = EmbeddingSums(table.num_embeddings, table.embedding_dim, self.device)
+        self.capture = Capture(captured, table, self._add)
         self._examples = self._tokens = self._examples_in_pass = 0
         self._mask: Tensor | None = None
 
@@ -106,7 +109,9 @@ class _Collector:
         losses = example_losses(predictions, self._labels, self._generator)
         if not bool(torch.isfinite(losses).all()):
             raise WeightError("the model's loss is NaN or infinite on this data; check the model's weights and labels")
-        self.capture.backward(losses.sum())
+        gradients = self.capture.backward(losses.sum())
+        words = part["input_ids"].reshape(self._examples_in_pass, -1)
+        self._embedding.add(words, gradients.reshape(*words.shape, -1), self._mask)
         self._examples += self._examples_in_pass
         self._tokens += part["input_ids"].numel() if self._mask is None else int(self._mask.sum())
 
@@ -123,7 +128,8 @@ class _Collector:
         """The record of all sums."""
         grams = {name: gram.finished() for name, gram in self._inputs.items()}
         layers = {layer.name: self._sums[layer.name].finished(grams.get(layer.reads)) for layer in self._layers}
-        return Statistics(layers, self._examples, self._tokens, self._chosen, source)
+        embedding = self._embedding.finished()
+        return Statistics(layers, self._examples, self._tokens, self._chosen, source, embedding)
 
 
 def _passes(batch: Mapping[str, Any]) -> Iterable[dict[str, Tensor]]:

@@ -27,12 +27,12 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 class Capture:
     """Hooks on one model for the duration of a ``with`` block.
 
-    The output of the embeddings is cut from its past and becomes the leaf that gradients are asked for: nothing before
-    it is differentiated, no parameter receives a gradient, and frozen parameters do not matter.
+    The word vectors are cut from their table and become the leaf that gradients are asked for: no parameter receives a
+    gradient, and frozen parameters do not matter.
 
     Args:
         layers: name -> linear module.
-        embeddings: the module whose output enters the first layer.
+        embeddings: the table of word vectors.
         sink: called with (name, inputs, gradients) of a layer as soon as its gradient is known.
     """
 
@@ -55,11 +55,12 @@ class Capture:
         self._anchor = None
         self._hooks.close()
 
-    def backward(self, loss: Tensor) -> None:
-        """Sends the gradient of a scalar back to the embeddings, feeding the sink on the way."""
+    def backward(self, loss: Tensor) -> Tensor:
+        """Sends the gradient of a scalar back, feeding the sink on the way; returns that of the word vectors."""
         assert self._anchor is not None, "a forward pass comes first"
-        torch.autograd.grad(loss, self._anchor)
+        (gradient,) = torch.autograd.grad(loss, self._anchor)
         self._anchor = None
+        return gradient
 
     def _cut(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         self._anchor = output.detach().requires_grad_()

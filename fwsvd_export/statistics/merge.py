@@ -8,7 +8,7 @@ from dataclasses import fields
 from torch import Tensor
 
 from fwsvd_export.errors import StatisticsError
-from fwsvd_export.records import LayerStatistics, Statistics
+from fwsvd_export.records import EmbeddingStatistics, LayerStatistics, Statistics
 
 
 def merge_statistics(shards: Sequence[Statistics]) -> Statistics:
@@ -32,7 +32,7 @@ def merge_statistics(shards: Sequence[Statistics]) -> Statistics:
     layers = {name: _merge([shard.layers[name] for shard in shards], merged_grams) for name in first.layers}
     examples = sum(shard.examples for shard in shards)
     tokens = sum(shard.tokens for shard in shards)
-    return Statistics(layers, examples, tokens, first.collected, first.source)
+    return Statistics(layers, examples, tokens, first.collected, first.source, _merged_embedding(shards))
 
 
 def _merge(parts: list[LayerStatistics], merged_grams: dict[int, Tensor]) -> LayerStatistics:
@@ -47,6 +47,14 @@ def _merge(parts: list[LayerStatistics], merged_grams: dict[int, Tensor]) -> Lay
         else:
             added[field.name] = _total(tensors)
     return LayerStatistics(**added)
+
+
+def _merged_embedding(shards: Sequence[Statistics]) -> EmbeddingStatistics | None:
+    """The word embeddings' sums, when every shard has them."""
+    parts = [shard.embedding for shard in shards if shard.embedding is not None]
+    if len(parts) < len(shards):
+        return None
+    return EmbeddingStatistics(_total([part.row for part in parts]), _total([part.gradient_gram for part in parts]))
 
 
 def _total(tensors: list[Tensor]) -> Tensor:

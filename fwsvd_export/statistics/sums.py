@@ -1,4 +1,4 @@
-"""Running sums of one layer's Fisher statistics, fed with the inputs and output gradients of one batch at a time.
+"""Running sums of Fisher statistics, of a layer or of the word embeddings, fed with one batch at a time.
 
 For one example G_n = sum_t d_t x_t^T. The element Fisher sums G_n∘G_n; its row sums need no G_n, because
 sum_i (G_n)_ij² = x_j^T (D D^T) x_j with D the (tokens, out) gradients and x_j a column of the (tokens, in) inputs.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fwsvd_export.records import LayerSpec, LayerStatistics
+from fwsvd_export.records import EmbeddingStatistics, LayerSpec, LayerStatistics
 
 # Side of the blocks in which a Gram's upper triangle is summed: small enough to skip most of the other half, large
 # enough that each product runs at full speed.
@@ -95,6 +95,36 @@ class LayerSums:
             row_input, row_output = self._element.sum(dim=0), self._element.sum(dim=1)
         gradient_gram = None if self._gradient_sum is None else self._gradient_sum.finished()
         return LayerStatistics(input_gram, gradient_gram, row_input, row_output, self._element)
+
+
+class EmbeddingSums:
+    """The sums of the word embeddings.
+
+    Args:
+        words: size of the vocabulary.
+        width: of the word vectors.
+        device: where the sums live.
+    """
+
+    def __init__(self, words: int, width: int, device: torch.device) -> None:
+        self._row = torch.zeros(words, device=device)
+        self._gradient_sum = GramSum(width, device)
+
+    def add(self, words: Tensor, gradients: Tensor, mask: Tensor | None) -> None:
+        """Adds one batch.
+
+        Args:
+            words: (examples, tokens) word numbers.
+            gradients: (examples, tokens, width) at the word vectors.
+            mask: (examples, tokens) bool, None when nothing is padded.
+        """
+        rows = _rows(gradients.float(), mask)
+        self._row.index_add_(0, words.flatten() if mask is None else words[mask], rows.square().sum(dim=1))
+        self._gradient_sum.add(rows)
+
+    def finished(self) -> EmbeddingStatistics:
+        """The record of all sums."""
+        return EmbeddingStatistics(self._row, self._gradient_sum.finished())
 
 
 def _rows(values: Tensor, mask: Tensor | None) -> Tensor:

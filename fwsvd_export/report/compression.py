@@ -1,0 +1,104 @@
+"""The report of one compression: what was predicted for each layer, what it really costs, and whether they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from fwsvd_export.errors import MissingExtraError
+from fwsvd_export.report.figures import draw_predicted_against_measured
+from fwsvd_export.storage import atomic_output, write_json
+
+if TYPE_CHECKING:
+    from fwsvd_export.bench.layer_losses import LayerLoss, LayerLosses
+
+FIGURE = "losses.png"
+COMPARABLE = "kfac"  # its predictions are rises of the task loss; the other methods' are in units of their own
+# Spearman's rank correlation below which the order of the layers, which is all that greedy ranks use, is doubtful
+DOUBTFUL = 0.5
+
+
+def write_report(
+    folder: Path, record: Mapping[str, Any], losses: LayerLosses, overwrite: bool = False
+) -> dict[str, Any]:
+    """A Markdown page, a figure and ``losses.json`` in a folder; returns the content of the last.
+
+    Args:
+        folder: made whole or not at all.
+        record: what ``compression.json`` says.
+        losses: predicted and measured, of every factorised layer.
+        overwrite: replace the folder.
+
+    Raises:
+        MissingExtraError: matplotlib or SciPy is not installed.
+        OutputError: the folder exists, or the disk is full.
+    """
+    content = {"rank_correlation": rank_correlation(losses.layers), **asdict(losses)}
+    with atomic_output(folder, overwrite) as place:
+        place.mkdir()
+        draw_predicted_against_measured(losses.layers, place / FIGURE, same_unit=record["method"] == COMPARABLE)
+        write_json(place / "losses.json", content)
+        (place / "report.md").write_text(_page(record, content, losses.layers), encoding="utf-8")
+    return content
+
+
+def rank_correlation(losses: Sequence[LayerLoss]) -> float | None:
+    """Spearman's correlation of predicted and measured losses; None with fewer than three different ones."""
+    try:
+        from scipy.stats import spearmanr
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("scipy", "train") from error
+    predicted, measured = [loss.predicted for loss in losses], [loss.measured for loss in losses]
+    if min(len(set(predicted)), len(set(measured))) < 3:
+        return None
+    return float(spearmanr(predicted, measured).statistic)
+
+
+def verdict(losses: Sequence[LayerLoss], agreement: float | None, same_unit: bool) -> str:
+    """One or two sentences on whether the predictions can be trusted.
+
+    Args:
+        losses: of the factorised layers.
+        agreement: their rank correlation.
+        same_unit: whether predictions are rises of the task loss, so that ratios mean something.
+    """
+    if agreement is None:
+        return "Too few layers are factorised to say whether the predictions can be trusted."
+    if agreement < DOUBTFUL:
+        found = (
+            f"The predictions order the layers badly (rank correlation {agreement:.2f}): do not trust them; more "
+            "calibration data or --allocate uniform may do better."
+        )
+    else:
+        found = f"The predictions order the layers usefully (rank correlation {agreement:.2f})."
+    ratios = sorted(loss.measured / loss.predicted for loss in losses if loss.predicted > 0)
+    if same_unit and ratios:
+        found += (
+            f" Measured losses are {ratios[0]:.2g} to {ratios[-1]:.2g} times the predicted ones "
+            f"(median {median(ratios):.2g})."
+        )
+    return found
+
+
+def _page(record: Mapping[str, Any], content: Mapping[str, Any], losses: Sequence[LayerLoss]) -> str:
+    parameters = record["parameters"]
+    ratio = 100 * parameters["linear_compressed"] / parameters["linear_dense"]
+    lines = [
+        f"# {record['base_model']}, compressed with {record['method']}, {record['allocate']} ranks",
+        "",
+        f"{parameters['linear_compressed']:,} of {parameters['linear_dense']:,} linear weights ({ratio:.1f} %), "
+        f"{parameters['total_compressed']:,} of {parameters['total_dense']:,} parameters.",
+        "",
+        f"{verdict(losses, content['rank_correlation'], record['method'] == COMPARABLE)} Measured: the mean rise of the task loss on {content['examples']} "
+        "calibration examples when this layer alone is replaced, before matching.",
+        "",
+        f"![Predicted against measured loss per layer]({FIGURE})",
+        "",
+        "| layer | rank | predicted loss | measured loss |",
+        "|---|---|---|---|",
+    ]
+    rows = [f"| {loss.name} | {loss.rank} | {loss.predicted:.3g} | {loss.measured:.3g} |" for loss in losses]
+    return "\n".join([*lines, *rows, ""])
