@@ -5,6 +5,8 @@ r"""The methods on real fine-tuned models: metric, element-weighted loss and sec
         --variants svd,fwsvd,activation,kfac:uniform,em,nesterov,anderson,als --ratios 0.5,0.25
 
 MODELS holds one folder per task (sst2, stsb, cola), DATA one folder per task with train.jsonl and validation.jsonl.
+A variant is a method, or method:manner+manner with an allocator (uniform, greedy), an axis of fwsvd (input, output),
+matched (layer outputs fitted on the calibration data, as compress does by default for kfac) or embeddings=RATIO.
 Writes NAME.json, NAME.md (tables) and NAME.png, and prints one JSON object last. The weighted loss is the share of
 sum_ij F_ij W_ij² that is lost, F the Fisher of each weight, summed over all layers: what the element-weighted methods
 minimise, measured for all of them.
@@ -22,7 +24,7 @@ from typing import Any
 
 from fwsvd_export.bench.accuracy import evaluate_model
 from fwsvd_export.calibration import DataRequest, load_batches
-from fwsvd_export.checkpoint import load_checkpoint, load_tokenizer
+from fwsvd_export.checkpoint import load_checkpoint, load_tokenizer, total_parameters
 from fwsvd_export.compression import compress_model
 from fwsvd_export.families import base_of, compressible_layers
 from fwsvd_export.metrics import AXES
@@ -34,7 +36,7 @@ from fwsvd_export.statistics import collect_statistics
 from fwsvd_export.storage import write_json
 from fwsvd_export.tasks import task_named
 
-DEFAULT_VARIANTS = "svd,fwsvd,activation,kfac:uniform,kfac:greedy"
+DEFAULT_VARIANTS = "svd,fwsvd,activation,kfac:uniform,kfac:greedy,kfac:matched"
 
 
 def main() -> None:
@@ -88,14 +90,22 @@ def run_task(name: str, variants: Sequence[str], arguments: argparse.Namespace) 
     rows = []
     for ratio in map(float, arguments.ratios.split(",")):
         for label in variants:
-            method, _, manner = label.partition(":")
+            method, _, manners = label.partition(":")
+            asked = manners.split("+")
+            embeddings = [float(manner.partition("=")[2]) for manner in asked if manner.startswith("embeddings=")]
+            size = RankRequest(
+                Budget(ratio=ratio),
+                next((manner for manner in asked if manner in ALLOCATORS), None),
+                embeddings=embeddings[0] if embeddings else None,
+            )
             begin = time.perf_counter()
             compressed = compress_model(
                 checkpoint.model,
                 SOLVERS[method],
-                RankRequest(Budget(ratio=ratio), manner if manner in ALLOCATORS else None),
+                size,
                 statistics,
-                axis=manner if manner in AXES else "input",
+                calibration if "matched" in asked else None,
+                axis=next((manner for manner in asked if manner in AXES), "input"),
             )
             seconds = time.perf_counter() - begin
             row = {
@@ -111,6 +121,7 @@ def run_task(name: str, variants: Sequence[str], arguments: argparse.Namespace) 
     return {
         "task": name,
         "metric": dense.metric,
+        "dense_parameters": total_parameters(checkpoint.model),
         "dense": round(dense.value, 4),
         "validation_examples": dense.examples,
         "rows": rows,
@@ -134,7 +145,7 @@ def weighted_loss(dense: Any, small: Any, statistics: Statistics) -> float:
 
 def metric_table(tasks: list[dict[str, Any]], variants: Sequence[str]) -> str:
     """A Markdown table: a line per task and ratio, a column per method."""
-    titles = [f"{label.replace(':', ' (')})" if ":" in label else label for label in variants]
+    titles = [f"{label.replace(':', ' (').replace('+', ', ')})" if ":" in label else label for label in variants]
     lines = ["| task (dense) | weights kept | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(variants)]
     for task in tasks:
         for ratio in dict.fromkeys(row["ratio"] for row in task["rows"]):

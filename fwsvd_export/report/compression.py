@@ -86,13 +86,14 @@ def verdict(losses: Sequence[LayerLoss], agreement: float | None, same_unit: boo
 def _page(record: Mapping[str, Any], content: Mapping[str, Any], losses: Sequence[LayerLoss]) -> str:
     parameters = record["parameters"]
     ratio = 100 * parameters["linear_compressed"] / parameters["linear_dense"]
+    trust = verdict(losses, content["rank_correlation"], record["method"] == COMPARABLE)
     lines = [
         f"# {record['base_model']}, compressed with {record['method']}, {record['allocate']} ranks",
         "",
         f"{parameters['linear_compressed']:,} of {parameters['linear_dense']:,} linear weights ({ratio:.1f} %), "
         f"{parameters['total_compressed']:,} of {parameters['total_dense']:,} parameters.",
         "",
-        f"{verdict(losses, content['rank_correlation'], record['method'] == COMPARABLE)} Measured: the mean rise of the task loss on {content['examples']} "
+        f"{trust} Measured: the mean rise of the task loss on {content['examples']} "
         "calibration examples when this layer alone is replaced, before matching.",
         "",
         f"![Predicted against measured loss per layer]({FIGURE})",
