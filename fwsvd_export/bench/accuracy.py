@@ -31,8 +31,7 @@ def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Ta
         MissingExtraError: the metric's library is not installed.
         WeightError: predictions that are not finite.
     """
-    if task.metric is None or task.label is None:
-        raise DataError(f"task {task.name} has no labels and no metric; choose one that has")
+    check_measurable(task)
     score = _scorer(task)
     device = model.device
     references: list[Any] = []
@@ -61,6 +60,16 @@ def _logits(outputs: Any, task: Task) -> Tensor:
     if logits is None or logits.dim() != dimensions:
         raise DataError(f"task {task.name} needs a model with a {head} classification head, and this one has another")
     return logits.float().cpu()
+
+
+def check_measurable(task: Task) -> None:
+    """Refuses a task without labels or metric.
+
+    Raises:
+        DataError: it is one.
+    """
+    if task.metric is None or task.label is None:
+        raise DataError(f"task {task.name} has no labels and no metric; choose one that has")
 
 
 def _append(

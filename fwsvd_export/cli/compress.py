@@ -139,6 +139,8 @@ def command(
     from fwsvd_export.pipeline import CompressRequest, run_compress
     from fwsvd_export.records import Budget, RankLimits, RankRequest
 
+    if (max_drop, ratio, rank, params) == (None, None, None, None):
+        raise click.UsageError("no size given: give exactly one of --ratio, --rank, --params and --max-drop")
     if max_drop is not None and (ratio, rank, params) != (None, None, None):
         raise click.UsageError("give a size or --max-drop, not both: it searches for the size")
     if validation is not None and max_drop is None:
