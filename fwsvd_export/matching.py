@@ -182,15 +182,21 @@ class _Moments:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[Tensor, Tensor]]) -> _Moments:
-        """From packs of (inputs, targets), (sequences, length, features) each."""
+        """From packs of (inputs, targets), (sequences, length, features) each.
+
+        Inputs are counted from the first token's: a mean far larger than the variance would leave nothing of it in
+        float32, and inputs that never vary give exact zeros.
+        """
         tokens = 0
         gram: GramSum | None = None
         for inputs, targets in pairs:
             x, t = inputs.flatten(0, 1).float(), targets.flatten(0, 1).float()
             if gram is None:
+                first = x[0].clone()
                 gram = GramSum(x.shape[1], x.device)
                 cross = x.new_zeros(t.shape[1], x.shape[1])
                 x_sum, t_sum = x.new_zeros(x.shape[1]).double(), x.new_zeros(t.shape[1]).double()
+            x = x - first
             gram.add(x)
             cross.addmm_(t.T, x)
             x_sum += x.sum(dim=0)
@@ -200,7 +206,7 @@ class _Moments:
         x_mean, t_mean = x_sum / tokens, t_sum / tokens
         input_moment = (gram.finished().double() / tokens).addr_(x_mean, x_mean, alpha=-1)
         cross_moment = (cross.double() / tokens).addr_(t_mean, x_mean, alpha=-1)
-        return cls(tokens, input_moment, cross_moment, x_mean, t_mean)
+        return cls(tokens, input_moment, cross_moment, x_mean + first.double(), t_mean)
 
     def through(self, weight: Tensor, bias: Tensor) -> _Moments:
         """The moments with weight @ t + bias as the target."""

@@ -164,15 +164,24 @@ def test_ranks_of_one_budget_predict_a_smaller_rise_than_the_same_rank_everywher
     assert predicted_loss(tiny_model, statistics, **size) == greedy
 
 
+@pytest.mark.parametrize("matched", [True, False])
 @pytest.mark.parametrize("allocate", ALLOCATORS)
 def test_a_model_prepared_once_gives_every_size_as_if_made_for_it(
-    allocate: str, tiny_model: Any, statistics: Statistics
+    allocate: str, matched: bool, tiny_model: Any, batches: Batches, statistics: Statistics
 ) -> None:
-    prepared = Prepared.of(tiny_model, SOLVERS["kfac"], statistics)
+    calibration = batches if matched else None
+    prepared = Prepared.of(tiny_model, SOLVERS["kfac"], statistics, calibration)
     for ratio in (0.2, 0.7):
         size = RankRequest(Budget(ratio=ratio), allocate, RankLimits(multiple=2))
-        tried, made = prepared.at(size), compress_model(tiny_model, SOLVERS["kfac"], size, statistics)
-        assert (tried.plan, tried.layers, tried.parameters) == (made.plan, made.layers, made.parameters)
+        tried = prepared.at(size)
+        made = compress_model(tiny_model, SOLVERS["kfac"], size, statistics, calibration)
+        assert (tried.matching is not None) == matched
+        assert (tried.matching, tried.plan, tried.layers, tried.parameters) == (
+            made.matching,
+            made.plan,
+            made.layers,
+            made.parameters,
+        )
         assert weights_sha256(tried.model) == weights_sha256(made.model)
 
 

@@ -217,7 +217,7 @@ def test_data_files_that_cannot_be_read(
         (["--rank", 4, "--data", "DATA"], 2, "--task is missing: one of sst2"),
         (["--rank", 4, "--data", "DATA", "--task", "sst3"], 1, "task 'sst3': one of sst2"),
         (["--rank", 4, "--data", "DATA", "--dataset", "glue:sst2", "--task", "sst2"], 1, "exactly one of --data"),
-        (["--rank", 4, "--data", "DATA", "--task", "sst2", "--fisher", "FISHER"], 2, "not both"),
+        (["--rank", 4, "--data", "DATA", "--task", "sst2", "--fisher", "FISHER", "--no-match"], 1, "one of the two"),
         (["--rank", 4, "--data", "DATA", "--task", "sst2", "--max-samples", 0], 1, "max_samples 0"),
         (
             ["--rank", 4, "--data", "DATA", "--task", "sst2", "--labels", "guessed"],

@@ -23,7 +23,18 @@ from fwsvd_export.tasks import task_named
 
 # 20 * (32 + 32) > 32 * 32 but 20 * (64 + 32) < 64 * 32: the square layers stay dense, the others are factorised
 RANK = 20
-FIELDS = {"format", "base_model", "base_sha256", "method", "allocate", "parameters", "layers", "fisher", "seconds"}
+FIELDS = {
+    "format",
+    "base_model",
+    "base_sha256",
+    "method",
+    "allocate",
+    "matching",
+    "parameters",
+    "layers",
+    "fisher",
+    "seconds",
+}
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,16 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from fwsvd_export import compress
+from fwsvd_export.calibration import DataRequest
 from fwsvd_export.families import BERT
 from fwsvd_export.modeling.configuration_lowrank_bert import AUTO_MAP
 from fwsvd_export.pipeline import CompressRequest, Source, run_compress
 from fwsvd_export.records import Budget, RankRequest
+from fwsvd_export.tasks import task_named
 
 HEADS = [head.dense for head in BERT.heads]
 WRITTEN = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}  # by run_compress, as dtype
-JOBS = [*HEADS, "regression", *WRITTEN]
+JOBS = [*HEADS, "regression", "matched", *WRITTEN]
 MODEL_FILES = {"config.json", "configuration_lowrank_bert.py", "model.safetensors", "modeling_lowrank_bert.py"}
 # A single output is computed with another kernel where weights mapped from a file are aligned differently
 SINGLE_OUTPUT = {"BertForMultipleChoice": 1e-6, "regression": 1e-6}
@@ -114,6 +116,7 @@ def made(
     make_head: Callable[..., Any],
     head_inputs: Callable[[str], dict[str, Tensor]],
     tiny_folder: Path,
+    data_file: Path,
 ) -> dict[str, Any]:
     """Every job's checkpoint, with its weights and outputs before it was saved: job -> model."""
     models = {name: compress(make_head(name), method="svd", rank=5) for name in HEADS}
@@ -125,6 +128,11 @@ def made(
         source, out = Source(str(tiny_folder), device="cpu"), room / f"{name}-small"
         compressed, _ = run_compress(CompressRequest(source, out, "svd", RankRequest(Budget(rank=5)), dtype=name))
         models[name] = compressed.model
+    data = DataRequest(task_named("sst2"), file=data_file)
+    source, size = Source(str(tiny_folder), device="cpu"), RankRequest(Budget(ratio=0.4))
+    compressed, _ = run_compress(CompressRequest(source, room / "matched-small", "kfac", size, data))
+    assert compressed.matching is not None
+    models["matched"] = compressed.model
     for name, model in models.items():
         save_file(head_inputs(name), room / f"{name}-inputs.safetensors")
         with torch.no_grad():

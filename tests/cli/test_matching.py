@@ -1,0 +1,206 @@
+"""compress --match: when layers are fitted again on the data, what is said of it, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import Result
+from safetensors.torch import load_file
+from transformers import AutoTokenizer
+
+from fwsvd_export import pipeline
+from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.storage import file_sha256
+
+Run = Callable[..., Result]
+Refused = Callable[..., str]
+Compress = Callable[..., dict[str, Any]]
+EXAMPLES = 48
+OTHERS = [name for name in SOLVERS if name != "kfac"]
+
+
+@pytest.fixture
+def data(data_file: Path) -> list[object]:
+    return ["--task", "sst2", "--data", data_file]
+
+
+@pytest.fixture(scope="module")
+def tokens(tiny_folder: Path, data_file: Path) -> int:
+    """Of the data file, without padding."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
+    texts = [json.loads(line)["sentence"] for line in data_file.read_text().splitlines()]
+    return sum(len(ids) for ids in tokenizer(texts)["input_ids"])
+
+
+@pytest.fixture
+def compress(tiny_folder: Path, tmp_path: Path, succeed: Callable[..., str]) -> Compress:
+    """A function that compresses the two-class model into tmp_path/name and gives the record it has written."""
+
+    def compress(name: str, *options: object) -> dict[str, Any]:
+        report = json.loads(succeed("compress", tiny_folder, tmp_path / name, *options, "--json"))
+        record: dict[str, Any] = json.loads((tmp_path / name / "compression.json").read_text())
+        assert report == {"output": str(tmp_path / name), **record}
+        return record
+
+    return compress
+
+
+def digest(folder: Path) -> str:
+    return file_sha256(folder / "model.safetensors")
+
+
+def test_kfac_with_data_is_matched_unless_told_not_to(
+    data: list[object], tokens: int, compress: Compress, tmp_path: Path
+) -> None:
+    matched = {"sequences": EXAMPLES, "tokens": tokens}
+    assert compress("default", *data, "--rank", 6)["matching"] == matched
+    assert compress("asked", *data, "--rank", 6, "--match")["matching"] == matched
+    assert compress("not", *data, "--rank", 6, "--no-match")["matching"] is None
+    assert digest(tmp_path / "default") == digest(tmp_path / "asked") != digest(tmp_path / "not")
+
+
+def test_a_statistics_file_alone_matches_nothing_and_data_beside_it_is_matched_on(
+    data: list[object], tokens: int, statistics_file: Path, compress: Compress, tmp_path: Path
+) -> None:
+    alone = compress("alone", "--fisher", statistics_file, "--rank", 6)
+    beside = compress("beside", "--fisher", statistics_file, *data, "--rank", 6)
+    assert (alone["matching"], beside["matching"]) == (None, {"sequences": EXAMPLES, "tokens": tokens})
+    assert beside["fisher"] == alone["fisher"]
+    assert beside["fisher"]["sha256"] == file_sha256(statistics_file)
+    assert "statistics" not in beside["seconds"], "they are read, not collected"
+    assert digest(tmp_path / "alone") != digest(tmp_path / "beside")
+    compress("data", *data, "--rank", 6)
+    from_file, collected = (load_file(tmp_path / name / "model.safetensors") for name in ("beside", "data"))
+    for name, tensor in from_file.items():
+        torch.testing.assert_close(tensor, collected[name], rtol=1e-3, atol=1e-3)
+
+
+def test_data_beside_a_statistics_file_needs_no_labels(
+    statistics_file: Path, data_file: Path, write_rows: Callable[..., Path], compress: Compress, tmp_path: Path
+) -> None:
+    rows = [{"text": json.loads(line)["sentence"]} for line in data_file.read_text().splitlines()]
+    unlabelled = ["--task", "text", "--data", write_rows(rows)]
+    labelled = ["--task", "sst2", "--data", data_file]
+    for name, given in (("unlabelled", unlabelled), ("labelled", labelled)):
+        compress(name, "--fisher", statistics_file, *given, "--rank", 6)
+    assert digest(tmp_path / "unlabelled") == digest(tmp_path / "labelled")
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_other_methods_are_not_matched(method: str, data: list[object], compress: Compress) -> None:
+    assert compress("small", *data, "--max-samples", 4, "--method", method, "--rank", 4)["matching"] is None
+
+
+@pytest.mark.parametrize("size", [["--ratio", 0.4], ["--ratio", 0.4, "--allocate", "uniform"], ["--params", "12K"]])
+def test_every_way_of_sharing_a_budget_is_matched(
+    size: list[object], data: list[object], compress: Compress, tmp_path: Path
+) -> None:
+    matched, plain = compress("matched", *data, *size), compress("plain", *data, *size, "--no-match")
+    assert matched["matching"]["sequences"] == EXAMPLES
+    assert matched["layers"] == plain["layers"]
+    assert digest(tmp_path / "matched") != digest(tmp_path / "plain")
+
+
+def test_the_same_command_gives_the_same_bytes(data: list[object], compress: Compress, tmp_path: Path) -> None:
+    for name in ("first", "again"):
+        compress(name, *data, "--ratio", 0.3)
+    assert digest(tmp_path / "first") == digest(tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("options", "row"), [([], "{tokens} tokens"), (["--no-match"], "nothing: no data, or not asked for")]
+)
+def test_the_summary_says_what_the_layers_were_matched_on(
+    options: list[str], row: str, data: list[object], tokens: int, tiny_folder: Path, tmp_path: Path, run: Run
+) -> None:
+    result = run("compress", tiny_folder, tmp_path / "small", *data, "--rank", 6, *options)
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stdout.splitlines() if "layers matched on" in line]
+    assert row.format(tokens=f"{tokens:,}") in line
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_matching_is_refused_for_methods_without_a_gradient_metric(
+    method: str, data: list[object], tiny_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    words = ["compress", tiny_folder, tmp_path / "out", *data, "--method", method, "--rank", 4, "--match"]
+    assert refused(*words) == (
+        "Error: matching fits layers in the metric of their gradients, which method "
+        f"{method} does not have; use --method kfac, or leave out --match"
+    )
+
+
+def test_matching_without_data_is_refused(
+    statistics_file: Path, tiny_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    sentence = "Error: matching needs calibration data: give --data (beside --fisher too), or leave out --match"
+    words = ["compress", tiny_folder, tmp_path / "out", "--rank", 4, "--match"]
+    assert refused(*words, "--fisher", statistics_file) == sentence
+    assert refused(*words) == sentence
+
+
+@pytest.mark.parametrize("options", [["--no-match"], *(["--method", method] for method in OTHERS)])
+def test_data_that_nothing_would_read_is_refused(
+    options: list[str], data: list[object], statistics_file: Path, tiny_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    words = ["compress", tiny_folder, tmp_path / "out", "--fisher", statistics_file, *data, "--rank", 4, *options]
+    assert refused(*words) == (
+        "Error: a statistics file and data are given, and nothing would be read from the data: it is for matching "
+        "(--match, with --method kfac) and for --max-drop; give one of the two"
+    )
+
+
+def test_refusals_come_before_the_model_is_loaded(
+    data: list[object], statistics_file: Path, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(pipeline, "load_checkpoint")
+    words = ["compress", tmp_path / "nowhere", tmp_path / "out", "--fisher", statistics_file, "--rank", 4]
+    assert "give one of the two" in refused(*words, *data, "--no-match")
+    assert "matching needs calibration data" in refused(*words, "--match")
+    assert "use --method kfac" in refused(*words, "--match", "--method", "svd")
+
+
+@pytest.fixture
+def others(write_rows: Callable[..., Path], make_sentences: Callable[..., list[str]]) -> Path:
+    """Rows that are in no other file."""
+    texts = make_sentences(60, seed=9)
+    return write_rows([{"sentence": text, "label": index % 2} for index, text in enumerate(texts)])
+
+
+@pytest.mark.parametrize("given", ["data", "statistics and data"])
+def test_trials_of_a_promise_are_matched(
+    given: str, data: list[object], others: Path, statistics_file: Path, compress: Compress, tmp_path: Path
+) -> None:
+    source = [*(["--fisher", statistics_file] if given != "data" else []), *data]
+    words = [*source, "--validation", others, "--max-drop", 0.2]
+    record = compress("small", *words)
+    kept = [trial for trial in record["gate"]["trials"] if trial["kept"]]
+    assert record["matching"]["sequences"] == EXAMPLES
+    assert len(record["gate"]["trials"]) > 2
+    ratio = min(trial["ratio"] for trial in kept)
+    compress("asked", *source, "--ratio", ratio)
+    assert digest(tmp_path / "small") == digest(tmp_path / "asked"), "the model tried is the one --ratio gives"
+    plain = compress("plain", *data, "--validation", others, "--max-drop", 0.2, "--no-match")
+    assert plain["matching"] is None
+    assert plain["gate"]["trials"] != record["gate"]["trials"]
+
+
+def test_a_promise_is_matched_on_rows_that_it_is_not_measured_on(
+    others: Path, statistics_file: Path, compress: Compress
+) -> None:
+    words = ["--fisher", statistics_file, "--task", "sst2", "--data", others, "--max-drop", 0.2]
+    record = compress("small", *words)
+    assert record["matching"]["sequences"] == 48
+    assert record["gate"]["validation_examples"] <= 12
+
+
+def test_a_promise_is_not_measured_on_what_the_statistics_came_from(
+    data: list[object], statistics_file: Path, tiny_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    words = ["compress", tiny_folder, tmp_path / "out", "--fisher", statistics_file, *data, "--max-drop", 0.2]
+    assert refused(*words) == ("Error: train.jsonl is what the statistics were collected on; validate on other data")
