@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 
 from fwsvd_export import __version__
-from fwsvd_export.bench.accuracy import check_measurable, evaluate_model
+from fwsvd_export.bench.accuracy import evaluate_model, metric_of
 from fwsvd_export.bench.layer_losses import measure_layer_losses
 from fwsvd_export.bench.max_drop import Promise, check_max_drop, smallest_within
 from fwsvd_export.building import Compressed
@@ -191,7 +191,7 @@ def _batches(
     if not needs_validation:
         return load_batches(cast(DataRequest, request.data), tokenizer, config), None
     measured = cast(DataRequest, request.validation or request.data)
-    check_measurable(measured.task)
+    metric_of(measured.task)  # a task without one is refused before the long work
     if stored is not None and stored.source.data == measured.name:
         raise DataError(f"{measured.name} is what the statistics were collected on; validate on other data")
     if request.validation is not None:

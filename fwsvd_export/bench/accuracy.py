@@ -31,7 +31,7 @@ def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Ta
         MissingExtraError: the metric's library is not installed.
         WeightError: predictions that are not finite.
     """
-    check_measurable(task)
+    metric = metric_of(task)
     score = _scorer(task)
     device = model.device
     references: list[Any] = []
@@ -49,8 +49,8 @@ def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Ta
                 raise WeightError("the model predicts NaN or infinite values; its weights are damaged")
             _append(task, model.config, logits, batch["labels"], references, predictions)
     values = score(references, predictions)
-    main = values.pop(task.metric)
-    return Measurement(task.metric, main, len(references), seconds, values)
+    main = values.pop(metric)
+    return Measurement(metric, main, len(references), seconds, values)
 
 
 def _logits(outputs: Any, task: Task) -> Tensor:
@@ -62,14 +62,15 @@ def _logits(outputs: Any, task: Task) -> Tensor:
     return logits.float().cpu()
 
 
-def check_measurable(task: Task) -> None:
-    """Refuses a task without labels or metric.
+def metric_of(task: Task) -> str:
+    """Name of the task's main metric.
 
     Raises:
-        DataError: it is one.
+        DataError: a task without labels or metric.
     """
     if task.metric is None or task.label is None:
         raise DataError(f"task {task.name} has no labels and no metric; choose one that has")
+    return task.metric
 
 
 def _append(

@@ -201,6 +201,12 @@ def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) ->
     print_table(f"{out}", ["what", "value"], rows)
     if kept:
         hint("Kept dense, as asked, or because factors would save nothing there: " + ", ".join(kept))
+    widest = max(layer.shape[1] for layer in compressed.layers)
+    if matching and matching["tokens"] < widest:
+        hint(
+            f"Matched on only {matching['tokens']:,} tokens, fewer than a layer has inputs ({widest:,}): "
+            "give more data, or compare with --no-match."
+        )
     for layer in compressed.layers:
         if not layer.settled:
             hint(f"{layer.name}: {layer.status}")
