@@ -17,7 +17,7 @@ LONGEST_FILE = 400  # lines
 FLOORS = {
     "__main__": 9,
     "cli": 8,
-    **dict.fromkeys(("pipeline", "demo", "exporting", "inspection", "sweep"), 7),
+    **dict.fromkeys(("pipeline", "demo", "exporting", "benchmarking", "inspection", "sweep"), 7),
     **dict.fromkeys(("bench", "report"), 6),
     **dict.fromkeys(("hub", "export", "training"), 5),
     **dict.fromkeys(

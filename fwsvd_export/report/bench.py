@@ -1,0 +1,74 @@
+"""The folder of a benchmark: ``results.json``, a page and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fwsvd_export.report.figures import draw_latencies
+from fwsvd_export.storage import atomic_output, write_json
+
+PICTURE = "latency.png"
+
+
+def write_bench(folder: Path, result: Mapping[str, Any], overwrite: bool = False) -> None:
+    """Writes the folder whole or not at all.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OutputError: the folder exists, or the disk is full.
+    """
+    with atomic_output(folder, overwrite) as place:
+        place.mkdir()
+        write_json(place / "results.json", result)
+        draw_latencies(result["models"], place / PICTURE)
+        (place / "report.md").write_text(_page(result), encoding="utf-8")
+
+
+def bench_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Titles and rows: a line per runtime and model, a column per shape.
+
+    A cell is the median in milliseconds and, in brackets, the speed-up against the first model under the same runtime
+    and what the number of operations would allow.
+    """
+    models = result["models"]
+    shapes = list(dict.fromkeys((row["batch_size"], row["length"]) for row in models[0]["latency"]))
+    runtimes = list(dict.fromkeys(row["runtime"] for row in models[0]["latency"]))
+    titles = ["runtime", "model", "parameters", "file", models[0]["metric"] or "metric"]
+    titles += [f"{batch_size} x {length}, ms" for batch_size, length in shapes]
+    rows = []
+    for runtime in runtimes:
+        for model in models:
+            of_runtime = model["runtimes"][runtime]
+            value = "" if of_runtime["value"] is None else f"{of_runtime['value']:.4f}"
+            size = f"{of_runtime['file_bytes'] / 1e6:.1f} MB"
+            cells = [_cell(row) for row in model["latency"] if row["runtime"] == runtime]
+            rows.append([runtime, short_name(model["model"]), f"{model['parameters']:,}", size, value, *cells])
+    return titles, rows
+
+
+def short_name(model: str) -> str:
+    """A folder's or a repository's name without what stands before it."""
+    return model.rstrip("/").rpartition("/")[2]
+
+
+def _cell(row: Mapping[str, Any]) -> str:
+    return f"{row['median_ms']:.1f} (x{row['speedup']:.1f}/{row['flops_ratio']:.1f})"
+
+
+def _page(result: Mapping[str, Any]) -> str:
+    environment, (titles, rows) = result["environment"], bench_table(result)
+    lines = [
+        "# Dense and compressed, side by side",
+        "",
+        f"{environment['cpu']}, {environment['threads']} threads; medians of {environment['rounds']} interleaved",
+        f"rounds of {environment['repeats']} calls. In brackets the speed-up against the first model under the same",
+        "runtime, and what the number of operations would allow.",
+        "",
+        f"![Latency]({PICTURE})",
+        "",
+        "| " + " | ".join(titles) + " |",
+        "|---" * len(titles) + "|",
+    ]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])

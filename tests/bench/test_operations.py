@@ -1,0 +1,33 @@
+"""Operations counted by torch, against the sums of the shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fwsvd_export import compress
+from fwsvd_export.bench.operations import forward_operations
+from fwsvd_export.families import compressible_layers
+
+
+def linear_operations(model: Any, tokens: int, rank: int | None) -> int:
+    weights = sum(
+        layer.weights if rank is None else rank * (layer.out_features + layer.in_features)
+        for layer in compressible_layers(model)
+    )
+    return 2 * tokens * weights
+
+
+def test_factors_save_exactly_the_operations_of_their_weights(tiny_model: Any) -> None:
+    small = compress(tiny_model, method="svd", rank=4)
+    saved = forward_operations(tiny_model, 2, 7) - forward_operations(small, 2, 7)
+    assert saved == linear_operations(tiny_model, 14, None) - linear_operations(tiny_model, 14, 4)
+
+
+def test_operations_grow_with_the_batch_in_proportion(tiny_model: Any) -> None:
+    assert forward_operations(tiny_model, 6, 9) == 3 * forward_operations(tiny_model, 2, 9)
+
+
+def test_the_training_mode_stays(tiny_model: Any) -> None:
+    tiny_model.train()
+    forward_operations(tiny_model, 1, 4)
+    assert tiny_model.training

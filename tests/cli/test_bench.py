@@ -1,0 +1,144 @@
+"""``bench`` on small models, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from fwsvd_export import __version__
+from fwsvd_export.checkpoint import load_checkpoint, total_parameters
+
+Run = Callable[..., Result]
+Succeed = Callable[..., str]
+Refused = Callable[..., str]
+
+SPEED = ["--threads", 1, "--rounds", 1, "--batch-sizes", "1,2", "--lengths", "4,6"]
+RUNTIMES = ["torch", "onnxruntime", "onnxruntime-int8"]
+
+
+@pytest.fixture(scope="module")
+def bench_folder(
+    run: Run, tiny_folder: Path, compressed_folder: Path, data_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Everything ``bench -o`` writes for a dense and a compressed model under all runtimes. Do not write into it."""
+    out = tmp_path_factory.mktemp("bench") / "out"
+    task = ["--task", "sst2", "--data", data_file]
+    result = run("bench", tiny_folder, compressed_folder, *task, *SPEED, "-o", out)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def results(bench_folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((bench_folder / "results.json").read_text())
+    return found
+
+
+def test_the_folder_holds_results_page_and_picture(bench_folder: Path) -> None:
+    assert sorted(file.name for file in bench_folder.iterdir()) == ["latency.png", "report.md", "results.json"]
+    page = (bench_folder / "report.md").read_text()
+    assert "| onnxruntime-int8 | tiny-classifier |" in page
+    assert "![Latency](latency.png)" in page
+
+
+def test_every_model_is_described_and_timed_under_every_runtime(
+    results: dict[str, Any], tiny_folder: Path, compressed_folder: Path
+) -> None:
+    dense, small = results["models"]
+    for row, folder in ((dense, tiny_folder), (small, compressed_folder)):
+        assert row["model"] == str(folder)
+        assert row["parameters"] == total_parameters(load_checkpoint(str(folder)).model)
+        assert row["file_bytes"] == (folder / "model.safetensors").stat().st_size
+        keys = [(timing["runtime"], timing["batch_size"], timing["length"]) for timing in row["latency"]]
+        assert keys == [(runtime, size, length) for runtime in RUNTIMES for size in (1, 2) for length in (4, 6)]
+        assert all(0 < timing["median_ms"] <= timing["p90_ms"] for timing in row["latency"])
+        assert set(row["runtimes"]) == set(RUNTIMES)
+
+
+def test_speedups_and_operations_are_against_the_dense_model_under_the_same_runtime(results: dict[str, Any]) -> None:
+    dense, small = results["models"]
+    for before, after in zip(dense["latency"], small["latency"], strict=True):
+        assert before["speedup"] == 1
+        assert before["flops_ratio"] == 1
+        assert after["speedup"] == pytest.approx(before["median_ms"] / after["median_ms"])
+        assert after["flops_ratio"] > 1
+
+
+def test_the_metric_is_that_of_evaluate(
+    results: dict[str, Any], compressed_folder: Path, data_file: Path, succeed: Succeed
+) -> None:
+    measured = json.loads(succeed("evaluate", compressed_folder, "--task", "sst2", "--data", data_file, "--json"))
+    small = results["models"][1]
+    assert (small["metric"], small["value"]) == ("accuracy", measured["value"])
+    assert small["runtimes"]["onnxruntime"]["value"] == measured["value"]
+    assert 0 <= small["runtimes"]["onnxruntime-int8"]["value"] <= 1
+
+
+def test_the_environment_is_recorded(results: dict[str, Any], data_file: Path) -> None:
+    environment = results["environment"]
+    assert (environment["threads"], environment["rounds"], environment["data"]) == (1, 1, data_file.name)
+    assert environment["versions"]["fwsvd-export"] == __version__
+    assert {"torch", "transformers", "onnxruntime", "python"} <= set(environment["versions"])
+    assert environment["cpu"]
+
+
+def test_models_are_left_as_they_were(bench_folder: Path, tiny_folder: Path, compressed_folder: Path) -> None:
+    assert not (tiny_folder / "onnx").exists()
+    assert not (compressed_folder / "onnx").exists()
+
+
+def test_torch_alone_without_data_or_output(tiny_folder: Path, compressed_folder: Path, succeed: Succeed) -> None:
+    answer = json.loads(succeed("bench", tiny_folder, compressed_folder, "--runtime", "torch", *SPEED, "--json"))
+    assert [model["metric"] for model in answer["models"]] == [None, None]
+    assert [model["value"] for model in answer["models"]] == [None, None]
+    assert "onnxruntime" not in answer["environment"]["versions"]
+
+
+def test_the_table_names_models_shapes_and_speedups(
+    tiny_folder: Path, compressed_folder: Path, succeed: Succeed
+) -> None:
+    table = succeed("bench", tiny_folder, compressed_folder, "--runtime", "torch", *SPEED)
+    for words in ("tiny-classifier", "small", "1 x 4, ms", "2 x 6, ms", "(x1.0/1.0)"):
+        assert words in table
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--runtime", "tensorrt"], 1, "runtime tensorrt: any of torch, onnxruntime, onnxruntime-int8"),
+        (["--batch-sizes", "1,two"], 2, "'1,two': whole numbers separated by commas"),
+        (["--lengths", "0"], 1, "lengths 0: whole numbers of at least 1"),
+        (["--rounds", 0], 1, "rounds 0"),
+        (["--runtime", "torch", "--lengths", "4,65"], 1, "takes at most 64 tokens; lower --lengths"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(
+    options: list[object], code: int, words: str, tiny_folder: Path, refused: Refused
+) -> None:
+    assert words in refused("bench", tiny_folder, *options, code=code)
+
+
+def test_a_model_named_twice_is_refused(tiny_folder: Path, refused: Refused) -> None:
+    assert "a model is named twice" in refused("bench", tiny_folder, tiny_folder)
+
+
+def test_an_output_that_exists_is_refused_before_the_work(tiny_folder: Path, tmp_path: Path, refused: Refused) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert "--overwrite" in refused("bench", tiny_folder, "-o", tmp_path)
+
+
+def test_without_the_extra_the_exact_line_to_install_it_is_given(
+    tiny_folder: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fwsvd_export.export import libraries
+
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(libraries, "import_module", missing)
+    assert 'pip install "fwsvd-export[onnx]"' in refused("bench", tiny_folder, *SPEED)
