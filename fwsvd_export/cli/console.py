@@ -17,7 +17,7 @@ from rich.table import Table
 
 from fwsvd_export.progress import Advance, Steps, silent
 
-_WIDTH_WITHOUT_TERMINAL = 120  # a table in a pipe or a log is not folded at 80 columns
+_WIDTH_WITHOUT_TERMINAL = 160  # a table in a pipe or a log is not folded at 80 columns
 
 
 def prepare_libraries() -> None:
