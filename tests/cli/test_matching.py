@@ -151,7 +151,7 @@ def test_data_that_nothing_would_read_is_refused(
     words = ["compress", tiny_folder, tmp_path / "out", "--fisher", statistics_file, *data, "--rank", 4, *options]
     assert refused(*words) == (
         "Error: a statistics file and data are given, and nothing would be read from the data: it is for matching "
-        "(--match, with --method kfac) and for --max-drop; give one of the two"
+        "(--match, with --method kfac), for --max-drop and for --report; give one of the two"
     )
 
 

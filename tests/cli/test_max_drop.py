@@ -175,7 +175,7 @@ def test_nothing_may_drop_where_dense_layers_are_allowed_is_always_kept(
         (["DATA", "--max-drop", 0.1, "--rank", 4], 2, "give a size or --max-drop, not both"),
         (["DATA", "--max-drop", 0.1, "--params", "9K"], 2, "give a size or --max-drop, not both"),
         (["DATA", "--ratio", 0.5, "--validation", "HELD_OUT"], 2, "--validation is for --max-drop"),
-        (["DATA", "--validation", "HELD_OUT"], 2, "--validation is for --max-drop"),
+        (["DATA", "--validation", "HELD_OUT"], 2, "no size given: give exactly one of --ratio, --rank, --params"),
         (["DATA", "--max-drop", "some"], 2, "'some'"),
         (["DATA", "--max-drop", -0.1], 1, "max-drop -0.1: a number of at least 0 is allowed"),
         (["DATA", "--max-drop", "nan"], 1, "max-drop nan: a number of at least 0 is allowed"),
