@@ -148,6 +148,7 @@ def test_every_method_with_statistics_weighs_the_words(method: str, tiny_model: 
     assert torch.equal(embeddings.table.weight, expected.factors.up)
     assert torch.equal(embeddings.projection.weight, expected.factors.down.T)
     assert small.config.low_rank["ranks"][TABLE] == 7
+    assert all(tensor.is_contiguous() for tensor in small.state_dict().values()), "or safetensors refuses them"
 
 
 def test_words_that_matter_are_kept_better(tiny_model: Any, statistics: Statistics) -> None:
