@@ -83,7 +83,7 @@ def build_model(model: Any, family: Family, solutions: Mapping[str, Solution], m
         del state[f"{prefix}{name}.weight"]
         if name == family.word_embeddings:
             state[f"{prefix}{name}.table.weight"] = solution.factors.up
-            state[f"{prefix}{name}.projection.weight"] = solution.factors.down.T
+            state[f"{prefix}{name}.projection.weight"] = solution.factors.down.T.contiguous()  # as files want it
             if (decoder := tied_decoder(model)) is not None:
                 del state[f"{decoder}.weight"]  # the compressed model's reads the factors of the embeddings
             continue

@@ -15,7 +15,7 @@ from torch import Tensor
 from fwsvd_export.errors import RankError, StatisticsError
 from fwsvd_export.families import base_of, family_of
 from fwsvd_export.numerics import Weighting, decompose
-from fwsvd_export.ranks.cost import factor_weights, grows
+from fwsvd_export.ranks.cost import factor_weights
 from fwsvd_export.records import LayerSpec, RankRequest, Solution, Statistics
 from fwsvd_export.solvers import Solver
 from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
@@ -34,12 +34,12 @@ def embedding_spec(model: Any) -> LayerSpec:
 
 
 def embedding_rank(model: Any, size: RankRequest) -> int | None:
-    """The largest rank whose factors keep to ``size.embeddings``; None keeps the table as it is.
+    """The largest rank whose factors keep to ``size.embeddings``; None keeps the table, also where all of it may stay.
 
     Raises:
         RankError: not even the smallest rank does.
     """
-    if size.embeddings is None:
+    if size.embeddings is None or size.embeddings == 1:
         return None
     table = embedding_spec(model)
     allowed = int(Fraction(str(size.embeddings)) * table.weights)
@@ -51,7 +51,7 @@ def embedding_rank(model: Any, size: RankRequest) -> int | None:
             f"embeddings {size.embeddings:g} leaves {allowed:,} weights, less than rank {multiple} needs "
             f"({factor_weights(table, multiple):,}); ask for at least {enough:g}"
         )
-    return None if grows(table, rank) else rank
+    return rank
 
 
 def solve_embedding(model: Any, solver: Solver, statistics: Statistics | None, rank: int | None) -> Solution:

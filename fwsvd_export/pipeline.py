@@ -113,9 +113,7 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
         check_max_drop(request.max_drop)
         closed_form(solver)
     if request.report is not None:
-        check_output(request.report, request.overwrite)
-        if request.data is None:
-            raise DataError("--report measures every layer's loss and needs data to do it on; give --data")
+        _check_report(request, request.report)
     matched = matches(solver, request.match, request.data is not None)
     if request.data is not None and request.fisher is not None and not (matched or request.max_drop or request.report):
         raise DataError(
@@ -251,6 +249,15 @@ def _check_folder(source: Source, out: Path, overwrite: bool) -> None:
     if out.is_dir() and Path(source.model).is_dir() and out.samefile(source.model):
         raise OutputError(f"{out} is the model that comes in, which is never replaced; give the output another name")
     check_output(out, overwrite)
+
+
+def _check_report(request: CompressRequest, report: Path) -> None:
+    """Refuses a report that has no folder of its own, or no data to measure on."""
+    _check_folder(request.source, report, request.overwrite)
+    if request.out.resolve() in (report.resolve(), *report.resolve().parents):
+        raise OutputError(f"the model goes to {request.out}, which is written whole; give --report a folder beside it")
+    if request.data is None:
+        raise DataError("--report measures every layer's loss and needs data to do it on; give --data")
 
 
 def load_source(source: Source) -> Checkpoint:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from transformers import BertForSequenceClassification
 
 import fwsvd_export as fe
 from fwsvd_export.checkpoint import linear_weights, total_parameters, weights_sha256
-from fwsvd_export.compression import Prepared, allocator_of, check_size, compress_model, smallest_ratio
+from fwsvd_export.checks import allocator_of
+from fwsvd_export.compression import Prepared, check_size, compress_model, smallest_ratio
 from fwsvd_export.errors import RankError, SolverOptionError, StatisticsError, UnsupportedModelError
 from fwsvd_export.families import compressible_layers
 from fwsvd_export.ranks import ALLOCATORS
@@ -170,24 +172,21 @@ def test_a_model_prepared_once_gives_every_size_as_if_made_for_it(
     allocate: str, matched: bool, tiny_model: Any, batches: Batches, statistics: Statistics
 ) -> None:
     calibration = batches if matched else None
-    prepared = Prepared.of(tiny_model, SOLVERS["kfac"], statistics, calibration)
+    size = RankRequest(Budget(ratio=0.5), allocate, RankLimits(multiple=2), embeddings=0.4)
+    prepared = Prepared.of(tiny_model, SOLVERS["kfac"], size, statistics, calibration)
     for ratio in (0.2, 0.7):
-        size = RankRequest(Budget(ratio=ratio), allocate, RankLimits(multiple=2))
-        tried = prepared.at(size)
+        size = replace(size, budget=Budget(ratio=ratio))
+        tried = prepared.at(size.budget)
         made = compress_model(tiny_model, SOLVERS["kfac"], size, statistics, calibration)
         assert (tried.matching is not None) == matched
-        assert (tried.matching, tried.plan, tried.layers, tried.parameters) == (
-            made.matching,
-            made.plan,
-            made.layers,
-            made.parameters,
-        )
+        for name in ("matching", "plan", "layers", "parameters", "embedding"):
+            assert getattr(tried, name) == getattr(made, name), name
         assert weights_sha256(tried.model) == weights_sha256(made.model)
 
 
 def test_only_closed_forms_can_be_prepared(tiny_model: Any, statistics: Statistics) -> None:
     with pytest.raises(RankError, match="method als solves one rank at a time; give --ratio, --rank or --params"):
-        Prepared.of(tiny_model, SOLVERS["als"], statistics)
+        Prepared.of(tiny_model, SOLVERS["als"], RankRequest(Budget(ratio=0.5)), statistics)
 
 
 @pytest.mark.parametrize("allocate", ALLOCATORS)

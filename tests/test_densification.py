@@ -38,6 +38,29 @@ def test_the_plain_model_holds_the_products(
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("class_name", HEADS)
+def test_factorised_word_embeddings_are_multiplied_out_too(
+    class_name: str, tied: bool, make_head: Callable[..., Any], head_inputs: Callable[[str], dict[str, torch.Tensor]]
+) -> None:
+    original = make_head(class_name, tie_word_embeddings=tied)
+    small = compress(original, method="svd", rank=5, embeddings=0.5)
+    plain = densify(small)
+    assert {name: tensor.shape for name, tensor in plain.state_dict().items()} == {
+        name: tensor.shape for name, tensor in original.state_dict().items()
+    }
+    words = base_of(small).get_submodule("embeddings.word_embeddings")
+    table = base_of(plain).get_submodule("embeddings.word_embeddings").weight
+    torch.testing.assert_close(table, words.table.weight @ words.projection.weight.T)
+    inputs = head_inputs(class_name)
+    with torch.no_grad():
+        for ours, theirs in zip(plain(**inputs).to_tuple(), small(**inputs).to_tuple(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    decoder = getattr(getattr(getattr(plain, "cls", None), "predictions", None), "decoder", None)
+    if decoder is not None and not tied:
+        assert torch.equal(decoder.weight, original.cls.predictions.decoder.weight)
+
+
 def test_layers_that_stayed_dense_are_copied(make_head: Callable[..., Any]) -> None:
     original = make_head("BertModel")
     small = compress(original, method="svd", rank=20)  # 20 * (32 + 32) > 32 * 32, so only the wide layers shrink

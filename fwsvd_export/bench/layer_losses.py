@@ -55,7 +55,9 @@ def measure_layer_losses(
     """
     modules = dict(base_of(model).named_modules())
     chosen = _spread(batches)
-    factorised = {name: solution for name, solution in solutions.items() if solution.factors is not None}
+    # First to last, as a person reads them; solvers take layers in an order of their own
+    there = {name: solutions[name] for name in modules if name in solutions}
+    factorised = {name: solution for name, solution in there.items() if solution.factors is not None}
     losses = []
     with eval_mode(model), torch.no_grad(), steps("measuring layer losses", len(factorised)) as advance:
         before = [_predict(model, batch) for batch in chosen]

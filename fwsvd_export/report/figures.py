@@ -124,11 +124,13 @@ def draw_predicted_against_measured(losses: Sequence[Any], path: Path, *, same_u
     groups: dict[str, list[tuple[float, float]]] = {}
     for loss in losses:
         role = ".".join(part for part in loss.name.split(".")[2:] if not part.isdigit())
-        groups.setdefault(role, []).append((loss.predicted, max(loss.measured, SMALLEST_DRAWN)))
+        point = max(loss.predicted, SMALLEST_DRAWN), max(loss.measured, SMALLEST_DRAWN)
+        groups.setdefault(role, []).append(point)
     for role, points in groups.items():
         axis.scatter(*zip(*points, strict=True), s=22, label=role)
     if same_unit and losses:
-        ends = [min(loss.predicted for loss in losses), max(loss.predicted for loss in losses)]
+        drawn = [predicted for points in groups.values() for predicted, _ in points]
+        ends = [min(drawn), max(drawn)]
         axis.plot(ends, ends, color="black", linestyle="--", linewidth=1, label="as predicted")
     axis.set_xscale("log")
     axis.set_yscale("log")

@@ -12,7 +12,9 @@ def divergences(before: list[Prediction], after: list[Prediction]) -> Tensor:
     """Expected rise of every example's loss when labels are drawn from the first model's prediction, (examples).
 
     It is the Kullback-Leibler divergence of the two predictions, in the unit of the losses (see ``example_losses``),
-    whose second-order expansion is half the Fisher's quadratic form (Martens 2020, arXiv 1412.1193, section 5).
+    whose second-order expansion is half the Fisher's quadratic form (Martens 2020, arXiv 1412.1193, section 5). A loss
+    that is the mean of n decisions (an answer's two ends, every token's label, several labels) has a Fisher n times
+    smaller than that, because their labels are drawn independently.
 
     Args:
         before: predictions of the dense model on a batch.

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from fwsvd_export import pipeline
 from fwsvd_export.checkpoint import load_checkpoint
+from fwsvd_export.ranks import prices
+from fwsvd_export.ranks.prices import MeasuredTimes
 from fwsvd_export.solvers import SOLVERS
 from fwsvd_export.storage import file_sha256
 
@@ -156,3 +159,60 @@ def test_limits_that_cannot_be_kept_are_refused(
 ) -> None:
     options = ["--fisher", statistics_file, *options]
     assert words in refused("compress", tiny_folder, tmp_path / "out", *options, code=code)
+
+
+@pytest.mark.parametrize("cost", ["params", "flops", "latency"])
+def test_the_cost_of_a_component_is_recorded_and_never_breaks_the_budget(
+    cost: str, compress: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    for size, total in ((("--ratio", 0.35), TOTAL), (("--params", 11_000), 11_000)):
+        record = compress(*size, "--cost", cost)
+        assert (record["asked"]["cost"], record["allocate"]) == (cost, "greedy")
+        assert json.loads((tmp_path / "small" / "compression.json").read_text())["asked"]["cost"] == cost
+        assert record["parameters"]["total_compressed"] <= total
+        assert record["parameters"]["ratio"] <= (0.35 if size[0] == "--ratio" else 1)
+
+
+def test_operations_give_the_ranks_of_weights_and_slow_shapes_give_others(
+    compress: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_weights, by_operations = (ranks_of(compress("--ratio", 0.35, "--cost", cost)) for cost in ("params", "flops"))
+    assert by_weights == by_operations
+    assert ranks_of(compress("--ratio", 0.35)) == by_weights
+
+    def slow_when_square(shape: tuple[int, int], device: Any) -> MeasuredTimes:
+        return MeasuredTimes((1, 16), (0.1, 1.6) if shape == (32, 32) else (0.001, 0.016), 2.0)
+
+    monkeypatch.setattr(prices, "measure", slow_when_square)
+    by_time = ranks_of(compress("--ratio", 0.35, "--cost", "latency"))
+    square = [name for name in by_weights if "attention" in name]
+    assert sum(by_time[name] or 32 for name in square) < sum(by_weights[name] or 32 for name in square)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--ratio", 0.4, "--cost", "money"], "cost 'money': one of params, flops, latency is allowed"),
+        (
+            ["--ratio", 0.4, "--cost", "latency", "--allocate", "uniform"],
+            "cost latency is for greedy ranks, and these are uniform; leave out --cost",
+        ),
+        (["--rank", 4, "--cost", "flops"], "cost flops is for greedy ranks, and these are uniform; leave out --cost"),
+        (
+            ["--ratio", 0.4, "--cost", "latency", "--method", "svd"],
+            "cost latency is for greedy ranks, and these are uniform; leave out --cost",
+        ),
+    ],
+)
+def test_costs_that_nothing_would_look_at_are_refused_before_any_long_work(
+    options: list[object],
+    sentence: str,
+    tiny_folder: Path,
+    data_file: Path,
+    tmp_path: Path,
+    refused: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(pipeline, "collect_statistics")
+    data = [] if "svd" in options else ["--task", "sst2", "--data", data_file]
+    assert refused("compress", tiny_folder, tmp_path / "out", *data, *options) == f"Error: {sentence}"

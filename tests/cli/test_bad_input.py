@@ -224,7 +224,11 @@ def test_data_files_that_cannot_be_read(
             1,
             "labels 'guessed': one of data, sampled",
         ),
-        (["--fisher", "FISHER"], 1, "no size given"),
+        (
+            ["--fisher", "FISHER"],
+            2,
+            "no size given: give exactly one of --ratio, --rank, --params and --max-drop",
+        ),
         (["--fisher", "FISHER", "--rank", 4, "--ratio", 0.5], 1, "ratio and rank given: give exactly one"),
         (["--fisher", "FISHER", "--ratio", 0], 1, "ratio 0: "),
         (["--fisher", "FISHER", "--ratio", 1.5], 1, "ratio 1.5: "),

@@ -151,7 +151,7 @@ def test_data_that_nothing_would_read_is_refused(
     words = ["compress", tiny_folder, tmp_path / "out", "--fisher", statistics_file, *data, "--rank", 4, *options]
     assert refused(*words) == (
         "Error: a statistics file and data are given, and nothing would be read from the data: it is for matching "
-        "(--match, with --method kfac) and for --max-drop; give one of the two"
+        "(--match, with --method kfac), for --max-drop and for --report; give one of the two"
     )
 
 
@@ -204,3 +204,23 @@ def test_a_promise_is_not_measured_on_what_the_statistics_came_from(
 ) -> None:
     words = ["compress", tiny_folder, tmp_path / "out", "--fisher", statistics_file, *data, "--max-drop", 0.2]
     assert refused(*words) == ("Error: train.jsonl is what the statistics were collected on; validate on other data")
+
+
+@pytest.mark.parametrize(
+    ("options", "hinted"),
+    [(["--max-samples", 4], True), ([], False), (["--max-samples", 4, "--no-match"], False)],
+)
+def test_few_tokens_for_matching_are_told(
+    options: list[object], hinted: bool, data: list[object], tiny_folder: Path, tmp_path: Path, run: Run
+) -> None:
+    result = run("compress", tiny_folder, tmp_path / "small", *data, "--rank", 4, *options)
+    assert result.exit_code == 0, result.output
+    matching = json.loads((tmp_path / "small" / "compression.json").read_text())["matching"]
+    hints = [line for line in result.stderr.splitlines() if line.startswith("Matched on only")]
+    told = (
+        f"Matched on only {matching['tokens']} tokens, fewer than a layer has inputs (64): give more data, or compare "
+        "with --no-match."
+        if hinted
+        else None
+    )
+    assert hints == ([told] if told else [])

@@ -175,7 +175,7 @@ def test_nothing_may_drop_where_dense_layers_are_allowed_is_always_kept(
         (["DATA", "--max-drop", 0.1, "--rank", 4], 2, "give a size or --max-drop, not both"),
         (["DATA", "--max-drop", 0.1, "--params", "9K"], 2, "give a size or --max-drop, not both"),
         (["DATA", "--ratio", 0.5, "--validation", "HELD_OUT"], 2, "--validation is for --max-drop"),
-        (["DATA", "--validation", "HELD_OUT"], 2, "--validation is for --max-drop"),
+        (["DATA", "--validation", "HELD_OUT"], 2, "no size given: give exactly one of --ratio, --rank, --params"),
         (["DATA", "--max-drop", "some"], 2, "'some'"),
         (["DATA", "--max-drop", -0.1], 1, "max-drop -0.1: a number of at least 0 is allowed"),
         (["DATA", "--max-drop", "nan"], 1, "max-drop nan: a number of at least 0 is allowed"),
@@ -229,3 +229,21 @@ def test_promises_that_cannot_be_searched_for_are_refused_before_any_long_work(
 ) -> None:
     monkeypatch.delattr(pipeline, "collect_statistics")
     refused("compress", tiny_folder, tmp_path / "out", "--task", "sst2", "--data", train, *options)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_task_without_a_metric_is_refused_before_any_long_work(
+    apart: bool,
+    train: Path,
+    held_out: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(pipeline, "collect_statistics")
+    words = ["--task", "text", "--text-column", "sentence", "--labels", "sampled", "--data", train, "--max-drop", 0.1]
+    words += ["--validation", held_out] if apart else []
+    assert refused("compress", tiny_folder, tmp_path / "out", *words) == (
+        "Error: task text has no labels and no metric; choose one that has"
+    )

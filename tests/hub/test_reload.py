@@ -26,10 +26,11 @@ from fwsvd_export.tasks import task_named
 
 HEADS = [head.dense for head in BERT.heads]
 WRITTEN = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}  # by run_compress, as dtype
-JOBS = [*HEADS, "regression", "matched", *WRITTEN]
+WORDS = {f"words-of-{name}": name for name in HEADS}  # with factorised word embeddings
+JOBS = [*HEADS, *WORDS, "regression", "matched", "matched-words", *WRITTEN]
 MODEL_FILES = {"config.json", "configuration_lowrank_bert.py", "model.safetensors", "modeling_lowrank_bert.py"}
 # A single output is computed with another kernel where weights mapped from a file are aligned differently
-SINGLE_OUTPUT = {"BertForMultipleChoice": 1e-6, "regression": 1e-6}
+SINGLE_OUTPUT = {"BertForMultipleChoice": 1e-6, "words-of-BertForMultipleChoice": 1e-6, "regression": 1e-6}
 TEXT = "a very good movie but never dull"
 
 LOADER = '''
@@ -120,6 +121,7 @@ def made(
 ) -> dict[str, Any]:
     """Every job's checkpoint, with its weights and outputs before it was saved: job -> model."""
     models = {name: compress(make_head(name), method="svd", rank=5) for name in HEADS}
+    models |= {job: compress(make_head(name), method="svd", rank=5, embeddings=0.5) for job, name in WORDS.items()}
     regression = make_head("BertForSequenceClassification", num_labels=1, problem_type="regression")
     models["regression"] = compress(regression, method="svd", rank=5)
     for name, model in models.items():
@@ -129,10 +131,12 @@ def made(
         compressed, _ = run_compress(CompressRequest(source, out, "svd", RankRequest(Budget(rank=5)), dtype=name))
         models[name] = compressed.model
     data = DataRequest(task_named("sst2"), file=data_file)
-    source, size = Source(str(tiny_folder), device="cpu"), RankRequest(Budget(ratio=0.4))
-    compressed, _ = run_compress(CompressRequest(source, room / "matched-small", "kfac", size, data))
-    assert compressed.matching is not None
-    models["matched"] = compressed.model
+    for name, share in (("matched", None), ("matched-words", 0.5)):
+        source, size = Source(str(tiny_folder), device="cpu"), RankRequest(Budget(ratio=0.4), embeddings=share)
+        compressed, _ = run_compress(CompressRequest(source, room / f"{name}-small", "kfac", size, data))
+        assert compressed.matching is not None
+        assert (compressed.embedding.rank is None) == (share is None)
+        models[name] = compressed.model
     for name, model in models.items():
         save_file(head_inputs(name), room / f"{name}-inputs.safetensors")
         with torch.no_grad():
