@@ -21,6 +21,7 @@ from fwsvd_export.checkpoint import (
     load_tokenizer,
     total_parameters,
 )
+from fwsvd_export.checks import matches, solver_named
 from fwsvd_export.device import device_named
 from fwsvd_export.errors import DataError, MissingExtraError
 from fwsvd_export.hub.folder import write_dense
@@ -141,16 +142,15 @@ def _run(encoder: Path, reviews: Path, folder: Path, device: str, steps: Steps) 
     with clock.phase("fine-tune"):
         _train_dense(encoder, dense, train_file, device, steps)
     source, statistics = Source(str(dense), device=device), folder / "fisher.safetensors"
+    calibration = DataRequest(TASK, train_file, max_samples=CALIBRATION_ROWS)
     with clock.phase("statistics"):
-        request = DataRequest(TASK, train_file, max_samples=CALIBRATION_ROWS)
-        run_fisher(source, statistics, request, collect=("kfac", "row"), labels="data", steps=steps)
+        run_fisher(source, statistics, calibration, collect=("kfac", "row"), labels="data", steps=steps)
     rows = [_measure("dense", dense, test_file, 0.0, device, steps)]
     for method in METHODS:
+        size = RankRequest(Budget(ratio=RATIO))
+        data = calibration if matches(solver_named(method), None, calibration=True) else None
         with clock.phase(method):
-            run_compress(
-                CompressRequest(source, folder / method, method, RankRequest(Budget(ratio=RATIO)), fisher=statistics),
-                steps,
-            )
+            run_compress(CompressRequest(source, folder / method, method, size, data, statistics), steps)
         rows.append(_measure(method, folder / method, test_file, clock.seconds[method], device, steps))
     result = DemoResult(tuple(rows), TEST_ROWS, clock.seconds)
     write_json(folder / "results.json", result.to_json())
