@@ -9,6 +9,7 @@ from typing import Any
 from fwsvd_export.building import Compressed, assembled
 from fwsvd_export.checkpoint import total_parameters
 from fwsvd_export.checks import allocator_of, check_statistics, closed_form, matches, solver_named
+from fwsvd_export.device import release_freed_memory
 from fwsvd_export.embeddings import embedding_rank, embedding_spec, solve_embedding
 from fwsvd_export.families import compressible_layers, family_of
 from fwsvd_export.matching import match_outputs
@@ -106,7 +107,10 @@ def compress_model(
     Raises as ``compress``.
     """
     if allocator_of(solver, size) == "greedy":
-        return Prepared.of(model, solver, size, statistics, calibration, axis=axis, steps=steps).at(size.budget, steps)
+        # Nothing holds on to the decompositions, which are as large as the model, when matching begins
+        compressed = Prepared.of(model, solver, size, statistics, axis=axis, steps=steps).solved(size.budget)
+        release_freed_memory()
+        return matched_on(calibration, model, statistics, compressed, steps)
     layers = compressible_layers(model)
     check_statistics(model, solver, statistics)
     embedding = solve_embedding(model, solver, statistics, embedding_rank(model, size))
@@ -166,7 +170,11 @@ class Prepared:
         return cls(model, form, size, price, decompositions, embedding, statistics, calibration)
 
     def at(self, budget: Budget, steps: Steps = silent) -> Compressed:
-        """The compressed model under a budget; raises as ``compress``."""
+        """The compressed model under a budget, matched where there is calibration; raises as ``compress``."""
+        return matched_on(self.calibration, self.model, self.statistics, self.solved(budget), steps)
+
+    def solved(self, budget: Budget) -> Compressed:
+        """The compressed model under a budget, not matched; raises as ``compress``."""
         layers, limits = compressible_layers(self.model), self.size.limits
         beside = parameters_beside(self.model, self.size)
         if allocator_of(self.solver, replace(self.size, budget=budget)) == "greedy":
@@ -175,8 +183,7 @@ class Prepared:
         else:
             plan = plan_uniform(layers, budget, beside, limits)
         solutions = {name: truncated(form, plan.ranks[name], name) for name, form in self.decompositions.items()}
-        compressed = assembled(self.model, self.solver.name, plan, solutions, self.embedding)
-        return matched_on(self.calibration, self.model, self.statistics, compressed, steps)
+        return assembled(self.model, self.solver.name, plan, solutions, self.embedding)
 
 
 def matched_on(
