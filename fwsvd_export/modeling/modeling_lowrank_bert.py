@@ -161,13 +161,20 @@ class _LowRankMixin:
         return None if isinstance(found, TiedDecoder) else found
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> Any:
-        """As transformers does.
+        """As transformers does, for a table that is not factorised.
+
+        The projection spans only the directions that the old words need, so a new word could not be learned freely: it
+        has to be added to the dense model.
 
         Raises:
-            NotImplementedError: the word embeddings are factorised.
+            ValueError: the word embeddings are factorised.
         """
-        if isinstance(self.get_input_embeddings(), LowRankEmbedding):
-            raise NotImplementedError("factorised word embeddings cannot be resized; resize the dense model instead")
+        embeddings = self.get_input_embeddings()
+        if isinstance(embeddings, LowRankEmbedding):
+            raise ValueError(
+                f"word embeddings of rank {embeddings.rank} cannot be resized, new words would be confined to the old "
+                "ones' directions; resize the dense model and compress it again"
+            )
         return super().resize_token_embeddings(*args, **kwargs)
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
