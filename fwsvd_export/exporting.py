@@ -133,6 +133,8 @@ def run_onnx(request: OnnxRequest, steps: Steps = silent) -> Exported:
         int8: dict[str, Any] | None = None
         if request.int8:
             with clock.phase("int8"):
+                graph = trace(model, signature, request.opset, folder / INT8_FILE, carry_biases=False)
+                identity.stamp(graph)
                 report = write_int8(graph, Int8Files(folder, MODEL_FILE, INT8_FILE), data, steps)
                 int8 = {**(report.to_json() if report else {}), **_int8_shift(model, folder, signature, shapes)}
         record = {

@@ -1,4 +1,4 @@
-"""Weights in 8 bits: matrix products by onnxruntime's dynamic quantisation, embeddings with a scale per row."""
+"""Weights in 8 bits: large products by onnxruntime's dynamic quantisation, all else kept in 8 bits, used in float."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from fwsvd_export.export.libraries import required
 EMBEDDINGS = "embeddings"  # all embedding tables are one unit
 _LARGEST = 127  # of a signed byte, the same on both sides of zero
 _FACTORS = {"down", "up"}
+# A product with fewer weights is no faster in 8 bits: quantising what comes in takes as long as is won. Break-even was
+# between 12,000 and 50,000 weights for 128 tokens on 2 threads with AVX-512 VNNI, onnxruntime 1.31 (docs/log.md)
+SMALLEST_PRODUCT = 2**15
 
 
 def units_of(graph: Any) -> dict[str, list[str]]:
@@ -42,8 +45,10 @@ def weights_of(graph: Any) -> dict[str, int]:
 def quantize(graph: Any, file: Path, kept_float: Collection[str] = ()) -> None:
     """Writes the graph with int8 weights.
 
-    Activations are quantised while the model runs, one scale for a whole tensor; a matrix has a scale per output, an
-    embedding table one per row: half the error of one scale for the table, at a hundredth more bytes.
+    A large product runs in 8 bits: activations are quantised while the model runs, one scale for a whole tensor, and
+    the matrix has a scale per output. A small one, below ``SMALLEST_PRODUCT`` weights, would be no faster: its matrix
+    is 8 bits in the file and is turned into float once, when onnxruntime opens it and folds constants. An embedding
+    table has a scale per row: half the error of one scale for the table, at a hundredth more bytes.
 
     Args:
         graph: an ``onnx.ModelProto`` in float32; it stays as it is.
@@ -57,9 +62,9 @@ def quantize(graph: Any, file: Path, kept_float: Collection[str] = ()) -> None:
     units = units_of(graph)
     quantized = onnx.ModelProto()
     quantized.CopyFrom(graph)
-    embeddings = set(units.pop(EMBEDDINGS, [])) if EMBEDDINGS not in kept_float else set()
-    _quantize_embeddings(quantized, embeddings)
-    nodes = [name for unit, names in units.items() if unit not in kept_float for name in names]
+    chosen = {name for unit, names in units.items() if unit not in kept_float for name in names}
+    nodes = [name for name, size in _products(quantized).items() if name in chosen and size >= SMALLEST_PRODUCT]
+    _store_in_int8(quantized, chosen - set(nodes))
     if not nodes:  # an empty list would mean all of them
         onnx.save(quantized, file)
         return
@@ -73,6 +78,11 @@ def quantize(graph: Any, file: Path, kept_float: Collection[str] = ()) -> None:
             per_channel=True,
             weight_type=quantization.QuantType.QInt8,
         )
+    quantized = onnx.load(file)
+    # Noted shapes are all that onnxruntime needs to put SkipLayerNormalization in the place of Add and
+    # LayerNormalization, and on a CPU it took three times as long as the two
+    del quantized.graph.value_info[:]
+    onnx.save(quantized, file)
 
 
 def _is_embedding(node: Any, weights: Mapping[str, Any]) -> bool:
@@ -86,27 +96,72 @@ def _layer_of(node_name: str) -> str:
     return ".".join(path[:-1] if path[-1] in _FACTORS else path)
 
 
-def _quantize_embeddings(graph: Any, names: Collection[str]) -> None:
-    """Rewrites lookups in the graph: row i of the table becomes (row i in int8) times (scale i)."""
-    helper, numpy_helper = required("onnx.helper"), required("onnx.numpy_helper")
-    tables = {tensor.name: tensor for tensor in graph.graph.initializer}
+def _products(graph: Any) -> dict[str, int]:
+    """Node -> how many weights its matrix has."""
+    sizes = {tensor.name: math.prod(tensor.dims) for tensor in graph.graph.initializer}
+    return {
+        node.name: sizes[node.input[1]]
+        for node in graph.graph.node
+        if node.op_type in ("MatMul", "Gemm") and node.input[1] in sizes
+    }
+
+
+def _store_in_int8(graph: Any, names: Collection[str]) -> None:
+    """Rewrites nodes in the graph: their table or matrix becomes int8 values times scales."""
+    tensors = {tensor.name: tensor for tensor in graph.graph.initializer}
     nodes = []
     for node in graph.graph.node:
         if node.name not in names:
             nodes.append(node)
-            continue
-        table, rows, result = node.input[0], node.input[1], node.output[0]
-        values, scales = _by_row(numpy_helper.to_array(tables[table]))
-        graph.graph.initializer.remove(tables[table])
-        for kind, array in (("int8", values), ("scale", scales)):
-            graph.graph.initializer.append(numpy_helper.from_array(array, f"{table}.{kind}"))
-            nodes.append(helper.make_node("Gather", [f"{table}.{kind}", rows], [f"{result}.{kind}"], axis=0))
-        nodes.append(
-            helper.make_node("Cast", [f"{result}.int8"], [f"{result}.float"], to=required("onnx").TensorProto.FLOAT)
-        )
-        nodes.append(helper.make_node("Mul", [f"{result}.float", f"{result}.scale"], [result]))
+        elif node.op_type == "Gather":
+            nodes += _looked_up(graph, node, tensors[node.input[0]])
+        else:
+            nodes += _multiplied(graph, node, tensors[node.input[1]])
     del graph.graph.node[:]
     graph.graph.node.extend(nodes)
+
+
+def _looked_up(graph: Any, node: Any, table: Any) -> list[Any]:
+    """Row i of the table becomes (row i in int8) times (scale i)."""
+    helper = required("onnx.helper")
+    rows, result = node.input[1], node.output[0]
+    parts = _split(graph, table, axis=0)
+    picked = [helper.make_node("Gather", [part, rows], [f"{result}.{number}"]) for number, part in enumerate(parts)]
+    return [*picked, *_in_float(f"{result}.0", f"{result}.1", result)]
+
+
+def _multiplied(graph: Any, node: Any, matrix: Any) -> list[Any]:
+    """The matrix becomes a product of two constants, which onnxruntime takes when it opens the file."""
+    transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+    values, scales = _split(graph, matrix, axis=0 if transposed else 1)
+    copy = required("onnx").NodeProto()
+    copy.CopyFrom(node)
+    copy.input[1] = f"{matrix.name}.float"
+    return [*_in_float(values, scales, copy.input[1]), copy]
+
+
+def _split(graph: Any, tensor: Any, axis: int) -> tuple[str, str]:
+    """Puts int8 values and a scale per row (axis 0) or column (axis 1) in a matrix' place; their names."""
+    numpy_helper = required("onnx.numpy_helper")
+    matrix = numpy_helper.to_array(tensor)
+    values, scales = _by_row(matrix if axis == 0 else matrix.T)
+    if axis == 1:
+        values, scales = np.ascontiguousarray(values.T), np.ascontiguousarray(scales.T)
+    names = f"{tensor.name}.int8", f"{tensor.name}.scale"
+    graph.graph.initializer.remove(tensor)
+    graph.graph.initializer.extend(
+        numpy_helper.from_array(array, name) for array, name in zip((values, scales), names, strict=True)
+    )
+    return names
+
+
+def _in_float(values: str, scales: str, result: str) -> list[Any]:
+    """Nodes that multiply int8 values with their scales."""
+    helper, float32 = required("onnx.helper"), required("onnx").TensorProto.FLOAT
+    return [
+        helper.make_node("Cast", [values], [f"{values}.cast"], to=float32),
+        helper.make_node("Mul", [f"{values}.cast", scales], [result]),
+    ]
 
 
 def _by_row(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -29,3 +29,10 @@ def small_model(tiny_folder: Path) -> Any:
 def graph(small_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Its ONNX graph. Do not change it."""
     return trace(small_model, signature_of(small_model), 17, tmp_path_factory.mktemp("graph") / "model.onnx")
+
+
+@pytest.fixture(scope="session")
+def quantizable(small_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Its ONNX graph with all biases outside the weights. Do not change it."""
+    file = tmp_path_factory.mktemp("quantizable") / "model.onnx"
+    return trace(small_model, signature_of(small_model), 17, file, carry_biases=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,18 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from fwsvd_export.export import quantize as quantization
 from fwsvd_export.export.quantize import quantize, units_of, weights_of
 
+# Two layers of rank 5 whose second value layer is dense; query and key are merged, so that keys have no second product
 LAYERS = [
     f"bert.encoder.layer.{index}.{path}"
     for index in range(2)
-    for path in (
-        "attention.self.query",
-        "attention.self.key",
-        "attention.self.value",
-        "attention.output.dense",
-        "intermediate.dense",
-        "output.dense",
-    )
+    for path in ("attention.packed", "attention.query", "attention_output", "intermediate", "output")
 ]
 UNITS = ["embeddings", *LAYERS, "bert.pooler.dense", "classifier"]
 TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
-DENSE = "bert.encoder.layer.1.attention.self.value"
+PACKED = "bert.encoder.layer.1.attention.packed"
 
 
 def tensors_of(graph: Any) -> dict[str, np.ndarray]:
@@ -51,41 +47,79 @@ def run(graph: Any) -> np.ndarray:
     return logits
 
 
-def test_units_are_layers_with_both_factors_and_all_embeddings_together(graph: Any) -> None:
-    units = units_of(graph)
+def test_units_are_layers_with_both_factors_and_all_embeddings_together(quantizable: Any) -> None:
+    units = units_of(quantizable)
     assert sorted(units) == sorted(UNITS)
     assert len(units["embeddings"]) == len(TABLES)
-    assert {len(units[name]) for name in LAYERS if name != DENSE} == {2}
-    assert len(units[DENSE]) == 1
+    factorised = [name for name in LAYERS if name.rpartition(".")[2] not in ("packed", "query")]
+    assert {len(units[name]) for name in factorised} == {2}
+    assert {len(units[name]) for name in set(LAYERS) - set(factorised)} == {1}
 
 
-def test_weights_of_units_are_those_of_the_model(graph: Any, small_model: Any) -> None:
+def test_weights_of_units_are_those_of_the_graph(quantizable: Any, small_model: Any) -> None:
+    found, hidden = weights_of(quantizable), small_model.config.hidden_size
     parameters = dict(small_model.named_parameters())
-    counts = {
-        unit: sum(
-            value.numel() for name, value in parameters.items() if name.startswith(f"{unit}.") and value.dim() == 2
-        )
-        for unit in UNITS[1:]
-    }
-    counts["embeddings"] = sum(parameters[f"bert.embeddings.{table}.weight"].numel() for table in TABLES)
-    assert weights_of(graph) == counts
+    tables = [parameters[f"bert.embeddings.{table}.weight"].numel() for table in TABLES]
+    assert found["embeddings"] == sum(tables)
+    assert found["classifier"] == parameters["classifier.weight"].numel()
+    assert found["bert.encoder.layer.0.output"] == 5 * (hidden + small_model.config.intermediate_size)
+    assert found["bert.encoder.layer.0.attention.packed"] == 3 * 5 * hidden
+    assert found[PACKED] == (5 + 5 + hidden) * hidden
 
 
-def test_all_weights_become_bytes_and_the_answers_stay_near(graph: Any, tmp_path: Path) -> None:
-    before = graph.SerializeToString()
-    quantize(graph, tmp_path / "int8.onnx")
-    assert graph.SerializeToString() == before
+def test_all_weights_become_bytes_and_the_answers_stay_near(quantizable: Any, tmp_path: Path) -> None:
+    before = quantizable.SerializeToString()
+    quantize(quantizable, tmp_path / "int8.onnx")
+    assert quantizable.SerializeToString() == before
     quantized = onnx.load(tmp_path / "int8.onnx")
-    weights = sum(weights_of(graph).values())
+    weights = sum(weights_of(quantizable).values())
     assert bytes_of(quantized, TensorProto.INT8) >= weights
     assert bytes_of(quantized, TensorProto.FLOAT) < weights / 2  # biases, norms and scales
-    difference = np.abs(run(quantized) - run(graph)).max()
-    assert 0 < difference < 0.2 * np.abs(run(graph)).max()
+    difference = np.abs(run(quantized) - run(quantizable)).max()
+    assert 0 < difference < 0.2 * np.abs(run(quantizable)).max()
 
 
-def test_a_row_of_an_embedding_is_off_by_half_a_step_of_its_own_scale_at_most(graph: Any, tmp_path: Path) -> None:
-    quantize(graph, tmp_path / "int8.onnx", kept_float=set(UNITS) - {"embeddings"})
-    before, after = tensors_of(graph), tensors_of(onnx.load(tmp_path / "int8.onnx"))
+def test_large_products_run_in_8_bits_and_small_ones_in_float(
+    quantizable: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for smallest in (0, 1_000, 10**9):
+        monkeypatch.setattr(quantization, "SMALLEST_PRODUCT", smallest)
+        quantize(quantizable, tmp_path / "int8.onnx")
+        operators = Counter(node.op_type for node in onnx.load(tmp_path / "int8.onnx").graph.node)
+        found[smallest] = operators["MatMulInteger"]
+        difference = np.abs(run(onnx.load(tmp_path / "int8.onnx")) - run(quantizable)).max()
+        assert 0 < difference < 0.2 * np.abs(run(quantizable)).max()
+    products = sum(len(names) for unit, names in units_of(quantizable).items() if unit != "embeddings")
+    large = {"bert.pooler.dense", PACKED}
+    assert found == {0: products, 1_000: len(large), 10**9: 0}
+    assert large == {unit for unit, size in weights_of(quantizable).items() if size >= 1_000} - {"embeddings"}
+
+
+def test_a_matrix_that_is_kept_in_8_bits_is_a_constant_once_the_file_is_open(quantizable: Any, tmp_path: Path) -> None:
+    quantize(quantizable, tmp_path / "int8.onnx", kept_float={"embeddings"})
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "opened.onnx")
+    onnxruntime.InferenceSession(tmp_path / "int8.onnx", options, providers=["CPUExecutionProvider"])
+    before, after = (
+        {node.op_type for node in onnx.load(tmp_path / name).graph.node if "int8" in "".join(node.input)}
+        for name in ("int8.onnx", "opened.onnx")
+    )
+    assert before == {"Cast", "Mul"}
+    assert after == set()
+
+
+def test_shapes_that_would_slow_onnxruntime_down_are_not_noted(
+    quantizable: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantization, "SMALLEST_PRODUCT", 0)
+    quantize(quantizable, tmp_path / "int8.onnx")
+    assert len(onnx.load(tmp_path / "int8.onnx").graph.value_info) == 0
+
+
+def test_a_row_of_an_embedding_is_off_by_half_a_step_of_its_own_scale_at_most(quantizable: Any, tmp_path: Path) -> None:
+    quantize(quantizable, tmp_path / "int8.onnx", kept_float=set(UNITS) - {"embeddings"})
+    before, after = tensors_of(quantizable), tensors_of(onnx.load(tmp_path / "int8.onnx"))
     for table in TABLES:
         name = f"model.bert.embeddings.{table}.weight"
         values, scales = after[f"{name}.int8"], after[f"{name}.scale"]
@@ -96,26 +130,26 @@ def test_a_row_of_an_embedding_is_off_by_half_a_step_of_its_own_scale_at_most(gr
     assert np.array_equal(padding, np.zeros_like(padding)), "a row of zeros has no scale, and stays zero"
 
 
-@pytest.mark.parametrize("kept", [{"embeddings"}, {"classifier"}, {DENSE, LAYERS[0]}, set(LAYERS)], ids=len)
-def test_what_shall_stay_in_float_does(kept: set[str], graph: Any, tmp_path: Path) -> None:
-    quantize(graph, tmp_path / "mixed.onnx", kept)
+@pytest.mark.parametrize("kept", [{"embeddings"}, {"classifier"}, {PACKED, LAYERS[0]}, set(LAYERS)], ids=len)
+def test_what_shall_stay_in_float_does(kept: set[str], quantizable: Any, tmp_path: Path) -> None:
+    quantize(quantizable, tmp_path / "mixed.onnx", kept)
     quantized = onnx.load(tmp_path / "mixed.onnx")
-    weights = weights_of(graph)
+    weights = weights_of(quantizable)
     assert bytes_of(quantized, TensorProto.FLOAT) >= 4 * sum(weights[unit] for unit in kept)
     in_bytes = sum(count for unit, count in weights.items() if unit not in kept)
     assert in_bytes <= bytes_of(quantized, TensorProto.INT8) <= in_bytes + 600  # zero points beside the weights
 
 
-def test_with_everything_in_float_the_answers_are_the_same(graph: Any, tmp_path: Path) -> None:
-    quantize(graph, tmp_path / "float.onnx", UNITS)
-    assert np.array_equal(run(onnx.load(tmp_path / "float.onnx")), run(graph))
+def test_with_everything_in_float_the_answers_are_the_same(quantizable: Any, tmp_path: Path) -> None:
+    quantize(quantizable, tmp_path / "float.onnx", UNITS)
+    assert np.array_equal(run(onnx.load(tmp_path / "float.onnx")), run(quantizable))
 
 
 def test_nothing_is_logged_and_logging_is_as_before(
-    graph: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    quantizable: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        quantize(graph, tmp_path / "int8.onnx")
+        quantize(quantizable, tmp_path / "int8.onnx")
         assert caplog.records == []
         logging.getLogger("other").warning("still heard")
         assert len(caplog.records) == 1

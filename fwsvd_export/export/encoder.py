@@ -1,0 +1,160 @@
+"""BERT's encoder as onnxruntime runs it fastest: the same function as transformers' own, for export alone.
+
+All of it is standard ONNX. Query, key and value start with one packed product, shapes are constants where they can
+be, and what ``projections`` merges needs no transposition. onnxruntime fuses the rest (Gelu with its bias, scores with
+their transposition) when it opens the file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fwsvd_export.export.projections import Attention, Projection, carrying_bias, fast_attention, linear
+
+
+class _Reshape(torch.autograd.Function):
+    """(batch, …) in another shape that keeps the batch; one node with a constant, where torch would export eight."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+        return tensor.reshape(len(tensor), *shape)
+
+    @staticmethod
+    def symbolic(graph: Any, tensor: Any, shape: tuple[int, ...]) -> Any:
+        return graph.op("Reshape", tensor, graph.op("Constant", value_t=torch.tensor([0, *shape])))
+
+
+def _reshaped(tensor: Tensor, *shape: int) -> Tensor:
+    found: Tensor = _Reshape.apply(tensor, shape)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Shift(nn.Module):
+    """Adds a vector."""
+
+    def __init__(self, bias: Tensor) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(bias, requires_grad=False)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        return hidden_states + self.bias
+
+
+class _Chain(nn.Sequential):
+    """A projection as layers named like those of a checkpoint: down and up, or up alone."""
+
+    def __init__(self, projection: Projection, carry: bool) -> None:
+        super().__init__()
+        constant, projection = carrying_bias(projection) if carry else (None, projection)
+        *downs, up = projection.weights
+        for down in downs:
+            self.add_module("down", linear(down, constant))
+        self.add_module("up", linear(up, projection.bias))
+
+
+class _SelfAttention(nn.Module):
+    """Scores, softmax and contexts.
+
+    Args:
+        attention: its projections.
+        heads: how many.
+        carry: whether a bias may travel in the factors.
+    """
+
+    def __init__(self, attention: Attention, heads: int, carry: bool) -> None:
+        super().__init__()
+        self._heads = heads
+        self._shares_key, self._shares_value = attention.shares_key, attention.shares_value
+        constant, query = carrying_bias(attention.query) if carry else (None, attention.query)
+        parts = (query, attention.key, attention.value)
+        firsts = [part.weights[0] for part in parts]
+        self._sizes = [len(first) for first in firsts]
+        packed = None if constant is None else nn.functional.pad(constant, (0, sum(self._sizes[1:])))
+        self.packed = linear(torch.cat(firsts), packed)
+        self.query, self.key, self.value = (_rest(part) for part in parts)
+        # Per head; numbers, where a shape asked for while tracing would become nodes
+        self._query_size = attention.query.width // heads
+        self._value_size = attention.value.width // (1 if attention.shares_value else heads)
+
+    def forward(self, hidden_states: Tensor, mask: Tensor) -> Tensor:
+        query, key, value = torch.split(self.packed(hidden_states), self._sizes, -1)
+        query, key, value = self.query(query), self.key(key), self.value(value)
+        if self._shares_key:  # the last number of every query is 1
+            key = torch.cat([key, mask.unsqueeze(-1)], -1)
+        if self._shares_key and self._shares_value:  # (batch, length · heads, …) against (batch, length, …)
+            scores = _reshaped(query, -1, self._query_size) @ key.transpose(1, 2)
+            return _reshaped(scores.softmax(-1) @ value, -1, self._heads * self._value_size)
+        query = self._by_head(query, self._query_size)
+        key = key.unsqueeze(1) if self._shares_key else self._by_head(key, self._query_size)
+        value = value.unsqueeze(1) if self._shares_value else self._by_head(value, self._value_size)
+        scores = query @ key.transpose(2, 3)  # (batch, heads, length, length)
+        if not self._shares_key:
+            scores = scores + mask[:, None, None, :]
+        contexts = (scores.softmax(-1) @ value).transpose(1, 2)
+        return _reshaped(contexts, -1, self._heads * self._value_size)
+
+    def _by_head(self, states: Tensor, size: int) -> Tensor:
+        """(batch, length, heads · size) -> (batch, heads, length, size)."""
+        return _reshaped(states, -1, self._heads, size).transpose(1, 2)
+
+
+def _rest(projection: Projection) -> nn.Module:
+    """What is left of a projection behind its first weight."""
+    if len(projection.weights) == 2:
+        return linear(projection.weights[1], projection.bias)
+    return nn.Identity() if projection.bias is None else _Shift(projection.bias)
+
+
+class _Layer(nn.Module):
+    """Attention and feed-forward, each with its residual and norm."""
+
+    def __init__(self, layer: Any, heads: int, carry: bool) -> None:
+        super().__init__()
+        block, inner = layer.attention, layer.attention.self
+        query, key, value = (Projection.of(part) for part in (inner.query, inner.key, inner.value))
+        attention = fast_attention(query, key, value, Projection.of(block.output.dense), heads)
+        self.attention = _SelfAttention(attention, heads, carry)
+        self.attention_output = _Chain(attention.output, carry)
+        self.attention_norm = block.output.LayerNorm
+        self.intermediate = _Chain(Projection.of(layer.intermediate.dense), carry)
+        self.activation = layer.intermediate.intermediate_act_fn
+        self.output = _Chain(Projection.of(layer.output.dense), carry)
+        self.norm = layer.output.LayerNorm
+
+    def forward(self, hidden_states: Tensor, mask: Tensor) -> Tensor:
+        attended = self.attention_output(self.attention(hidden_states, mask))
+        hidden_states = self.attention_norm(attended + hidden_states)
+        return self.norm(self.output(self.activation(self.intermediate(hidden_states))) + hidden_states)  # type: ignore[no-any-return]
+
+
+class FastEncoder(nn.Module):
+    """Takes the place of a ``BertEncoder`` in evaluation mode, dense or factorised.
+
+    Args:
+        encoder: transformers' own; its norms and activations are shared, its weights are not changed.
+        heads: of every attention block.
+        carry: whether a bias may travel in the factors (``projections.carrying_bias``): faster in float, but in 8 bits
+            a constant and a bias would share a scale with weights.
+    """
+
+    def __init__(self, encoder: Any, heads: int, carry: bool) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(_Layer(layer, heads, carry) for layer in encoder.layer)
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor, **_: Any) -> Any:
+        """As transformers calls it; what it passes beside these two is for decoders and caches.
+
+        Args:
+            hidden_states: (batch, length, hidden).
+            attention_mask: (batch, 1, 1 or length, length), added to the scores; the same for every query.
+        """
+        from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+        mask = attention_mask[:, 0, 0, :]
+        states: Any = hidden_states
+        for layer in self.layer:
+            states = layer(states, mask)
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
