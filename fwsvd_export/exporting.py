@@ -31,6 +31,7 @@ from fwsvd_export.export.folder import (
 )
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries, required
+from fwsvd_export.export.quantize import SMALLEST_PRODUCT
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.export.signature import Signature, signature_of
 from fwsvd_export.export.trace import OPSETS, trace
@@ -133,7 +134,7 @@ def run_onnx(request: OnnxRequest, steps: Steps = silent) -> Exported:
         int8: dict[str, Any] | None = None
         if request.int8:
             with clock.phase("int8"):
-                graph = trace(model, signature, request.opset, folder / INT8_FILE, carry_biases=False)
+                graph = trace(model, signature, request.opset, folder / INT8_FILE, carry_limit=SMALLEST_PRODUCT)
                 identity.stamp(graph)
                 report = write_int8(graph, Int8Files(folder, MODEL_FILE, INT8_FILE), data, steps)
                 int8 = {**(report.to_json() if report else {}), **_int8_shift(model, folder, signature, shapes)}

@@ -46,9 +46,9 @@ class _Shift(nn.Module):
 class _Chain(nn.Sequential):
     """A projection as layers named like those of a checkpoint: down and up, or up alone."""
 
-    def __init__(self, projection: Projection, carry: bool) -> None:
+    def __init__(self, projection: Projection, carry_limit: float) -> None:
         super().__init__()
-        constant, projection = carrying_bias(projection) if carry else (None, projection)
+        constant, projection = carrying_bias(projection, carry_limit)
         *downs, up = projection.weights
         for down in downs:
             self.add_module("down", linear(down, constant))
@@ -61,14 +61,14 @@ class _SelfAttention(nn.Module):
     Args:
         attention: its projections.
         heads: how many.
-        carry: whether a bias may travel in the factors.
+        carry_limit: as for ``projections.carrying_bias``.
     """
 
-    def __init__(self, attention: Attention, heads: int, carry: bool) -> None:
+    def __init__(self, attention: Attention, heads: int, carry_limit: float) -> None:
         super().__init__()
         self._heads = heads
         self._shares_key, self._shares_value = attention.shares_key, attention.shares_value
-        constant, query = carrying_bias(attention.query) if carry else (None, attention.query)
+        constant, query = carrying_bias(attention.query, carry_limit)
         parts = (query, attention.key, attention.value)
         firsts = [part.weights[0] for part in parts]
         self._sizes = [len(first) for first in firsts]
@@ -111,17 +111,17 @@ def _rest(projection: Projection) -> nn.Module:
 class _Layer(nn.Module):
     """Attention and feed-forward, each with its residual and norm."""
 
-    def __init__(self, layer: Any, heads: int, carry: bool) -> None:
+    def __init__(self, layer: Any, heads: int, carry_limit: float) -> None:
         super().__init__()
         block, inner = layer.attention, layer.attention.self
         query, key, value = (Projection.of(part) for part in (inner.query, inner.key, inner.value))
         attention = fast_attention(query, key, value, Projection.of(block.output.dense), heads)
-        self.attention = _SelfAttention(attention, heads, carry)
-        self.attention_output = _Chain(attention.output, carry)
+        self.attention = _SelfAttention(attention, heads, carry_limit)
+        self.attention_output = _Chain(attention.output, carry_limit)
         self.attention_norm = block.output.LayerNorm
-        self.intermediate = _Chain(Projection.of(layer.intermediate.dense), carry)
+        self.intermediate = _Chain(Projection.of(layer.intermediate.dense), carry_limit)
         self.activation = layer.intermediate.intermediate_act_fn
-        self.output = _Chain(Projection.of(layer.output.dense), carry)
+        self.output = _Chain(Projection.of(layer.output.dense), carry_limit)
         self.norm = layer.output.LayerNorm
 
     def forward(self, hidden_states: Tensor, mask: Tensor) -> Tensor:
@@ -136,13 +136,12 @@ class FastEncoder(nn.Module):
     Args:
         encoder: transformers' own; its norms and activations are shared, its weights are not changed.
         heads: of every attention block.
-        carry: whether a bias may travel in the factors (``projections.carrying_bias``): faster in float, but in 8 bits
-            a constant and a bias would share a scale with weights.
+        carry_limit: how large an up factor may be that carries its bias (``projections.carrying_bias``).
     """
 
-    def __init__(self, encoder: Any, heads: int, carry: bool) -> None:
+    def __init__(self, encoder: Any, heads: int, carry_limit: float) -> None:
         super().__init__()
-        self.layer = nn.ModuleList(_Layer(layer, heads, carry) for layer in encoder.layer)
+        self.layer = nn.ModuleList(_Layer(layer, heads, carry_limit) for layer in encoder.layer)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor, **_: Any) -> Any:
         """As transformers calls it; what it passes beside these two is for decoders and caches.

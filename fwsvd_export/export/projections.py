@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -141,18 +142,23 @@ def _merged_values(attention: Attention, heads: int) -> Attention:
     return replace(attention, value=Projection((value_down,), None), output=output, shares_value=True)
 
 
-def carrying_bias(projection: Projection) -> tuple[Tensor | None, Projection]:
+def carrying_bias(projection: Projection, limit: float = math.inf) -> tuple[Tensor | None, Projection]:
     """The bias as one more column of the up factor, where that costs nothing.
 
     The down factor gets a row of zeros whose own bias is 1: the constant that the new column is multiplied with. One
     addition over ``rank`` numbers replaces one over all outputs. A matrix product works on 16 columns at once, so that
     a row more is free unless the rank is a multiple of 16.
 
+    Args:
+        projection: any.
+        limit: how many weights the up factor may have for it. In 8 bits a bias would share its scale with the weights
+            of a large product, and onnxruntime adds it there for nothing.
+
     Returns:
         The bias of the down factor (rank + 1), or None where nothing was changed; and the projection.
     """
     rank = projection.rank
-    if projection.bias is None or rank is None or rank % _COLUMNS == 0:
+    if projection.bias is None or rank is None or rank % _COLUMNS == 0 or projection.weights[1].numel() >= limit:
         return None, projection
     down, up = projection.weights
     constant = torch.zeros(rank + 1, dtype=down.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class _Traced(nn.Module):
         return tuple(getattr(found, name) for name in self._outputs)
 
 
-def trace(model: Any, signature: Signature, opset: int, file: Path, *, carry_biases: bool = True) -> Any:
+def trace(model: Any, signature: Signature, opset: int, file: Path, *, carry_limit: float = math.inf) -> Any:
     """The model as an ``onnx.ModelProto`` with its weights inside.
 
     Its encoder is replaced by ``FastEncoder``, the same function with less to compute. The exporter is torch's tracing
@@ -50,7 +51,8 @@ def trace(model: Any, signature: Signature, opset: int, file: Path, *, carry_bia
         signature: of the model.
         opset: one of ``OPSETS``.
         file: where the exporter may write.
-        carry_biases: whether biases may travel in the factors; not for a graph that is quantised afterwards.
+        carry_limit: from how many weights on an up factor no longer carries its bias; ``quantize.SMALLEST_PRODUCT`` for
+            a graph that is quantised afterwards.
 
     Raises:
         ExportError: more weights than one file may hold.
@@ -61,7 +63,7 @@ def trace(model: Any, signature: Signature, opset: int, file: Path, *, carry_bia
     config = copy.deepcopy(model.config)  # transformers notes the attention in the one it is given
     plain = assemble(type(model), config, model.state_dict(), like=model, attention="eager")
     base: Any = base_of(plain)
-    base.encoder = FastEncoder(base.encoder, config.num_attention_heads, carry_biases)
+    base.encoder = FastEncoder(base.encoder, config.num_attention_heads, carry_limit)
     traced = _Traced(plain, tuple(signature.outputs))
     traced.eval()  # or dropout may be in the graph: what counts is the mode of the outermost module
     with warnings.catch_warnings(), torch.no_grad():

@@ -35,4 +35,4 @@ def graph(small_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def quantizable(small_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Its ONNX graph with all biases outside the weights. Do not change it."""
     file = tmp_path_factory.mktemp("quantizable") / "model.onnx"
-    return trace(small_model, signature_of(small_model), 17, file, carry_biases=False)
+    return trace(small_model, signature_of(small_model), 17, file, carry_limit=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,15 @@ def states_of(model: Any, encoder: Any) -> torch.Tensor:
     return found
 
 
-@pytest.mark.parametrize("carry", [True, False])
+@pytest.mark.parametrize("limit", [0, 200, math.inf])
 @pytest.mark.parametrize("rank", [None, *RANKS])
-def test_it_is_the_encoder(rank: int | None, carry: bool, make_head: Any) -> None:
+def test_it_is_the_encoder(rank: int | None, limit: float, make_head: Any) -> None:
     model = make_head("BertForSequenceClassification", attn_implementation="eager")
     if rank is not None:
         limits = RankLimits(keep_dense=("encoder.layer.1.attention.self.value", "encoder.layer.0.output.dense"))
         model = compress(model, method="svd", rank=rank, limits=limits)
     model.bert.encoder.config._attn_implementation = "eager"
-    fast = FastEncoder(model.bert.encoder, model.config.num_attention_heads, carry).eval()
+    fast = FastEncoder(model.bert.encoder, model.config.num_attention_heads, limit).eval()
     torch.testing.assert_close(states_of(model, fast), states_of(model, model.bert.encoder), rtol=1e-5, atol=1e-5)
 
 
@@ -68,7 +69,7 @@ def test_shapes_are_constants_and_merged_layers_transpose_only_the_key(tiny_mode
 def test_biases_travel_in_factors_only_where_they_may(tiny_model: Any, tmp_path: Path) -> None:
     small = compress(tiny_model, method="svd", rank=3)
     carried = [node.name for node in nodes_of(small, tmp_path) if node.op_type == "Add"]
-    left = [node.name for node in nodes_of(small, tmp_path, carry_biases=False) if node.op_type == "Add"]
+    left = [node.name for node in nodes_of(small, tmp_path, carry_limit=0) if node.op_type == "Add"]
     assert any(name.endswith("/intermediate/down/Add") for name in carried)
     assert not any(name.endswith("/intermediate/up/Add") for name in carried)
     assert any(name.endswith("/intermediate/up/Add") for name in left)

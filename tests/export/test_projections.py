@@ -84,6 +84,12 @@ def test_a_carried_bias_is_the_bias(rank: int, seed: int) -> None:
     torch.testing.assert_close(applied(after, states, constant), applied(before, states))
 
 
+def test_a_large_factor_does_not_carry_its_bias() -> None:
+    part = projection(3)
+    assert carrying_bias(part, limit=3 * HIDDEN) == (None, part)
+    assert carrying_bias(part, limit=3 * HIDDEN + 1)[0] is not None
+
+
 def test_a_bias_of_a_dense_layer_stays_where_it_is() -> None:
     before = projection(None)
     assert carrying_bias(before) == (None, before)
