@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fwsvd_export.compression import compress as compress
     from fwsvd_export.densification import densify as densify
     from fwsvd_export.errors import FwsvdExportError as FwsvdExportError
+    from fwsvd_export.export.optimum_tasks import register_with_optimum as register_with_optimum
     from fwsvd_export.statistics import collect_statistics as collect_statistics
     from fwsvd_export.statistics import merge_statistics as merge_statistics
     from fwsvd_export.storage import load_statistics as load_statistics
@@ -33,6 +34,7 @@ _HOMES = {
     "densify": "fwsvd_export.densification",
     "load_statistics": "fwsvd_export.storage",
     "merge_statistics": "fwsvd_export.statistics",
+    "register_with_optimum": "fwsvd_export.export.optimum_tasks",
     "save_statistics": "fwsvd_export.storage",
 }
 

@@ -56,6 +56,11 @@ class Checkpoint:
         """The tokenizer's files that the folder has."""
         return [self.folder / name for name in TOKENIZER_FILES if (self.folder / name).is_file()]
 
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether there is a tokenizer with its vocabulary among the files."""
+        return not VOCABULARY_FILES.isdisjoint(file.name for file in self.tokenizer_files)
+
 
 def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoint:
     """Loads a dense or compressed model.
@@ -108,7 +113,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
     """
     from transformers import AutoTokenizer, BertConfig
 
-    if VOCABULARY_FILES.isdisjoint(file.name for file in checkpoint.tokenizer_files):
+    if not checkpoint.has_tokenizer:
         raise CheckpointError(
             f"{checkpoint.name} has no tokenizer with a vocabulary; save the tokenizer into the same folder"
         )

@@ -19,11 +19,14 @@ from fwsvd_export.calibration import DataRequest, load_batches
 from fwsvd_export.checkpoint import Checkpoint, load_tokenizer
 from fwsvd_export.errors import ExportError, OutputError
 from fwsvd_export.export.check import Difference, Shape, differences, shapes_up_to, worst_of
+from fwsvd_export.export.fetch import fetched_place
 from fwsvd_export.export.folder import (
     EXPORT_FILE,
     INT8_FILE,
     MODEL_FILE,
     ONNX_FOLDER,
+    TOKENIZER_FILE,
+    Place,
     check_onnx_output,
     onnx_output,
     open_exported,
@@ -89,6 +92,11 @@ class Exported:
     def within_atol(self) -> bool:
         """Whether every output at every shape is near enough to torch's."""
         return bool(self.record["check"]["within"])
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether the folder can be used on text alone: the checkpoint had a tokenizer."""
+        return (self.folder / TOKENIZER_FILE).is_file()
 
     @property
     def worst(self) -> Difference:
@@ -165,7 +173,7 @@ def run_evaluate_exported(
         source: the checkpoint that the ONNX model must have been made from.
         data: labelled rows.
         runtime: a key of ``RUNTIME_FILES``.
-        parent: the folder that ``onnx -o`` wrote to; None is the model's own.
+        parent: the folder that ``onnx -o`` wrote to; None is the model's own folder, or its repository on the Hub.
         steps: progress.
 
     Raises:
@@ -174,22 +182,31 @@ def run_evaluate_exported(
     check_libraries()
     if source.device == "cuda":
         raise ExportError("device cuda: ONNX models are run on the CPU here; leave --device out or give cpu")
-    place = _parent_of(source, parent)
     checkpoint = load_source(Source(source.model, source.trust_remote_code, "cpu"))
-    model = open_exported(place, RUNTIME_FILES[runtime], source.model, Identity.of(checkpoint))
+    place = _place_of(source, checkpoint, RUNTIME_FILES[runtime], parent)
+    model = open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint))
     batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.model.config)
     return evaluate_model(model, tracked(batches, len(batches), "evaluating", steps), data.task)
 
 
+def _place_of(source: Source, checkpoint: Checkpoint, file_name: str, given: Path | None) -> Place:
+    """Where ``evaluate`` finds an ONNX file: where it was told to look, beside the model, or on the Hub."""
+    if given is not None:
+        return Place(given, source.model)
+    if Path(source.model).is_dir():
+        return Place(checkpoint.folder, source.model)
+    return fetched_place(checkpoint.folder, source.model, file_name)
+
+
 def _parent_of(source: Source, given: Path | None) -> Path:
-    """The folder that has, or gets, ``onnx/``."""
+    """The folder that gets ``onnx/``."""
     if given is not None:
         return given
     folder = Path(source.model)
     if not folder.is_dir():
         raise OutputError(
-            f"{source.model} is not a folder; give a folder with a model, or for a model on the Hub name the folder of "
-            "its ONNX folder: onnx -o DIR writes there, evaluate --onnx DIR reads there"
+            f"{source.model} is not a folder; give a folder with a model, or for a model on the Hub say with -o DIR "
+            "where to write"
         )
     return folder
 

@@ -28,6 +28,8 @@ from fwsvd_export.cli.options import data_options, json_option, required_data, s
 def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, **options: Any) -> None:
     """Measure the task's metric of MODEL, dense or compressed, on labelled data.
 
+    With an ONNX runtime and a model on the Hub, onnx/ of its repository is what runs.
+
     \b
     Example:
       fwsvd-export evaluate my-model-small --task sst2 --data validation.jsonl --json

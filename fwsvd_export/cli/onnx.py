@@ -43,9 +43,9 @@ def command(
 ) -> None:
     """Write MODEL, dense or compressed, as ONNX into its folder onnx/, and check it against torch.
 
-    The folder has a plain config.json and the tokenizer: it is read without code of ours. Data measures the int8
-    model. An output that is further from torch than --atol, or an int8 model below --max-drop, ends with exit code 3;
-    export.json in the folder says so.
+    The folder has a plain config.json and the model's tokenizer: it is read without code of ours. Data measures the
+    int8 model. An output that is further from torch than --atol, or an int8 model below --max-drop, ends with exit
+    code 3; export.json in the folder says so.
 
     \b
     Example:
@@ -68,6 +68,8 @@ def command(
         print_json({"output": str(exported.folder), **exported.record})
     else:
         _print_summary(exported)
+    if not exported.has_tokenizer:
+        hint("The model has no tokenizer, so onnx/ has none either: it runs on token numbers alone.")
     if not exported.within_atol:
         hint(
             f"The ONNX model is not torch's: at {exported.worst.shape} an output differs by "

@@ -1,4 +1,4 @@
-"""The ``onnx`` folder beside a checkpoint: where it is, what lies beside the ONNX file, what its record says."""
+"""The ``onnx`` folder of a checkpoint: how it is written, what lies beside the ONNX file, and whether they belong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,34 @@ from fwsvd_export.storage import atomic_output, check_output, write_json
 ONNX_FOLDER = "onnx"
 MODEL_FILE = "model.onnx"
 INT8_FILE = "model_quantized.onnx"
+CONFIG_FILE = "config.json"
 EXPORT_FILE = "export.json"
-_TOKENIZER_FILE = "tokenizer.json"  # the one that the tokenizers library reads
+TOKENIZER_FILE = "tokenizer.json"  # the one that the tokenizers library reads
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder that has, or should have, ``onnx/``.
+
+    Attributes:
+        parent: the folder.
+        source: what the user calls the checkpoint.
+        fetched: whether it is the copy of a model on the Hub, into which nothing may be written.
+    """
+
+    parent: Path
+    source: str
+    fetched: bool = False
+
+    def advice(self, file_name: str) -> str:
+        """The command that makes an ONNX file here, or for a model on the Hub in a folder of the user's."""
+        command = f"fwsvd-export onnx {self.source}"
+        int8 = " --int8" if file_name == INT8_FILE else ""
+        if self.fetched:
+            return f"{command} -o DIR{int8} and run it with evaluate --onnx DIR"
+        out = "" if Path(self.source) == self.parent else f" -o {self.parent}"
+        again = " --overwrite" if (self.parent / ONNX_FOLDER).is_dir() else ""
+        return f"{command}{out}{int8}{again}"
 
 
 def check_onnx_output(parent: Path, overwrite: bool) -> None:
@@ -49,17 +76,18 @@ def onnx_output(parent: Path, overwrite: bool) -> Iterator[Path]:
 
 
 def write_surroundings(checkpoint: Checkpoint, folder: Path) -> None:
-    """The plain config.json and the tokenizer, for readers that know nothing of low-rank models.
+    """The plain config.json and, where the checkpoint has one, the tokenizer, for readers that know no low-rank models.
 
     Raises:
-        CheckpointError: the checkpoint has no tokenizer with a vocabulary.
+        CheckpointError: the tokenizer cannot be read.
     """
-    tokenizer = load_tokenizer(checkpoint)
-    for file in checkpoint.tokenizer_files:
-        shutil.copyfile(file, folder / file.name)
-    if not (folder / _TOKENIZER_FILE).exists():
-        tokenizer.backend_tokenizer.save(str(folder / _TOKENIZER_FILE))
-    write_json(folder / "config.json", plain_settings(checkpoint.model))
+    if checkpoint.has_tokenizer:
+        tokenizer = load_tokenizer(checkpoint)
+        for file in checkpoint.tokenizer_files:
+            shutil.copyfile(file, folder / file.name)
+        if not (folder / TOKENIZER_FILE).exists():
+            tokenizer.backend_tokenizer.save(str(folder / TOKENIZER_FILE))
+    write_json(folder / CONFIG_FILE, plain_settings(checkpoint.model))
 
 
 def plain_settings(model: Any) -> dict[str, Any]:
@@ -73,15 +101,12 @@ def plain_settings(model: Any) -> dict[str, Any]:
     return {**settings, "architectures": [dense_class], "torch_dtype": "float32"}
 
 
-def open_exported(
-    parent: Path, file_name: str, source: str, identity: Identity, threads: int | None = None
-) -> OnnxModel:
-    """The ONNX model in ``parent/onnx``, when it was made from the checkpoint of that identity.
+def open_exported(place: Place, file_name: str, identity: Identity, threads: int | None = None) -> OnnxModel:
+    """The ONNX model at a place, when it was made from the checkpoint of that identity.
 
     Args:
-        parent: the folder that has ``onnx/``.
+        place: the folder that has ``onnx/``.
         file_name: of the ONNX file.
-        source: what the user calls the checkpoint; stands in advice.
         identity: of the checkpoint.
         threads: as for ``OnnxModel``.
 
@@ -89,21 +114,17 @@ def open_exported(
         ExportError: there is none, it cannot be read, or it was made from another checkpoint.
         MissingExtraError: onnxruntime is not installed.
     """
-    folder = parent / ONNX_FOLDER
-    file = folder / file_name
-    command = f"fwsvd-export onnx {source}"
-    command += "" if Path(source) == parent else f" -o {parent}"
-    command += " --int8" if file_name == INT8_FILE else ""
+    folder = place.parent / ONNX_FOLDER
+    file, advice = folder / file_name, place.advice(file_name)
     if not file.is_file():
-        again = " --overwrite" if folder.is_dir() else ""
-        raise ExportError(f"{parent} has no {ONNX_FOLDER}/{file_name}; make it with {command}{again}")
+        raise ExportError(f"{place.parent} has no {ONNX_FOLDER}/{file_name}; make it with {advice}")
     model = OnnxModel(folder, file_name, threads)
     made_from = Identity.read(model.metadata)
     if made_from is None:
-        raise ExportError(f"{file} does not say which checkpoint it was made from; make it with {command} --overwrite")
+        raise ExportError(f"{file} does not say which checkpoint it was made from; make it with {advice}")
     if not made_from.belongs_to(identity):
         raise ExportError(
             f"{file} was made from another checkpoint, {made_from.model} with weights {made_from.weights_sha256[:12]}; "
-            f"these are {identity.weights_sha256[:12]}: make it again with {command} --overwrite"
+            f"these are {identity.weights_sha256[:12]}: make it again with {advice}"
         )
     return model

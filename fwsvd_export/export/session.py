@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from fwsvd_export.errors import ExportError, first_line
 from fwsvd_export.export.libraries import required
 
 _ERRORS_ONLY = 3  # onnxruntime's log level
+_NEWER = re.compile(r"model IR version: \d+|Opset \d+(?= is under development)")
 
 
 class OnnxModel:
@@ -49,9 +51,7 @@ class OnnxModel:
             self._session = runtime.InferenceSession(folder / file_name, options, providers=["CPUExecutionProvider"])
             self.config: Any = AutoConfig.from_pretrained(folder)
         except Exception as error:  # onnxruntime raises a class of its own per kind of damage
-            raise ExportError(
-                f"{folder / file_name} cannot be read ({first_line(error)}); export again with fwsvd-export onnx"
-            ) from error
+            raise ExportError(_reason(folder / file_name, error, runtime.__version__)) from error
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self._outputs = [output.name for output in self._session.get_outputs()]
 
@@ -68,3 +68,14 @@ class OnnxModel:
         return SimpleNamespace(
             **{name: torch.from_numpy(array) for name, array in zip(self._outputs, found, strict=True)}
         )
+
+
+def _reason(file: Path, error: Exception, version: str) -> str:
+    """Why a file cannot be run; onnxruntime's own words begin with its source lines."""
+    newer = _NEWER.search(str(error))
+    if newer:
+        return (
+            f"{file} is newer than onnxruntime {version} can read ({newer[0]}); update onnxruntime, or export again "
+            "with fwsvd-export onnx"
+        )
+    return f"{file} cannot be read ({first_line(error)}); export again with fwsvd-export onnx"

@@ -35,6 +35,7 @@ class LowRankBertConfig(BertConfig):
     """
 
     model_type = "lowrank_bert"
+    export_model_type = "bert"  # optimum reads it: inputs and outputs of an exported model are those of a BERT
 
     def __init__(self, low_rank: Any = None, **kwargs: Any) -> None:
         self.low_rank = {"ranks": {}} if low_rank is None else low_rank

@@ -308,21 +308,10 @@ def test_data_for_another_kind_of_head_is_refused(
     assert not (folder / "onnx").exists()
 
 
-def test_a_model_without_tokenizer_or_folder_is_refused(
-    changed_model: Callable[..., Path], data_file: Path, refused: Refused
-) -> None:
-    model = changed_model()
-    for file in model.glob("*token*"):
-        file.unlink()
-    (model / "vocab.txt").unlink(missing_ok=True)
-    before = sorted(model.iterdir())
-    assert "no tokenizer with a vocabulary; save the tokenizer into the same folder" in refused("onnx", model)
-    assert sorted(model.iterdir()) == before
+def test_a_model_on_the_hub_needs_a_folder_to_write_to(refused: Refused) -> None:
     sentence = refused("onnx", "somebody/something")
     assert "somebody/something is not a folder" in sentence
-    assert "onnx -o DIR writes there" in sentence
-    words = ["--task", "sst2", "--data", data_file, "--runtime", "onnxruntime"]
-    assert "evaluate --onnx DIR reads there" in refused("evaluate", "somebody/something", *words)
+    assert "for a model on the Hub say with -o DIR where to write" in sentence
 
 
 def test_an_unknown_head_is_refused(changed_model: Callable[..., Path], refused: Refused) -> None:

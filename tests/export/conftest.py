@@ -1,7 +1,12 @@
-"""Graphs of small models, in memory."""
+"""Graphs of small models in memory, and processes that lack some packages."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,41 @@ from fwsvd_export import compress
 from fwsvd_export.export.signature import signature_of
 from fwsvd_export.export.trace import trace
 from fwsvd_export.records import RankLimits
+
+BLOCK = '''
+import json, sys
+
+class Blocked:
+    """Makes every import of these packages fail, wherever they are installed."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Blocked())
+
+def is_blocked(name):
+    try:
+        __import__(name)
+    except ImportError:
+        return name not in sys.modules
+    return False
+'''
+
+
+@pytest.fixture
+def answer_of(tmp_path: Path) -> Callable[..., Any]:
+    """A function that runs a program without some packages: answer_of(program, blocked, *arguments); what it prints."""
+
+    def run(program: str, blocked: list[str], *arguments: object) -> Any:
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
+        command = [sys.executable, "-c", f"BLOCKED = {blocked!r}\n{BLOCK}{program}", *map(str, arguments)]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,15 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig
 
 from fwsvd_export.checkpoint import load_checkpoint
-from fwsvd_export.errors import CheckpointError, ExportError
-from fwsvd_export.export.folder import MODEL_FILE, ONNX_FOLDER, open_exported, plain_settings, write_surroundings
+from fwsvd_export.errors import ExportError
+from fwsvd_export.export.folder import (
+    MODEL_FILE,
+    ONNX_FOLDER,
+    Place,
+    open_exported,
+    plain_settings,
+    write_surroundings,
+)
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.session import OnnxModel
 
@@ -82,11 +89,14 @@ def test_a_vocabulary_alone_becomes_a_tokenizer_for_the_tokenizers_library(tiny_
     assert Tokenizer.from_file(str(out / "tokenizer.json")).encode(text).ids == expected.ids
 
 
-def test_no_tokenizer_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
-    for name in ("config.json", "model.safetensors"):
-        shutil.copyfile(tiny_folder / name, tmp_path / name)
-    with pytest.raises(CheckpointError, match="no tokenizer with a vocabulary"):
-        write_surroundings(load_checkpoint(str(tmp_path)), tmp_path)
+def test_files_of_a_tokenizer_without_its_vocabulary_are_left_out(tiny_folder: Path, tmp_path: Path) -> None:
+    model, out = tmp_path / "model", tmp_path / "out"
+    model.mkdir()
+    out.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer_config.json"):
+        shutil.copyfile(tiny_folder / name, model / name)
+    write_surroundings(load_checkpoint(str(model)), out)
+    assert [file.name for file in out.iterdir()] == ["config.json"]
 
 
 def test_the_session_answers_as_the_model(
@@ -105,32 +115,32 @@ def test_the_session_answers_as_the_model(
 
 
 def test_an_identity_is_read_back_from_the_file(place: Path) -> None:
-    exported = open_exported(place, MODEL_FILE, "small", replace(IDENTITY, model="renamed", file_sha256=""))
+    exported = open_exported(Place(place, "small"), MODEL_FILE, replace(IDENTITY, model="renamed", file_sha256=""))
     assert Identity.read(exported.metadata) == IDENTITY
 
 
 @pytest.mark.parametrize("name", ["class_name", "weights_sha256", "settings"])
 def test_another_checkpoint_is_refused(name: str, place: Path) -> None:
     with pytest.raises(ExportError, match=r"was made from another checkpoint, small with weights aaaa.* --overwrite"):
-        open_exported(place, MODEL_FILE, "mine", replace(IDENTITY, **{name: "c" * 64}))
+        open_exported(Place(place, "mine"), MODEL_FILE, replace(IDENTITY, **{name: "c" * 64}))
 
 
 def test_what_cannot_be_opened_says_which_command_makes_it(place: Path, graph: Any, tmp_path: Path) -> None:
-    source = str(tmp_path)
-    with pytest.raises(ExportError, match=rf"has no onnx/model\.onnx; make it with fwsvd-export onnx {source}$"):
-        open_exported(tmp_path, MODEL_FILE, source, IDENTITY)
+    own = Place(tmp_path, str(tmp_path))
+    with pytest.raises(ExportError, match=rf"has no onnx/model\.onnx; make it with fwsvd-export onnx {tmp_path}$"):
+        open_exported(own, MODEL_FILE, IDENTITY)
     with pytest.raises(ExportError, match=rf"make it with fwsvd-export onnx mine -o {place} --int8 --overwrite$"):
-        open_exported(place, "model_quantized.onnx", "mine", IDENTITY)
+        open_exported(Place(place, "mine"), "model_quantized.onnx", IDENTITY)
     folder = tmp_path / ONNX_FOLDER
     shutil.copytree(place / ONNX_FOLDER, folder)
     onnx.save(graph, folder / MODEL_FILE)
     with pytest.raises(ExportError, match="does not say which checkpoint it was made from"):
-        open_exported(tmp_path, MODEL_FILE, source, IDENTITY)
+        open_exported(own, MODEL_FILE, IDENTITY)
     whole = (place / ONNX_FOLDER / MODEL_FILE).read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], b"no protobuf"):
         (folder / MODEL_FILE).write_bytes(damaged)
         with pytest.raises(ExportError, match=r"model\.onnx cannot be read \(.+\); export again"):
-            open_exported(tmp_path, MODEL_FILE, source, IDENTITY)
+            open_exported(own, MODEL_FILE, IDENTITY)
 
 
 def test_the_identity_of_a_checkpoint_names_its_file_and_what_it_computes(tiny_folder: Path) -> None:
