@@ -146,9 +146,8 @@ def total_parameters(model: Any) -> int:
 
 def is_own_code(folder: Path, family: Family) -> bool:
     """Whether both code files in a folder are, byte for byte, those of this installation."""
-    ours = Path(__file__).parent / "modeling"
     return all(
-        (folder / name).is_file() and file_sha256(folder / name) == file_sha256(ours / name)
+        (folder / name).is_file() and file_sha256(folder / name) == file_sha256(family.shipped(name))
         for name in family.modeling_files
     )
 
