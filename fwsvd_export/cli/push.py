@@ -108,7 +108,7 @@ def _cells(finding: object) -> list[str]:
 
 def _tell(pushed: Pushed) -> None:
     from fwsvd_export.cli.console import hint
-    from fwsvd_export.hub.push import loading_snippet
+    from fwsvd_export.hub.snippet import loading_snippet
 
     if not pushed.made_commit:
         hint(f"Nothing has changed since {pushed.commit}: no new commit.")
@@ -120,7 +120,7 @@ def _tell(pushed: Pushed) -> None:
         hint(f"Removed, as the folder no longer has them: {', '.join(pushed.removed)}")
     if pushed.kept:
         hint(f"Left in the repository, as they are no part of a checkpoint: {', '.join(pushed.kept)}")
-    click.echo(loading_snippet(pushed))
+    click.echo(loading_snippet(pushed.repo_id, pushed.commit, pushed.auto_class, pushed.files))
 
 
 def _rows(files: dict[str, int]) -> list[dict[str, str | int]]:

@@ -123,9 +123,7 @@ def _pickle_in(path: Path) -> str:
             return f"is no safetensors file ({str(error).partition(':')[0]})"
     with path.open("rb") as file:
         start = file.read(4)
-    return (
-        "is a pickle or an archive inside, which can run code when it is loaded" if _PICKLED_STARTS.match(start) else ""
-    )
+    return "is a pickle, or an archive, which can run code when it is loaded" if _PICKLED_STARTS.match(start) else ""
 
 
 def _is_shard(name: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_REVISION = "main"
 DEFAULT_MESSAGE = "Compressed with fwsvd-export"
+_ATTRIBUTES = ".gitattributes"  # the Hub makes it with every repository
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def _commit(api: HfApi, request: PushRequest, verified: Verified, auto_class: st
         files=files,
         changed=changed,
         removed=removed,
-        kept=tuple(path for path in others if path not in removed),
+        kept=tuple(path for path in others if path not in removed and path != _ATTRIBUTES),
         private=place.private,
         pull_request=pull_request,
         auto_class=auto_class,
@@ -237,7 +237,7 @@ def _commit(api: HfApi, request: PushRequest, verified: Verified, auto_class: st
 
 def _is_left_over(path: str, family: Family) -> bool:
     """Whether a file that the folder no longer has came from a checkpoint; licences and .gitattributes stay."""
-    return belongs(path, family) and not is_legal(path) and path != ".gitattributes"
+    return belongs(path, family) and not is_legal(path) and path != _ATTRIBUTES
 
 
 def _is_same(file: Path, remote: RepoFile | None) -> bool:
@@ -248,15 +248,3 @@ def _is_same(file: Path, remote: RepoFile | None) -> bool:
         return bool(remote.lfs.sha256 == file_sha256(file))
     content = file.read_bytes()
     return bool(remote.blob_id == hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest())
-
-
-def loading_snippet(pushed: Pushed) -> str:
-    """Python lines that load what was pushed, pinned to its commit."""
-    place = f"{json.dumps(pushed.repo_id)}, revision={json.dumps(pushed.commit)}"
-    lines = [
-        f"from transformers import {pushed.auto_class}, AutoTokenizer",
-        "",
-        f"model = {pushed.auto_class}.from_pretrained({place}, trust_remote_code=True)",
-        f"tokenizer = AutoTokenizer.from_pretrained({place}, trust_remote_code=True)",
-    ]
-    return "\n".join(lines)
