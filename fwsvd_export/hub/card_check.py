@@ -23,5 +23,5 @@ def check_card(text: str) -> None:
         card = ModelCard(text)
     except Exception as error:  # the YAML library raises many kinds
         raise CardError(f"the card's front matter cannot be read: {first_line(error)}; {advice}") from error
-    if not vars(card.data):
+    if all(value is None for value in vars(card.data).values()):
         raise CardError(f"the card's front matter is empty; {advice}")

@@ -11,20 +11,18 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from fwsvd_export.checkpoint import SHARDS_INDEX, TOKENIZER_FILES, WEIGHTS_FILE
+from fwsvd_export.checkpoint import TOKENIZER_FILES, WEIGHTS_FILE
 from fwsvd_export.families import Family
 from fwsvd_export.hub.findings import Finding
 
 ONNX_FOLDER = "onnx"
 EXPORT_FILE = "export.json"
 CARD_FILE = "README.md"
-_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _LEGAL = re.compile(r"(LICEN[CS]E|NOTICE)(\.txt|\.md)?")
 _PLAIN = {
     "config.json",
     "generation_config.json",
     WEIGHTS_FILE,
-    SHARDS_INDEX,
     "compression.json",
     "measurements.json",
     CARD_FILE,
@@ -65,7 +63,7 @@ def belongs(path: str, family: Family) -> bool:
     folder, _, name = path.rpartition("/")
     if folder == ONNX_FOLDER:
         return name in _ONNX_PLAIN or name.endswith(".onnx")
-    return folder == "" and (name in _PLAIN or name in family.modeling_files or is_legal(name) or _is_shard(name))
+    return folder == "" and (name in _PLAIN or name in family.modeling_files or is_legal(name))
 
 
 def is_legal(name: str) -> bool:
@@ -124,10 +122,6 @@ def _pickle_in(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(4)
     return "is a pickle, or an archive, which can run code when it is loaded" if _PICKLED_STARTS.match(start) else ""
-
-
-def _is_shard(name: str) -> bool:
-    return _SHARD.fullmatch(name) is not None
 
 
 def _shown(path: str) -> str:

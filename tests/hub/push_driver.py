@@ -1,8 +1,8 @@
 """Runs many pushes in one process, through the public command, against the double of the Hub.
 
-python push_driver.py PLAN REPORT. The plan's steps have "words", "faults" for the double and "environment". A step with
-"fresh" loads the model in a fresh process, which takes long; all others leave that out, and do not wait between requests
-that the Hub's client repeats.
+python push_driver.py PLAN REPORT. The plan's steps have "words", "faults" for the double and "environment". A step
+with "fresh" loads the model in a fresh process, which takes long; all others leave that out, and do not wait between
+requests that the Hub's client repeats.
 """
 
 from __future__ import annotations
