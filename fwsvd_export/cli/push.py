@@ -94,16 +94,10 @@ def _show_what_would_be_sent(request: PushRequest, as_json: bool) -> None:
         rows.append([f"{len(rows)} files", f"{sum(verified.files.values()):,}"])
         print_table(f"{request.folder} to {request.repo_id}", ["file", "bytes"], rows)
         if verified.findings:
-            print_table("Wrong", ["file", "what", "what to do"], [_cells(finding) for finding in verified.findings])
+            click.echo("\n".join(["Wrong:", *(f"  {finding}" for finding in verified.findings)]))
     if verified.findings:
         click.get_current_context().exit(1)
     hint("Nothing is wrong; nothing was sent.")
-
-
-def _cells(finding: object) -> list[str]:
-    from dataclasses import astuple
-
-    return list(astuple(finding))  # type: ignore[call-overload]
 
 
 def _tell(pushed: Pushed) -> None:

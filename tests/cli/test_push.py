@@ -53,6 +53,8 @@ def test_a_dry_run_with_findings_ends_with_one_and_lists_them(unfit: Path, run: 
     assert result.exit_code == 1
     for words in ("optimizer.pt", "can run code when it is loaded", "hub_token", "holds the very token that pushes"):
         assert words in result.stdout
+    findings = result.stdout.partition("Wrong:\n")[2].splitlines()
+    assert [line.split(":")[0] for line in findings] == ["  optimizer.pt", "  config.json", "  config.json"]
     assert "Nothing is wrong" not in result.stderr
     assert TOKEN not in result.output
     as_json = run("push", unfit, "me/small", "--dry-run", "--json")
