@@ -19,12 +19,10 @@ from click.testing import CliRunner
 
 from fwsvd_export.cli import group
 
-ENDPOINT = os.environ["HF_ENDPOINT"]
-
 
 def ask(path: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(f"{ENDPOINT}{path}", data=data)) as answer:
+    with urllib.request.urlopen(urllib.request.Request(os.environ["HF_ENDPOINT"] + path, data=data)) as answer:
         return json.loads(answer.read())
 
 

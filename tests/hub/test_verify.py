@@ -108,17 +108,17 @@ def test_a_missing_file_is_named(name: str, changed: Change) -> None:
 
 
 def test_links_are_refused_and_not_followed(changed: Change, tmp_path: Path) -> None:
-    folder = changed({"README.md": None, "vocab.txt": None})
+    folder = changed({"README.md": None})
     secret = tmp_path / "secret.txt"
     secret.write_text(HF_TOKEN)
     (folder / "README.md").symlink_to(secret)
-    (folder / "vocab.txt").symlink_to(folder / "tokenizer.json")
+    (folder / "LICENSE").symlink_to(folder / "tokenizer.json")
     shutil.move(folder / "onnx", tmp_path / "onnx")
     (folder / "onnx").symlink_to(tmp_path / "onnx")
     verified = verify_folder(folder)
     link = "is a link, not a file"
-    assert found(folder) == {"README.md": link, "vocab.txt": link, "onnx": link}
-    assert not {"README.md", "vocab.txt", "onnx/model.onnx"} & set(verified.files)
+    assert found(folder) == {"README.md": link, "LICENSE": link, "onnx": link}
+    assert not {"README.md", "LICENSE", "onnx/model.onnx"} & set(verified.files)
 
 
 def test_what_is_no_file_is_not_opened(changed: Change) -> None:
