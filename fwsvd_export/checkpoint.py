@@ -6,13 +6,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.errors import CheckpointError, UnsupportedModelError, first_line
 from fwsvd_export.families import LOW_RANK_FAMILIES, Family, any_family_of, base_of, compressible_layers
 from fwsvd_export.storage import file_sha256
+
+if TYPE_CHECKING:
+    import torch
 
 WEIGHTS_FILE = "model.safetensors"
 SHARDS_INDEX = "model.safetensors.index.json"
@@ -151,9 +152,8 @@ def total_parameters(model: Any) -> int:
 
 def is_own_code(folder: Path, family: Family) -> bool:
     """Whether both code files in a folder are, byte for byte, those of this installation."""
-    ours = Path(__file__).parent / "modeling"
     return all(
-        (folder / name).is_file() and file_sha256(folder / name) == file_sha256(ours / name)
+        (folder / name).is_file() and file_sha256(folder / name) == file_sha256(family.shipped(name))
         for name in family.modeling_files
     )
 
@@ -237,6 +237,8 @@ def _load(model_class: Any, folder: Path, source: str, trust_remote_code: bool) 
 
 def _declared_dtype(settings: dict[str, Any]) -> torch.dtype:
     """The dtype the configuration names under its older or newer key; float32 when it names none."""
+    import torch  # late: who only reads which files a checkpoint has does not wait for it
+
     name = str(settings.get("dtype") or settings.get("torch_dtype") or "float32").removeprefix("torch.")
     dtype = getattr(torch, name, torch.float32)
     return dtype if isinstance(dtype, torch.dtype) else torch.float32

@@ -37,6 +37,14 @@ class ExportError(FwsvdExportError):
     """A model that does not fit an ONNX file, or an ONNX file that is missing, damaged or another checkpoint's."""
 
 
+class CardError(FwsvdExportError):
+    """A model card that the Hub would not accept."""
+
+
+class PushError(FwsvdExportError):
+    """A folder that is not fit for the Hub, or a push that the Hub refused or that broke off."""
+
+
 class OutputError(FwsvdExportError):
     """An output that exists already, or that could not be written whole."""
 

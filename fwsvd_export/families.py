@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
-
-from torch import nn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.errors import UnsupportedModelError
 from fwsvd_export.records import LayerSpec
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Family:
     def modeling_files(self) -> tuple[str, str]:
         """The two code files that ship with a checkpoint."""
         return f"configuration_{self.low_rank_type}.py", f"modeling_{self.low_rank_type}.py"
+
+    @staticmethod
+    def shipped(name: str) -> Path:
+        """One of ``modeling_files`` as this installation ships it."""
+        return Path(__file__).parent / "modeling" / name
 
     def head(self, class_name: str) -> Head:
         """The head of a dense or compressed class name.

@@ -168,8 +168,7 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
         with clock.phase("report"):
             losses = measure_layer_losses(checkpoint.model, compressed.solutions, calibration, steps)
             write_report(request.report, record, losses, request.overwrite)
-    write_compressed(small, request.out, record, checkpoint.tokenizer_files, request.overwrite)
-    return compressed, record
+    return compressed, write_compressed(small, request.out, record, checkpoint.tokenizer_files, request.overwrite)
 
 
 def _batches(

@@ -12,14 +12,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from fwsvd_export.errors import OutputError, StatisticsError
 from fwsvd_export.records import EmbeddingStatistics, LayerStatistics, Statistics, StatisticsSource
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STATISTICS_FORMAT = 1
 _HASH_BLOCK_BYTES = 1 << 20
@@ -92,6 +93,8 @@ def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False)
     Raises:
         OutputError: the file exists already, or the disk is full.
     """
+    from safetensors.torch import save_file  # loads torch, which reading JSON and digests do without
+
     tensors: dict[str, Tensor] = {}
     inputs: dict[str, str] = {}
     stored: dict[int, str] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from importlib import import_module
 from typing import Any
@@ -26,6 +25,7 @@ COMMANDS = {
     "densify": "Multiply the factors out into a plain model.",
     "onnx": "Write a checkpoint as ONNX, checked against torch, in int8 too.",
     "bench": "Compare accuracy, size and latency of dense and compressed models.",
+    "push": "Verify a compressed checkpoint and push it to the Hub in one commit.",
 }
 
 
@@ -59,16 +59,23 @@ class LazyGroup(click.Group):
             ctx.exit(EXIT_INTERRUPTED)
         except FwsvdExportError as error:
             self._traceback(ctx)
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_redacted(str(error))) from error
         except Exception as error:
             self._traceback(ctx)
             sentence = f"{type(error).__name__}: {first_line(error)} (not expected here; -v shows where)"
-            raise click.ClickException(sentence) from error
+            raise click.ClickException(_redacted(sentence)) from error
 
     @staticmethod
     def _traceback(ctx: click.Context) -> None:
         if ctx.params.get("verbose"):
-            traceback.print_exc(file=sys.stderr)
+            click.echo(_redacted(traceback.format_exc()), err=True, nl=False)
+
+
+def _redacted(text: str) -> str:
+    """Without tokens: an answer of the Hub can repeat the one it was sent."""
+    from fwsvd_export.hub.secrets import redacted
+
+    return redacted(text)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -87,7 +94,8 @@ def group(ctx: click.Context, verbose: bool, quiet: bool) -> None:
     if not verbose:  # read by the libraries when they are imported, which is later
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         os.environ.setdefault("DATASETS_VERBOSITY", "critical")  # its errors come as exceptions
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        if quiet or ctx.invoked_subcommand != "push":  # an upload takes minutes and shows how far it is
+            os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def main() -> None:

@@ -10,15 +10,18 @@ from typing import Any
 
 from fwsvd_export.errors import CheckpointError, first_line
 from fwsvd_export.hub.card import render_card
-from fwsvd_export.storage import atomic_output, write_json
+from fwsvd_export.storage import atomic_output, file_sha256, write_json
 
 COMPRESSION_FILE = "compression.json"
 
 
 def write_compressed(
     model: Any, out: Path, compression: dict[str, Any], tokenizer_files: Sequence[Path], overwrite: bool = False
-) -> None:
+) -> dict[str, Any]:
     """Config, code, weights, tokenizer, card and ``compression.json``, whole or not at all.
+
+    Returns:
+        The content of ``compression.json``: what was given, with bytes and SHA-256 of the weights under ``files``.
 
     Raises:
         OutputError: the folder exists and is not empty, or the disk is full.
@@ -28,8 +31,14 @@ def write_compressed(
     auto_class = next(auto for auto, path in auto_map.items() if path.endswith(f".{class_name}"))
     with atomic_output(out, overwrite) as folder:
         _write_model(model, folder, tokenizer_files)
-        write_json(folder / COMPRESSION_FILE, compression)
-        (folder / "README.md").write_text(render_card(compression, class_name, auto_class), encoding="utf-8")
+        files = {
+            file.name: {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
+            for file in sorted(folder.glob("*.safetensors"))
+        }
+        record = {**compression, "files": files}
+        write_json(folder / COMPRESSION_FILE, record)
+        (folder / "README.md").write_text(render_card(record, class_name, auto_class), encoding="utf-8")
+    return record
 
 
 def write_dense(model: Any, out: Path, tokenizer_files: Sequence[Path], overwrite: bool = False) -> None:

@@ -34,6 +34,7 @@ FIELDS = {
     "layers",
     "fisher",
     "seconds",
+    "files",
 }
 
 
@@ -135,6 +136,11 @@ def test_parameter_counts_are_those_of_the_stored_weights(
         "total_dense": sum(tensor.numel() for tensor in dense.values()),
         "total_compressed": sum(tensor.numel() for tensor in weights.values()),
     }
+
+
+def test_the_record_holds_the_digest_of_the_weights(record: dict[str, Any], folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    assert record["files"] == {weights.name: {"bytes": weights.stat().st_size, "sha256": file_sha256(weights)}}
 
 
 def test_the_tokenizer_is_copied_byte_for_byte(folder: Path, tiny_folder: Path) -> None:

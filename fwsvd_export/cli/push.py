@@ -1,0 +1,127 @@
+"""``push``: a checkpoint to the Hub, verified, in one commit."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fwsvd_export.cli.options import json_option
+
+if TYPE_CHECKING:
+    from fwsvd_export.hub.push import Pushed, PushRequest
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("repo_id")
+@click.option("--private", is_flag=True, help="Make a private repository; one that exists must be private.")
+@click.option("--revision", metavar="BRANCH", help="Branch that gets the commit, made when missing (main).")
+@click.option("--create-pr", is_flag=True, help="Propose the commit as a pull request.")
+@click.option("--commit-message", "message", metavar="TEXT", help="First line of the commit.")
+@click.option("--dry-run", is_flag=True, help="List files, sizes and what is wrong; send nothing.")
+@json_option
+def command(
+    model: Path,
+    repo_id: str,
+    private: bool,
+    revision: str | None,
+    create_pr: bool,
+    message: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Push the compressed checkpoint in the folder MODEL to REPO_ID on the Hub, in one commit.
+
+    First the folder is verified: digests of code, weights and ONNX files, no stray files, no pickles, no tokens, a
+    valid card, and that it loads in a fresh process without this package. A folder with findings is refused; with
+    --dry-run they are listed, and the exit code is 1.
+
+    REPO_ID is made when it does not exist. The commit makes the repository equal to the folder: files of an earlier
+    push that the folder no longer has are removed; licences, .gitattributes and files that are no part of a
+    checkpoint stay. When nothing has changed there is no commit. The token is the one that hf auth login stored, or
+    HF_TOKEN.
+
+    \b
+    Example:
+      fwsvd-export push my-model-small somebody/my-model-small --private --dry-run
+    """
+    from fwsvd_export.hub.push import DEFAULT_MESSAGE, PushRequest
+
+    _quieten_client()
+    request = PushRequest(model, repo_id, private, revision, create_pr, DEFAULT_MESSAGE if message is None else message)
+    if dry_run:
+        _show_what_would_be_sent(request, as_json)
+        return
+    from fwsvd_export.cli.console import print_json, steps
+    from fwsvd_export.hub.push import push
+
+    pushed = push(request, steps())
+    if as_json:
+        print_json(
+            {
+                "repo_id": pushed.repo_id,
+                "revision": pushed.revision,
+                "commit": pushed.commit,
+                "url": pushed.url,
+                "new_commit": pushed.made_commit,
+                "files": _rows(pushed.files),
+                "changed": pushed.changed,
+                "removed": pushed.removed,
+                "kept": pushed.kept,
+                "private": pushed.private,
+                "pull_request": pushed.pull_request,
+            }
+        )
+    else:
+        _tell(pushed)
+
+
+def _show_what_would_be_sent(request: PushRequest, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from fwsvd_export.cli.console import hint, print_json, print_table, steps
+    from fwsvd_export.hub.push import verify_for
+
+    verified = verify_for(request, steps())
+    if as_json:
+        findings = [asdict(finding) for finding in verified.findings]
+        print_json({"repo_id": request.repo_id, "files": _rows(verified.files), "findings": findings})
+    else:
+        rows = [[path, f"{size:,}"] for path, size in verified.files.items()]
+        rows.append([f"{len(rows)} files", f"{sum(verified.files.values()):,}"])
+        print_table(f"{request.folder} to {request.repo_id}", ["file", "bytes"], rows)
+        if verified.findings:
+            click.echo("\n".join(["Wrong:", *(f"  {finding}" for finding in verified.findings)]))
+    if verified.findings:
+        click.get_current_context().exit(1)
+    hint("Nothing is wrong; nothing was sent.")
+
+
+def _tell(pushed: Pushed) -> None:
+    from fwsvd_export.cli.console import hint
+    from fwsvd_export.hub.snippet import loading_snippet
+
+    if not pushed.made_commit:
+        hint(f"Nothing has changed since {pushed.commit}: no new commit.")
+    elif pushed.pull_request is not None:
+        hint(f"Proposed: {pushed.pull_request}")
+    else:
+        hint(f"Committed: {pushed.url}")
+    if pushed.removed:
+        hint(f"Removed, as the folder no longer has them: {', '.join(pushed.removed)}")
+    if pushed.kept:
+        hint(f"Left in the repository, as they are no part of a checkpoint: {', '.join(pushed.kept)}")
+    click.echo(loading_snippet(pushed.repo_id, pushed.commit, pushed.auto_class, pushed.files))
+
+
+def _rows(files: dict[str, int]) -> list[dict[str, str | int]]:
+    return [{"path": path, "bytes": size} for path, size in files.items()]
+
+
+def _quieten_client() -> None:
+    """Errors are told in one sentence: the client's own warnings about repeated requests show with -v only."""
+    if not click.get_current_context().obj["verbose"]:
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)

@@ -1,0 +1,45 @@
+"""The lines of Python that load a model from the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+# optimum's classes for ONNX files; it has none for the other Auto classes
+_ONNX_CLASSES = {
+    "AutoModel": "ORTModelForFeatureExtraction",
+    "AutoModelForMaskedLM": "ORTModelForMaskedLM",
+    "AutoModelForMultipleChoice": "ORTModelForMultipleChoice",
+    "AutoModelForQuestionAnswering": "ORTModelForQuestionAnswering",
+    "AutoModelForSequenceClassification": "ORTModelForSequenceClassification",
+    "AutoModelForTokenClassification": "ORTModelForTokenClassification",
+}
+
+
+def loading_snippet(repo_id: str, commit: str, auto_class: str, files: Container[str]) -> str:
+    """Lines that load what was pushed, pinned to its commit, and its ONNX model when it has one.
+
+    Args:
+        repo_id: of the repository.
+        commit: SHA.
+        auto_class: that loads the model.
+        files: paths in the repository.
+    """
+    lines = [
+        f"from transformers import {auto_class}, AutoTokenizer",
+        "",
+        f'repo_id, revision = "{repo_id}", "{commit}"',
+        f"model = {auto_class}.from_pretrained(repo_id, revision=revision, trust_remote_code=True)",
+        "tokenizer = AutoTokenizer.from_pretrained(repo_id, revision=revision, trust_remote_code=True)",
+    ]
+    if "onnx/model.onnx" in files and auto_class in _ONNX_CLASSES:
+        onnx_class = _ONNX_CLASSES[auto_class]
+        lines += [
+            "",
+            "# ONNX, without remote code:",
+            f"from optimum.onnxruntime import {onnx_class}",
+            "",
+            f"model = {onnx_class}.from_pretrained(",
+            '    repo_id, revision=revision, subfolder="onnx", file_name="model.onnx"',
+            ")",
+        ]
+    return "\n".join(lines)
