@@ -37,6 +37,10 @@ class ExportError(FwsvdExportError):
     """A model that does not fit an ONNX file, or an ONNX file that is missing, damaged or another checkpoint's."""
 
 
+class CardError(FwsvdExportError):
+    """A model card that cannot be read or would be refused, or results that are not of the model they are given for."""
+
+
 class OutputError(FwsvdExportError):
     """An output that exists already, or that could not be written whole."""
 

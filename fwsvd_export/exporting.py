@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,8 @@ def run_evaluate_exported(
     checkpoint = load_source(Source(source.model, source.trust_remote_code, "cpu"))
     model = open_exported(place, RUNTIME_FILES[runtime], source.model, Identity.of(checkpoint))
     batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.model.config)
-    return evaluate_model(model, tracked(batches, len(batches), "evaluating", steps), data.task)
+    measured = evaluate_model(model, tracked(batches, len(batches), "evaluating", steps), data.task)
+    return replace(measured, sha256=checkpoint.sha256)
 
 
 def _parent_of(source: Source, given: Path | None) -> Path:

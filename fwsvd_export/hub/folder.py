@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.errors import CheckpointError, first_line
-from fwsvd_export.hub.card import render_card
+from fwsvd_export.hub.card import write_card
 from fwsvd_export.storage import atomic_output, write_json
 
 COMPRESSION_FILE = "compression.json"
@@ -23,13 +23,10 @@ def write_compressed(
     Raises:
         OutputError: the folder exists and is not empty, or the disk is full.
     """
-    class_name = type(model).__name__
-    auto_map = model.config.to_dict()["auto_map"]
-    auto_class = next(auto for auto, path in auto_map.items() if path.endswith(f".{class_name}"))
     with atomic_output(out, overwrite) as folder:
         _write_model(model, folder, tokenizer_files)
         write_json(folder / COMPRESSION_FILE, compression)
-        (folder / "README.md").write_text(render_card(compression, class_name, auto_class), encoding="utf-8")
+        write_card(folder, compression)
 
 
 def write_dense(model: Any, out: Path, tokenizer_files: Sequence[Path], overwrite: bool = False) -> None:
