@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Sequence
@@ -94,6 +95,13 @@ def read_card(card: Path) -> str:
         raise CardError(f"{card.name} is not UTF-8 text; save it in that encoding") from error
 
 
+@functools.cache
+def _template() -> jinja2.Template:
+    """The template, read once; what is undefined in it is an error."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+
+
 def _blocks(facts: Facts) -> dict[str, str]:
     """Name -> text with markers, in the template's order."""
     compression, measurements = facts["compression"], facts["measurements"]
@@ -101,8 +109,7 @@ def _blocks(facts: Facts) -> dict[str, str]:
     words = [one_line(word) for word in compression.get("command") or ()]
     languages = (compression.get("base_card") or {}).get("language") or []
     scores = score_table(measurements["scores"])
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
-    text = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+    text = _template().render(
         **{**facts, "compression": {**_OPTIONAL, **compression}},
         begin=_BEGIN.format,
         end=lambda name: _END,

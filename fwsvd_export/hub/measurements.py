@@ -50,6 +50,14 @@ class _Fields:
         """A text, without folders."""
         return without_folders(self.take(name, str, "a text"))
 
+    def text_or_none(self, name: str) -> str | None:
+        """A text, without folders, or nothing."""
+        return None if self.values.get(name) is None else self.text(name)
+
+    def count_or_none(self, name: str) -> int | None:
+        """A whole number, or nothing."""
+        return None if self.values.get(name) is None else self.count(name)
+
     def count(self, name: str) -> int:
         """A whole number."""
         return int(self.take(name, int, "a whole number"))
@@ -90,7 +98,8 @@ def load_measurements(folder: Path, digests: Digests) -> Record:
             f"{MEASUREMENTS_FILE} has another format than {MEASUREMENTS_FORMAT}; this version cannot read it"
         )
     if stored.values.get("published") is not None:
-        record["published"] = {name: stored.inside("published").text(name) for name in ("repo_id", "revision")}
+        published = stored.inside("published")
+        record["published"] = {name: published.text_or_none(name) for name in ("repo_id", "revision")}
     for document in (*stored.rows("scores"), *stored.rows("runs")):
         record = _with(record, document, digests)
     return record
@@ -226,11 +235,14 @@ def _model(row: _Fields, name: str, against_dense: bool) -> Record:
 
 def _environment(fields: _Fields) -> Record:
     versions = fields.inside("versions")
-    found: Record = {"cpu": fields.text("cpu"), "cores": fields.values.get("cores") and fields.count("cores")}
-    found["gpu"] = fields.values.get("gpu") and fields.text("gpu")
-    found["threads"] = fields.values.get("threads") and fields.count("threads")
-    found |= {key: fields.count(key) for key in ("rounds", "repeats") if key in fields.values}
-    return {**found, "versions": {key: versions.text(key) for key in versions.values}}
+    return {
+        "cpu": fields.text("cpu"),
+        "cores": fields.count_or_none("cores"),
+        "gpu": fields.text_or_none("gpu"),
+        "threads": fields.count_or_none("threads"),
+        **{key: fields.count(key) for key in ("rounds", "repeats") if key in fields.values},
+        "versions": {key: versions.text(key) for key in versions.values},
+    }
 
 
 def _read(path: Path) -> Any:

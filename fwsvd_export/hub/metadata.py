@@ -59,7 +59,7 @@ def metadata_of(facts: Facts) -> Metadata:
 def base_id(compression: dict[str, Any]) -> str | None:
     """The base's id on the Hub; a local folder's name is none."""
     name: str = compression["base_model"]
-    return one_line(name) if compression.get("base_revision") or "/" in name else None
+    return (one_line(name) or None) if compression.get("base_revision") or "/" in name else None
 
 
 def model_name(compression: dict[str, Any]) -> str:
