@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from safetensors.torch import load_file, save_file
 
 from fwsvd_export.hub.check import check_card
 from fwsvd_export.hub.metadata import split_front_matter
@@ -194,3 +195,37 @@ def test_folders_that_are_no_compressed_model_are_refused(
     assert "is not UTF-8" in refused("card", model)
     (model / "model.safetensors").unlink()
     assert "has no model.safetensors" in refused("card", model)
+
+
+def test_a_base_from_the_hub_is_named_with_its_commit(
+    tiny_folder: Path, tmp_path: Path, succeed: Succeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    snapshot = tmp_path / "snapshots" / ("ab" * 20)
+    shutil.copytree(tiny_folder, snapshot)
+    (snapshot / "README.md").write_text("---\nlicense: other\nlicense_name: own\nlicense_link: LICENSE.txt\n---\n")
+
+    def downloaded(source: str, allow_patterns: list[str]) -> str:
+        asked.extend([source, *allow_patterns])
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", downloaded)
+    succeed("compress", "someone/tiny", tmp_path / "small", "--method", "svd", "--rank", 5)
+    assert {"someone/tiny", "README.md"} <= set(asked)
+    record = json.loads((tmp_path / "small" / "compression.json").read_text())
+    assert record["base_revision"] == "ab" * 20
+    metadata = split_front_matter((tmp_path / "small" / "README.md").read_text())[1]
+    assert metadata is not None
+    assert (metadata["base_model"], metadata["base_model_relation"]) == ("someone/tiny", "quantized")
+    assert (metadata["license"], metadata["license_name"], metadata["license_link"]) == ("other", "own", "LICENSE.txt")
+
+
+def test_the_stored_type_of_the_base_is_recorded(tiny_folder: Path, tmp_path: Path, succeed: Succeed) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_folder, base)
+    half = {name: tensor.half() for name, tensor in load_file(base / "model.safetensors").items()}
+    save_file(half, base / "model.safetensors", metadata={"format": "pt"})
+    succeed("compress", base, tmp_path / "small", "--method", "svd", "--rank", 5, "--dtype", "bfloat16")
+    card = (tmp_path / "small" / "README.md").read_text()
+    assert re.search(r"\| weights file \| \d\.\d MB \(float16\) \| \d\.\d MB \(bfloat16\) \|", card)
+    assert '.from_pretrained(name, revision="main", trust_remote_code=True).float()' in card
