@@ -22,6 +22,7 @@ WRITTEN = {
     "pearson": "{:.4f}",
     "spearman": "{:.4f}",
     "median_ms": "{:.1f}",
+    "p90_ms": "{:.1f}",
     "speedup": "{:.2f}",
     "flops_ratio": "{:.2f}",
     "max_difference": "{:.1e}",
@@ -29,8 +30,8 @@ WRITTEN = {
 }
 MEGABYTES = {"bytes", "file_bytes", "model.onnx", "model_quantized.onnx"}
 # Of the generator's own sentences: names of types and formats, and the oldest transformers
-OWN_WORDS = ("SHA-256", "float16", "float32", "int8", "8 bits", "4.48 or newer")
-NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]\d+)?")
+OWN_WORDS = ("SHA-256", "float16", "float32", "int8", "8 bits", "4.48 or newer", "90th")
+NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]\d+)?")
 
 
 def facts_of(name: str) -> dict[str, Any]:

@@ -15,6 +15,9 @@ _ONNX_FILES = {
 }
 
 
+_UNSTEADY = 2  # a 90th percentile of so many medians: something else ran on the machine
+
+
 @dataclass(frozen=True)
 class SizeRow:
     """A file of both models."""
@@ -39,7 +42,7 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class LatencyRow:
-    """Milliseconds of both models at one shape, from one run."""
+    """Milliseconds of both models at one shape, from one run: the median, and the 90th percentile in brackets."""
 
     runtime: str
     batch_size: int
@@ -52,10 +55,11 @@ class LatencyRow:
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """One run."""
+    """One run; ``quiet`` when no call took much longer than others of its kind."""
 
     environment: dict[str, Any]
     rows: tuple[LatencyRow, ...]
+    quiet: bool
 
 
 def size_table(facts: Facts) -> tuple[SizeRow, ...]:
@@ -101,7 +105,7 @@ def latency_tables(runs: Sequence[dict[str, Any]]) -> tuple[LatencyTable, ...]:
                 shapes.setdefault(key, {})[model["model"]] = timing
         rows = tuple(_latency_row(key, models) for key, models in shapes.items() if COMPRESSED in models)
         if rows:
-            tables.append(LatencyTable(run["environment"], rows))
+            tables.append(LatencyTable(run["environment"], rows, _is_quiet(run)))
     return tuple(tables)
 
 
@@ -109,10 +113,19 @@ def _latency_row(shape: tuple[str, int, int], models: dict[str, dict[str, Any]])
     own, base = models[COMPRESSED], models.get(DENSE)
     return LatencyRow(
         *shape,
-        f"{base['median_ms']:.1f} ms" if base else "",
-        f"{own['median_ms']:.1f} ms",
+        _milliseconds(base) if base else "",
+        _milliseconds(own),
         *(f"{own[name]:.2f} ×" if name in own else "" for name in ("speedup", "flops_ratio")),
     )
+
+
+def _milliseconds(timing: dict[str, Any]) -> str:
+    return f"{timing['median_ms']:.1f} ({timing['p90_ms']:.1f})"
+
+
+def _is_quiet(run: dict[str, Any]) -> bool:
+    timings = [timing for model in run["models"] for timing in model["latency"]]
+    return all(timing["p90_ms"] <= _UNSTEADY * timing["median_ms"] for timing in timings)
 
 
 def _megabytes(size: int | None) -> str:

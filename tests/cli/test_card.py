@@ -75,7 +75,9 @@ def test_the_card_shows_what_was_measured(model: Path, results: dict[str, Path],
     check_card(card)
     row = "| `train.jsonl` (task `sst2`), 48 examples | `accuracy` | torch |"
     assert f"{row} {values['dense']:.4f} | {values['small']:.4f} |" in card
-    assert re.search(r"\| torch \| 1 × 4 \| \d+\.\d ms \| \d+\.\d ms \| \d+\.\d\d × \| \d+\.\d\d × \|", card)
+    assert re.search(
+        r"\| torch \| 1 × 4 \| \d+\.\d \(\d+\.\d\) \| \d+\.\d \(\d+\.\d\) \| \d+\.\d\d × \| \d+\.\d\d × \|", card
+    )
     metadata = split_front_matter(card)[1]
     assert metadata is not None
     assert metadata["model-index"][0]["results"][0]["metrics"][0]["value"] == values["small"]

@@ -45,7 +45,16 @@ def test_sizes_scores_and_latencies_stand_side_by_side(make_facts: MakeFacts) ->
     assert "| `validation.jsonl` (task `sst2`), 872 examples | `accuracy` | torch | 0.8842 | 0.8750 |" in card
     assert "| `f1` | torch | 0.7592 | 0.7500 |" in card
     assert "Latency on Some CPU, 4 cores, 2 threads (torch 2.13.0, python 3.11.7): medians over 5" in card
-    assert "| torch | 1 × 32 | 9.8 ms | 3.9 ms | 2.50 × | 3.90 × |" in card
+    assert "| torch | 1 × 32 | 9.8 (9.8) | 3.9 (3.9) | 2.50 × | 3.90 × |" in card
+
+
+def test_a_run_that_was_disturbed_says_so(make_facts: MakeFacts) -> None:
+    facts = make_facts()
+    assert "was not quiet" not in render_card(facts)
+    facts["measurements"]["runs"][0]["models"][0]["latency"][0]["p90_ms"] = 19.6
+    card = render_card(facts)
+    assert "| 9.8 (19.6) | 3.9 (3.9) |" in card
+    assert "The machine was not quiet" in card
 
 
 def test_what_was_not_measured_is_absent(make_facts: MakeFacts) -> None:
