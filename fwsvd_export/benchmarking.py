@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,9 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from fwsvd_export import __version__
 from fwsvd_export.bench.accuracy import evaluate_model
 from fwsvd_export.bench.latency import LatencyPlan, Runner, Timing, time_runners
 from fwsvd_export.bench.operations import forward_operations
@@ -21,11 +16,13 @@ from fwsvd_export.calibration import Batches, DataRequest, load_batches
 from fwsvd_export.checkpoint import Checkpoint, load_tokenizer, total_parameters
 from fwsvd_export.errors import DataError
 from fwsvd_export.export.folder import ONNX_FOLDER
-from fwsvd_export.export.libraries import check_libraries, required
+from fwsvd_export.export.libraries import check_libraries
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.exporting import RUNTIME_FILES, OnnxRequest, run_onnx
+from fwsvd_export.machine import machine
 from fwsvd_export.pipeline import Source, load_source
 from fwsvd_export.progress import Steps, silent, tracked
+from fwsvd_export.records import Measurement
 from fwsvd_export.report.bench import write_bench
 from fwsvd_export.storage import check_output
 
@@ -140,7 +137,7 @@ def _row(
     dense: _Candidate,
     request: BenchRequest,
     timings: Mapping[str, Sequence[Timing]],
-    scores: Mapping[str, tuple[str, float]],
+    scores: Mapping[str, Measurement],
 ) -> dict[str, Any]:
     """One model's part of ``results.json``; the metric is that of the first runtime."""
     latency = []
@@ -159,14 +156,17 @@ def _row(
     first = scores.get(request.runtimes[0])
     return {
         "model": candidate.source.model,
+        "sha256": candidate.checkpoint.sha256,
         "parameters": total_parameters(candidate.checkpoint.model),
         "file_bytes": candidate.bytes_of(request.runtimes[0]),
-        "metric": first[0] if first else None,
-        "value": first[1] if first else None,
+        "metric": first.metric if first else None,
+        "value": first.value if first else None,
+        "examples": first.examples if first else None,
         "runtimes": {
             runtime: {
                 "file_bytes": candidate.bytes_of(runtime),
-                "value": scores[runtime][1] if runtime in scores else None,
+                "value": scores[runtime].value if runtime in scores else None,
+                "beside": scores[runtime].beside if runtime in scores else {},
             }
             for runtime in request.runtimes
         },
@@ -174,8 +174,8 @@ def _row(
     }
 
 
-def _scores(candidate: _Candidate, request: BenchRequest, steps: Steps) -> dict[str, tuple[str, float]]:
-    """Runtime -> (metric, value)."""
+def _scores(candidate: _Candidate, request: BenchRequest, steps: Steps) -> dict[str, Measurement]:
+    """Runtime -> what was measured under it."""
     data = request.data
     assert data is not None, "the caller checks"
     model = candidate.checkpoint.model
@@ -184,8 +184,7 @@ def _scores(candidate: _Candidate, request: BenchRequest, steps: Steps) -> dict[
     for runtime in request.runtimes:
         runner = candidate.under(runtime, request.plan.threads)
         what = f"evaluating {candidate.source.model} ({runtime})"
-        measured = evaluate_model(runner, tracked(batches, len(batches), what, steps), data.task)
-        found[runtime] = (measured.metric, measured.value)
+        found[runtime] = evaluate_model(runner, tracked(batches, len(batches), what, steps), data.task)
     return found
 
 
@@ -198,31 +197,11 @@ def _check_lengths(request: BenchRequest, candidates: Sequence[_Candidate]) -> N
 
 def _environment(request: BenchRequest, exported: bool) -> dict[str, Any]:
     """What the numbers depend on."""
-    import transformers
-
-    plan = request.plan
+    plan, data = request.plan, request.data
     return {
-        "cpu": _cpu_name(),
-        "cores": os.cpu_count(),
-        "threads": plan.threads,
+        **machine(plan.threads, ("onnxruntime",) if exported else ()),
         "rounds": plan.rounds,
         "repeats": plan.repeats,
-        "data": request.data.name if request.data else None,
-        "versions": {
-            "fwsvd-export": __version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            **({"onnxruntime": str(required("onnxruntime").__version__)} if exported else {}),
-            "python": platform.python_version(),
-        },
+        "task": data.task.name if data else None,
+        "data": data.name if data else None,
     }
-
-
-def _cpu_name() -> str:
-    """The processor's own name where the system tells it (Linux), else its architecture."""
-    path = Path("/proc/cpuinfo")
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

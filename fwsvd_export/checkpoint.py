@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from safetensors import safe_open
 
 from fwsvd_export.errors import CheckpointError, UnsupportedModelError, first_line
 from fwsvd_export.families import LOW_RANK_FAMILIES, Family, any_family_of, base_of, compressible_layers
@@ -30,6 +35,9 @@ TOKENIZER_FILES = (
 )
 # One of these holds the vocabulary; without it transformers 5 makes an empty tokenizer and says nothing.
 VOCABULARY_FILES = {"tokenizer.json", "vocab.txt", "vocab.json"}
+CARD_FILE = "README.md"
+_COMMIT = re.compile(r"[0-9a-f]{40}")  # the Hub's client names a snapshot's folder so
+_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}  # safetensors' names
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class Checkpoint:
         declared_dtype: the dtype its configuration asks for.
         sha256: of the weights file; None when the weights are sharded.
         compressed: whether it is one of ours.
+        revision: the commit on the Hub that the files are of; None for a folder.
     """
 
     name: str
@@ -51,6 +60,7 @@ class Checkpoint:
     declared_dtype: torch.dtype
     sha256: str | None
     compressed: bool
+    revision: str | None = None
 
     @property
     def tokenizer_files(self) -> list[Path]:
@@ -103,7 +113,28 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
         declared_dtype=_declared_dtype(settings),
         sha256=file_sha256(weights) if weights.is_file() else None,
         compressed=family is not None,
+        revision=None if Path(source).exists() or not _COMMIT.fullmatch(folder.name) else folder.name,
     )
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """What the weights take on disk: bytes of all files, and the type that most of their numbers are stored in."""
+
+    bytes: int
+    dtype: str
+
+
+def stored_weights(folder: Path) -> StoredWeights:
+    """Size and type of the weights in a folder."""
+    files, numbers = sorted(folder.glob("*.safetensors")), Counter[str]()
+    for file in files:
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - safe_open is no dict
+                part = tensors.get_slice(name)
+                numbers[str(part.get_dtype())] += math.prod(part.get_shape())
+    kind = numbers.most_common(1)[0][0] if numbers else "F32"
+    return StoredWeights(sum(file.stat().st_size for file in files), _DTYPES.get(kind, kind))
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> Any:
@@ -169,7 +200,15 @@ def _folder_of(source: str) -> Path:
     if path.exists() or source.count("/") > 1 or source.startswith((".", "/", "~")):
         raise CheckpointError(f"{source} is not a folder; give a folder with a model, or the id of a model on the Hub")
     try:
-        patterns = ["config.json", "*.safetensors", SHARDS_INDEX, "*.py", "compression.json", *TOKENIZER_FILES]
+        patterns = [
+            "config.json",
+            "*.safetensors",
+            SHARDS_INDEX,
+            "*.py",
+            "compression.json",
+            CARD_FILE,
+            *TOKENIZER_FILES,
+        ]
         return Path(snapshot_download(source, allow_patterns=patterns))
     except HFValidationError as error:
         raise CheckpointError(f"{source} is neither a folder nor the id of a model on the Hub") from error

@@ -38,7 +38,7 @@ class ExportError(FwsvdExportError):
 
 
 class CardError(FwsvdExportError):
-    """A model card that the Hub would not accept."""
+    """A model card that cannot be read or would be refused, or results that are not of the model they are given for."""
 
 
 class PushError(FwsvdExportError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +186,8 @@ def run_evaluate_exported(
     place = _place_of(source, checkpoint, RUNTIME_FILES[runtime], parent)
     model = open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint))
     batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.model.config)
-    return evaluate_model(model, tracked(batches, len(batches), "evaluating", steps), data.task)
+    measured = evaluate_model(model, tracked(batches, len(batches), "evaluating", steps), data.task)
+    return replace(measured, sha256=checkpoint.sha256)
 
 
 def _place_of(source: Source, checkpoint: Checkpoint, file_name: str, given: Path | None) -> Place:

@@ -18,14 +18,16 @@ from fwsvd_export.bench.layer_losses import measure_layer_losses
 from fwsvd_export.bench.max_drop import Promise, check_max_drop, smallest_within
 from fwsvd_export.building import Compressed
 from fwsvd_export.calibration import Batches, DataRequest, encode_rows, load_batches, read_rows, split_rows
-from fwsvd_export.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, weights_sha256
+from fwsvd_export.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, stored_weights, weights_sha256
 from fwsvd_export.checks import closed_form, matches, solver_named
 from fwsvd_export.compression import Prepared, check_size, compress_model
 from fwsvd_export.densification import densify
 from fwsvd_export.device import device_named, release_freed_memory
 from fwsvd_export.errors import CheckpointError, DataError, OutputError, UnsupportedModelError
+from fwsvd_export.hub.base_card import read_base_card
 from fwsvd_export.hub.folder import COMPRESSION_FILE, read_compression, write_compressed, write_dense
 from fwsvd_export.metrics import check_collected
+from fwsvd_export.names import command_line
 from fwsvd_export.progress import Steps, silent, tracked
 from fwsvd_export.records import Measurement, RankRequest, Statistics, StatisticsSource
 from fwsvd_export.report.compression import write_report
@@ -51,7 +53,7 @@ class CompressRequest:
 
     With ``max_drop`` the budget in ``size`` is not looked at: the smallest model is searched whose metric on
     ``validation`` (or on rows of ``data`` that calibration leaves) is at most that far below the dense one's. A folder
-    ``report`` gets predicted and measured losses of every layer.
+    ``report`` gets predicted and measured losses of every layer. ``command`` is what was typed, for the record.
     """
 
     source: Source
@@ -69,6 +71,7 @@ class CompressRequest:
     solver_options: Mapping[str, str] = field(default_factory=dict)
     dtype: str = "auto"
     overwrite: bool = False
+    command: tuple[str, ...] = ()
 
 
 @dataclass
@@ -231,7 +234,8 @@ def run_evaluate(source: Source, data: DataRequest, steps: Steps = silent) -> Me
     """The task's metric of a dense or compressed checkpoint."""
     checkpoint = load_source(source)
     batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.model.config)
-    return evaluate_model(checkpoint.model, tracked(batches, len(batches), "evaluating", steps), data.task)
+    measured = evaluate_model(checkpoint.model, tracked(batches, len(batches), "evaluating", steps), data.task)
+    return replace(measured, sha256=checkpoint.sha256)
 
 
 def run_densify(source: Source, out: Path, *, dtype: str = "auto", overwrite: bool = False) -> Any:
@@ -328,12 +332,17 @@ def _compression_record(
             "data": statistics.source.data,
             "examples": statistics.examples,
             "labels": statistics.source.labels,
+            "max_length": statistics.source.max_length,
             "sha256": fisher_sha256,
         }
     return {
         "format": COMPRESSION_FORMAT,
         "base_model": checkpoint.name,
         "base_sha256": checkpoint.sha256,
+        "base_revision": checkpoint.revision,
+        "base_weights": asdict(stored_weights(checkpoint.folder)),
+        "base_card": read_base_card(checkpoint.folder),
+        "command": command_line(request.command) if request.command else None,
         "method": request.method,
         "allocate": compressed.plan.allocate,
         "asked": {

@@ -373,6 +373,7 @@ class Measurement:
         examples: how many examples it was measured on.
         seconds: wall time of the forward passes.
         beside: further metrics by name (F1 beside accuracy, both correlations).
+        sha256: of the weights file of the model that was measured; None for one in memory, or in several files.
     """
 
     metric: str
@@ -380,3 +381,4 @@ class Measurement:
     examples: int
     seconds: float
     beside: dict[str, float] = field(default_factory=dict)
+    sha256: str | None = None

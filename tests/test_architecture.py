@@ -25,7 +25,7 @@ FLOORS = {
     ),
     **dict.fromkeys(("statistics", "solvers", "ranks", "layerwise"), 3),
     **dict.fromkeys(("checkpoint", "assembly", "families", "tasks", "calibration"), 2),
-    **dict.fromkeys(("numerics", "storage", "device"), 1),
+    **dict.fromkeys(("numerics", "storage", "device", "machine", "names"), 1),
     **dict.fromkeys(("records", "errors", "progress", "__init__"), 0),
 }
 # Rooms on these floors may use their siblings; the mathematics (3), hub, export and training may not

@@ -12,6 +12,7 @@ import click
 from fwsvd_export import __version__
 from fwsvd_export.errors import FwsvdExportError, first_line
 
+TYPED = "fwsvd_export.typed"  # in a context's ``meta``: all words of the command
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 # name -> one line of help; the module fwsvd_export.cli.<name> holds ``command``
@@ -25,6 +26,7 @@ COMMANDS = {
     "densify": "Multiply the factors out into a plain model.",
     "onnx": "Write a checkpoint as ONNX, checked against torch, in int8 too.",
     "bench": "Compare accuracy, size and latency of dense and compressed models.",
+    "card": "Write a compressed checkpoint's model card from what was measured.",
     "push": "Verify a compressed checkpoint and push it to the Hub in one commit.",
 }
 
@@ -42,6 +44,11 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = import_module(f"fwsvd_export.cli.{cmd_name}").command
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; what was typed is kept for a record of it."""
+        ctx.meta[TYPED] = ["fwsvd-export", *args]
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in ``--help``, from the table: no command is imported for it."""

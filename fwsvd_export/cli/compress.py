@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fwsvd_export.cli import TYPED
 from fwsvd_export.cli.options import (
     GATE_NOT_MET,
     data_and_validation,
@@ -163,6 +164,7 @@ def command(
         solver_options=solver_options,
         dtype=dtype,
         overwrite=overwrite,
+        command=tuple(click.get_current_context().meta[TYPED]),
     )
     prepare_libraries()
     compressed, record = run_compress(request, steps())

@@ -59,6 +59,10 @@ def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, *
                 "runtime": runtime,
                 "seconds": round(measured.seconds, 3),
                 **measured.beside,
+                "beside": measured.beside,
+                "data": data.name,
+                "sha256": measured.sha256,
+                "environment": _environment(runtime, source.device),
             }
         )
         return
@@ -66,3 +70,14 @@ def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, *
     rows = [[name, f"{value:.4f}"] for name, value in values.items()]
     rows += [["examples", str(measured.examples)], ["seconds", f"{measured.seconds:.1f}"]]
     print_table(f"{model} on {data.name}", ["what", "value"], rows)
+
+
+def _environment(runtime: str, device: str) -> dict[str, Any]:
+    import torch
+
+    from fwsvd_export.device import device_named
+    from fwsvd_export.machine import machine
+
+    if runtime == "torch":
+        return machine(torch.get_num_threads(), device=device_named(device))
+    return machine(None, ("onnxruntime",))

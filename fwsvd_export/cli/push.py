@@ -102,7 +102,7 @@ def _show_what_would_be_sent(request: PushRequest, as_json: bool) -> None:
 
 def _tell(pushed: Pushed) -> None:
     from fwsvd_export.cli.console import hint
-    from fwsvd_export.hub.snippet import loading_snippet
+    from fwsvd_export.hub.loading import loading_snippet
 
     if not pushed.made_commit:
         hint(f"Nothing has changed since {pushed.commit}: no new commit.")

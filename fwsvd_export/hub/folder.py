@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.errors import CheckpointError, first_line
-from fwsvd_export.hub.card import render_card
+from fwsvd_export.hub.card import write_card
 from fwsvd_export.storage import atomic_output, file_sha256, write_json
 
 COMPRESSION_FILE = "compression.json"
@@ -26,9 +26,6 @@ def write_compressed(
     Raises:
         OutputError: the folder exists and is not empty, or the disk is full.
     """
-    class_name = type(model).__name__
-    auto_map = model.config.to_dict()["auto_map"]
-    auto_class = next(auto for auto, path in auto_map.items() if path.endswith(f".{class_name}"))
     with atomic_output(out, overwrite) as folder:
         _write_model(model, folder, tokenizer_files)
         files = {
@@ -37,7 +34,7 @@ def write_compressed(
         }
         record = {**compression, "files": files}
         write_json(folder / COMPRESSION_FILE, record)
-        (folder / "README.md").write_text(render_card(record, class_name, auto_class), encoding="utf-8")
+        write_card(folder, record)
     return record
 
 

@@ -83,7 +83,7 @@ def test_compression_record_has_the_fields_of_the_contract(
         "status": "exact",
     }
     assert record["layers"][4]["predicted_loss"] > 0
-    fisher = {"task": "sst2", "data": "train.jsonl", "examples": 48, "labels": "data"}
+    fisher = {"task": "sst2", "data": "train.jsonl", "examples": 48, "labels": "data", "max_length": 128}
     assert record["fisher"] == {**fisher, "sha256": file_sha256(statistics_file)}
     assert {"load", "solve"} <= set(record["seconds"])
     assert {"fwsvd-export", "torch", "transformers", "python"} <= set(record["versions"])
@@ -149,7 +149,8 @@ def test_evaluate_prints_the_fields_of_the_contract(
     task: str, metric: str, compressed_folder: Path, data_file: Path, succeed: Succeed
 ) -> None:
     found = json.loads(succeed("evaluate", compressed_folder, "--task", task, "--data", data_file, "--json"))
-    assert list(found) == ["model", "task", "metric", "value", "examples", "runtime", "seconds"]
+    contract = ["model", "task", "metric", "value", "examples", "runtime", "seconds"]
+    assert list(found) == [*contract, "beside", "data", "sha256", "environment"]
     assert (found["model"], found["task"], found["metric"]) == (str(compressed_folder), task, metric)
     assert (found["examples"], found["runtime"]) == (48, "torch")
     assert -1 <= found["value"] <= 1

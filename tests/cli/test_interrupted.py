@@ -53,7 +53,7 @@ def fill(*arguments: object, **options: object) -> None:
     "target",
     [
         "transformers.PreTrainedModel.save_pretrained",
-        "fwsvd_export.hub.folder.render_card",
+        "fwsvd_export.hub.folder.write_card",
         "fwsvd_export.storage._replace",
     ],
 )

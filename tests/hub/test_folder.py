@@ -14,7 +14,6 @@ from torch import Tensor
 import fwsvd_export
 from fwsvd_export.calibration import DataRequest
 from fwsvd_export.errors import CheckpointError, OutputError
-from fwsvd_export.hub.card import render_card
 from fwsvd_export.hub.folder import read_compression, write_compressed
 from fwsvd_export.pipeline import CompressRequest, Source, run_compress
 from fwsvd_export.records import Budget, RankRequest
@@ -93,6 +92,7 @@ def test_the_record_says_what_was_asked_and_from_what_it_was_made(
         "data": data_file.name,
         "examples": 48,
         "labels": "data",
+        "max_length": 128,
         "sha256": None,
     }
 
@@ -155,8 +155,10 @@ def test_the_card_states_the_numbers_of_the_record(card: ModelCard, record: dict
         assert f"{parameters[name]:,}" in card.text
     assert f"{100 * parameters['ratio']:.1f} %" in card.text
     assert record["base_sha256"] in card.text
-    assert "48 examples of train.jsonl (task sst2), labels: data" in card.text
-    assert "AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)" in card.text
+    assert "48 examples of `train.jsonl` (task `sst2`), labels: data" in card.text
+    assert (
+        'AutoModelForSequenceClassification.from_pretrained(name, revision="main", trust_remote_code=True)' in card.text
+    )
 
 
 def test_the_card_metadata_parse(card: ModelCard) -> None:
@@ -180,13 +182,6 @@ def test_a_local_base_is_no_base_model_even_when_it_was_given_as_a_relative_path
     assert ModelCard.load(tmp_path / "small" / "README.md").data.base_model is None
     record = read_compression(tmp_path / "small")
     assert (record["base_model"], record["fisher"]) == (tiny_folder.name, None)
-
-
-def test_a_base_from_the_hub_stands_in_the_metadata(record: dict[str, Any]) -> None:
-    text = render_card({**record, "base_model": "someone/some-bert"}, "LowRankBertModel", "AutoModel")
-    card = ModelCard(text)
-    assert (card.data.base_model, card.data.pipeline_tag) == ("someone/some-bert", None)
-    assert "# someone/some-bert, compressed" in text
 
 
 def test_an_existing_folder_is_kept_unless_overwritten(

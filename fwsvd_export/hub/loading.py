@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-# optimum's classes for ONNX files; it has none for the other Auto classes
-_ONNX_CLASSES = {
-    "AutoModel": "ORTModelForFeatureExtraction",
-    "AutoModelForMaskedLM": "ORTModelForMaskedLM",
-    "AutoModelForMultipleChoice": "ORTModelForMultipleChoice",
-    "AutoModelForQuestionAnswering": "ORTModelForQuestionAnswering",
-    "AutoModelForSequenceClassification": "ORTModelForSequenceClassification",
-    "AutoModelForTokenClassification": "ORTModelForTokenClassification",
-}
+from fwsvd_export.hub.snippets import ORT_CLASSES
 
 
 def loading_snippet(repo_id: str, commit: str, auto_class: str, files: Container[str]) -> str:
@@ -31,8 +23,8 @@ def loading_snippet(repo_id: str, commit: str, auto_class: str, files: Container
         f"model = {auto_class}.from_pretrained(repo_id, revision=revision, trust_remote_code=True)",
         "tokenizer = AutoTokenizer.from_pretrained(repo_id, revision=revision, trust_remote_code=True)",
     ]
-    if "onnx/model.onnx" in files and auto_class in _ONNX_CLASSES:
-        onnx_class = _ONNX_CLASSES[auto_class]
+    if "onnx/model.onnx" in files and auto_class in ORT_CLASSES:
+        onnx_class = ORT_CLASSES[auto_class]
         lines += [
             "",
             "# ONNX, without remote code:",

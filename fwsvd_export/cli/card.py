@@ -1,0 +1,62 @@
+"""``card``: README.md of a compressed checkpoint, from what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fwsvd_export.cli.options import json_option
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--results",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="results.json of bench, or the output of evaluate --json, of MODEL or of its base. Repeatable.",
+)
+@click.option("--repo-id", metavar="ID", help="Id on the Hub that the card loads the model by.")
+@click.option("--revision", metavar="SHA", help="Commit (or branch) that the card loads (main).")
+@json_option
+def command(model: Path, results: tuple[Path, ...], repo_id: str | None, revision: str | None, as_json: bool) -> None:
+    """Write README.md of the compressed folder MODEL anew, from compression.json and from measured results.
+
+    Results are told apart by the digests of the weights that they were measured on, and kept in measurements.json.
+    What was not measured is absent. Text outside the card's own markers and metadata that you changed stay.
+
+    \b
+    Example:
+      fwsvd-export card my-model-small --results bench/results.json --repo-id me/my-model-small
+    """
+    from fwsvd_export.cli.console import hint, print_json, print_table
+    from fwsvd_export.hub.card import write_card
+    from fwsvd_export.hub.folder import read_compression
+
+    facts = write_card(model, read_compression(model), results, repo_id=repo_id, revision=revision)
+    measurements = facts["measurements"]
+    if as_json:
+        print_json({"card": str(model / "README.md"), **facts})
+        return
+    scores, runs = measurements["scores"], measurements["runs"]
+    rows = [[f"{score['metric']}, {score['model']} ({score['runtime']})", f"{score['value']:.4f}"] for score in scores]
+    rows += [[f"latency on {run['environment']['cpu']}", f"{len(run['models'])} models"] for run in runs]
+    print_table(f"{model / 'README.md'}", ["what", "value"], rows)
+    for missing, advice in _missing(facts):
+        hint(f"Not in the card: {missing}; {advice}.")
+
+
+def _missing(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a reader would look for, and where it would come from."""
+    measurements = facts["measurements"]
+    measured = {score["model"] for score in measurements["scores"]}
+    wanted = [
+        ("this model's metric", "give --results of evaluate --json or bench", "compressed" in measured),
+        ("the base's metric", "measure the base on the same data", "dense" in measured),
+        ("latency", "give --results of bench", bool(measurements["runs"])),
+        ("a license", "add it to the front matter", bool((facts["compression"].get("base_card") or {}).get("license"))),
+    ]
+    return [(what, advice) for what, advice, there in wanted if not there]

@@ -1,0 +1,44 @@
+"""What a measurement depends on beside the model: processor, threads, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fwsvd_export import __version__
+
+
+def machine(threads: int | None, libraries: tuple[str, ...] = (), device: torch.device | None = None) -> dict[str, Any]:
+    """The processor, and the GPU where one did the work, with the versions of what ran there.
+
+    Args:
+        threads: for one operator; None when the runtime chose.
+        libraries: distributions to name beside torch and transformers.
+        device: where the model ran; None is the processor.
+    """
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name(device) if device is not None and device.type == "cuda" else None,
+        "threads": threads,
+        "versions": {
+            "fwsvd-export": __version__,
+            **{name: version(name) for name in ("torch", "transformers", *libraries)},
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _cpu_name() -> str:
+    """The processor's own name where the system tells it (Linux), else its architecture."""
+    path = Path("/proc/cpuinfo")
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
