@@ -261,9 +261,9 @@ def test_onnx_files_that_are_not_those_of_the_record(checkpoint: Path, changed: 
 @pytest.mark.parametrize(
     ("card", "problem"),
     [
-        (b"# A model\n", "the card does not begin with front matter between two lines of ---"),
-        (b"---\n---\n# A model\n", "the card's front matter is empty"),
-        (b"---\ntags: [\n---\n# A model\n", "the card's front matter cannot be read"),
+        (b"# A model\n", "README.md has no front matter between lines ---"),
+        (b"---\n---\n# A model\n", "README.md has no front matter between lines ---"),
+        (b"---\ntags: [\n---\n# A model\n", "the front matter of README.md is not YAML"),
         (b"---\ntags: \xff\n---\n", "is not UTF-8"),
     ],
 )
