@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from fwsvd_export import __version__
-from fwsvd_export.errors import FwsvdExportError, first_line
+from fwsvd_export.errors import FwsvdExportError, first_line, is_failure
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
@@ -60,7 +60,9 @@ class LazyGroup(click.Group):
         except FwsvdExportError as error:
             self._traceback(ctx)
             raise click.ClickException(str(error)) from error
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             self._traceback(ctx)
             sentence = f"{type(error).__name__}: {first_line(error)} (not expected here; -v shows where)"
             raise click.ClickException(sentence) from error

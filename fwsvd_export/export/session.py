@@ -47,7 +47,7 @@ class OnnxModel:
             options.intra_op_num_threads = threads
         try:
             self._session = runtime.InferenceSession(folder / file_name, options, providers=["CPUExecutionProvider"])
-            self.config: Any = AutoConfig.from_pretrained(folder)
+            self.config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         except Exception as error:  # onnxruntime raises a class of its own per kind of damage
             raise ExportError(
                 f"{folder / file_name} cannot be read ({first_line(error)}); export again with fwsvd-export onnx"
@@ -64,7 +64,12 @@ class OnnxModel:
             **tensors,
         }
         arrays = {name: tensor.to(self.device, torch.int64).numpy() for name, tensor in inputs.items()}
-        found = self._session.run(self._outputs, arrays)
+        try:
+            found = self._session.run(self._outputs, arrays)
+        except Exception as error:  # as above
+            raise ExportError(
+                f"the ONNX model fails on its input ({first_line(error)}); export again with fwsvd-export onnx"
+            ) from error
         return SimpleNamespace(
             **{name: torch.from_numpy(array) for name, array in zip(self._outputs, found, strict=True)}
         )

@@ -130,7 +130,9 @@ def factorize(base_model: nn.Module, ranks: dict[str, int]) -> None:
         elif isinstance(dense, nn.Embedding):
             layer = LowRankEmbedding(dense.num_embeddings, dense.embedding_dim, rank, dense.padding_idx)
         else:
-            raise ValueError(f"low_rank names {name}, which is neither a linear layer nor an embedding of this model")
+            raise ValueError(
+                f"low_rank names {name!s:.100}, which is neither a linear layer nor an embedding of this model"
+            )
         parent, _, attribute = name.rpartition(".")
         setattr(modules[parent], attribute, layer.to(device=dense.weight.device, dtype=dense.weight.dtype))
 
