@@ -47,11 +47,7 @@ def main() -> None:
     numbers = range(arguments.mutations) if arguments.case is None else range(arguments.case, arguments.case + 1)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
         make_models(Path(scratch) / "models")
-        results = list(run_all(Path(scratch), numbers, arguments.seed))
-    if arguments.output is not None:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps(result) + "\n" for result in results)
-        (arguments.output / "results.jsonl").write_text(lines, encoding="utf-8")
+        results = list(written(run_all(Path(scratch), numbers, arguments.seed), arguments.output))
     if arguments.case is not None:
         print(json.dumps(results[0], indent=2))
     failed = [result for result in results if result["failures"]]
@@ -66,6 +62,18 @@ def main() -> None:
     )
     print(json.dumps(summary))
     sys.exit(1 if failed else 0)
+
+
+def written(results: Iterator[dict[str, Any]], folder: Path | None) -> Iterator[dict[str, Any]]:
+    """The same results, each written to the folder's results.jsonl as it comes."""
+    if folder is None:
+        yield from results
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "results.jsonl").open("w", encoding="utf-8") as file:
+        for result in results:
+            print(json.dumps(result), file=file, flush=True)
+            yield result
 
 
 def summarise(results: list[dict[str, Any]], seed: int) -> dict[str, Any]:

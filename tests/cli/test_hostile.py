@@ -76,8 +76,8 @@ def with_header(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         ({"to_dict": 1}, "config.json sets 'to_dict', which is no setting; take it out"),
         ({"__class__": "x"}, "config.json sets '__class__', which is no setting; take it out"),
         (
-            {"problem_type": "\x1b[31m\nTraceback"},
-            "problem_type is '\\x1b[31m\\nTraceback' in config.json, and null or",
+            {"problem_type": "\x1b[31m\nError"},
+            "problem_type is '\\x1b[31m\\nError' in config.json, and null or",
         ),
     ],
 )
@@ -354,7 +354,11 @@ def test_statistics_with_other_sums(
             lambda text: text.replace('"good": 11', '"good": 11000'),
             "makes input_ids 11000 of it, and",
         ),
-        ("tokenizer_config.json", lambda text: text.replace('"[PAD]"', "null"), "has no padding token that the model"),
+        (
+            "tokenizer_config.json",
+            lambda text: json.dumps({**json.loads(text), "pad_token": None}),
+            "has no padding token that the model knows",
+        ),
         (
             "tokenizer_config.json",
             lambda text: json.dumps({**json.loads(text), "model_input_names": ["input_ids"]}),
