@@ -6,13 +6,12 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from fwsvd_export.errors import CheckpointError, UnsupportedModelError, first_line, is_failure, shown
-from fwsvd_export.families import LOW_RANK_FAMILIES, Family, any_family_of, base_of, compressible_layers
+from fwsvd_export.families import LOW_RANK_FAMILIES, Family, base_of, compressible_layers
 from fwsvd_export.settings import check_settings, check_sizes, read_settings
 from fwsvd_export.storage import file_sha256, read_json, tensor_shapes
 
@@ -77,12 +76,11 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
     """
     folder = _folder_of(source)
     settings = read_settings(folder)
-    family = any_family_of(SimpleNamespace(**{"model_type": "missing", **settings}))
+    family = check_settings(settings, source)
     compressed = settings["model_type"] in LOW_RANK_FAMILIES
     if not (folder / WEIGHTS_FILE).is_file() and not (folder / SHARDS_INDEX).is_file():
         pickled = " (its pytorch_model.bin is a pickle, which is never read)" if any(folder.glob("*.bin")) else ""
         raise CheckpointError(f"{source} has no {WEIGHTS_FILE}{pickled}; save the model as safetensors first")
-    check_settings(settings, family.dense_config_class(), source)
     check_sizes(settings, family, _shapes(folder), source)
     if not compressed:
         model_class = family.dense_class(_architecture(settings, family.heads[0].dense))

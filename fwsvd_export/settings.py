@@ -8,16 +8,18 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from fwsvd_export.errors import CheckpointError, shown
-from fwsvd_export.families import Family
+from fwsvd_export.families import Family, any_family_of
 from fwsvd_export.storage import read_json
 
 MOST_LABELS = 1_000_000  # transformers makes a name for every one
 _DTYPES = {"float16", "bfloat16", "float32", "float64"}
 _PROBLEMS = {"regression", "single_label_classification", "multi_label_classification"}
 _LAYERS = "num_hidden_layers"
+_ABSENT = object()
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Name of a stored tensor -> its shape."""
@@ -47,23 +49,20 @@ def _is_number_text(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"\d{1,9}", value, flags=re.ASCII) is not None
 
 
-def _one_of(*values: Any) -> _Allowed:
-    words = " or ".join({None: "null", True: "true", False: "false"}.get(value, str(value)) for value in values)
-    return _Allowed(words, lambda value: any(value is known or (value == known != 0) for known in values))
+def _one_of(*values: str | bool | None) -> _Allowed:
+    words = " or ".join("null" if value is None else str(value).lower() for value in values)
+    texts = [value for value in values if isinstance(value, str)]
+    return _Allowed(words, lambda value: value in texts if isinstance(value, str) else any(value is v for v in values))
 
 
 _SIZE = _Allowed("a whole number of at least 1", lambda value: _is_whole(value) and value >= 1)
 _SHARE = _Allowed("a number from 0 to 1", lambda value: _is_within(value, 0, 1))
-_NOTHING_BUT = {
-    "false": _one_of(None, False),
-    "true": _one_of(None, True),
-    "truth": _one_of(None, False, True),
-    "attention": _one_of(None, "eager", "sdpa"),  # transformers would fetch and run the code of any other name
-    "dtype": _Allowed(
-        f"null or one of {', '.join(sorted(_DTYPES))}",
-        lambda value: value is None or (isinstance(value, str) and value.removeprefix("torch.") in _DTYPES),
-    ),
-}
+_TRUTH = _one_of(None, False, True)
+_ATTENTION = _one_of(None, "eager", "sdpa")  # transformers would fetch and run the code of any other name
+_DTYPE = _Allowed(
+    f"null or one of {', '.join(sorted(_DTYPES))}",
+    lambda value: value is None or (isinstance(value, str) and value.removeprefix("torch.") in _DTYPES),
+)
 # What models and our own code read; whatever is not named here stays as it is
 _SETTINGS: dict[str, _Allowed] = {
     "num_attention_heads": _SIZE,
@@ -97,17 +96,17 @@ _SETTINGS: dict[str, _Allowed] = {
         lambda value: value is None or (isinstance(value, list) and all(isinstance(name, str) for name in value)),
     ),
     "auto_map": _Allowed("an object", lambda value: value is None or isinstance(value, dict)),
-    "dtype": _NOTHING_BUT["dtype"],
-    "torch_dtype": _NOTHING_BUT["dtype"],
-    "attn_implementation": _NOTHING_BUT["attention"],
-    "_attn_implementation": _NOTHING_BUT["attention"],
-    "_attn_implementation_internal": _NOTHING_BUT["attention"],
-    "return_dict": _NOTHING_BUT["true"],
-    "torchscript": _NOTHING_BUT["false"],
-    "output_attentions": _NOTHING_BUT["truth"],
-    "output_hidden_states": _NOTHING_BUT["truth"],
-    "tie_word_embeddings": _NOTHING_BUT["truth"],
-    "use_cache": _NOTHING_BUT["truth"],
+    "dtype": _DTYPE,
+    "torch_dtype": _DTYPE,
+    "attn_implementation": _ATTENTION,
+    "_attn_implementation": _ATTENTION,
+    "_attn_implementation_internal": _ATTENTION,
+    "return_dict": _one_of(None, True),
+    "torchscript": _one_of(None, False),
+    "output_attentions": _TRUTH,
+    "output_hidden_states": _TRUTH,
+    "tie_word_embeddings": _TRUTH,
+    "use_cache": _TRUTH,
     "chunk_size_feed_forward": _Allowed("0", lambda value: _is_whole(value) and value == 0),
     "pruned_heads": _Allowed("empty", lambda value: not value),
     "quantization_config": _one_of(None),
@@ -129,23 +128,29 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return read_json(path)
 
 
-def check_settings(settings: Mapping[str, Any], config_class: Any, source: str) -> None:
+def check_settings(settings: Mapping[str, Any], source: str) -> Family:
     """Refuses values that models would fail on late, or that would make transformers run or read something else.
 
     Args:
         settings: of ``config.json``.
-        config_class: transformers' class for the uncompressed architecture.
         source: what the user calls the model.
 
+    Returns:
+        The family of the architecture, dense or compressed.
+
     Raises:
+        UnsupportedModelError: another architecture.
         CheckpointError: the sentence names the setting.
     """
+    family = any_family_of(SimpleNamespace(**{"model_type": "missing", **settings}))
+    config_class = family.dense_config_class()
     for name, value in settings.items():
         allowed = _SETTINGS.get(name)
         if allowed is not None and not allowed.fits(value):
             raise _unreadable(source, f"{name} is {shown(value)} in config.json, and {allowed.words} is allowed")
         if _shadows(config_class, name):
             raise _unreadable(source, f"config.json sets {shown(name)}, which is no setting; take it out")
+    return family
 
 
 def check_sizes(settings: Mapping[str, Any], family: Family, shapes: Shapes, source: str) -> None:
@@ -174,6 +179,9 @@ def check_sizes(settings: Mapping[str, Any], family: Family, shapes: Shapes, sou
             )
         if value != stored:
             raise _unreadable(source, f"{name} is {shown(value)} by config.json and {stored} by the weights")
+    labels = max(settings.get("num_labels") or 0, len(settings.get("id2label") or {}))
+    if labels > max(shape[0] for shape in shapes.values() if shape):
+        raise _unreadable(source, f"config.json has {labels} labels, and no layer of the weights so many outputs")
 
 
 def _stored(shapes: Shapes, names: tuple[str, ...], dimension: int) -> int | None:
@@ -196,10 +204,8 @@ def _shadows(config_class: Any, name: str) -> bool:
     )
     if name == "model_type" or name in fields:
         return False
-    part = inspect.getattr_static(config_class, name, None)
-    if isinstance(part, property):
-        return part.fset is None
-    return part is not None or name in vars(config_class)
+    part = inspect.getattr_static(config_class, name, _ABSENT)
+    return part.fset is None if isinstance(part, property) else part is not _ABSENT
 
 
 def _unreadable(source: str, reason: str) -> CheckpointError:

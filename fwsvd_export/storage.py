@@ -24,7 +24,7 @@ from fwsvd_export.records import EmbeddingStatistics, LayerStatistics, Statistic
 
 STATISTICS_FORMAT = 1
 _HASH_BLOCK_BYTES = 1 << 20
-_LARGEST_JSON_BYTES = 1 << 24
+_LARGEST_JSON_BYTES = 16_000_000
 _DEEPEST_JSON = 32  # objects and lists inside each other; a configuration has three
 # What an operating system says when a disk, a quota or a file-size limit is full.
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
@@ -100,7 +100,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         size = path.stat().st_size
         if size > _LARGEST_JSON_BYTES:
-            raise ValueError(f"it has {size / 1e6:,.0f} MB, at most {_LARGEST_JSON_BYTES / 1e6:.0f} are read")
+            raise ValueError(f"it has {size / 1e6:,.1f} MB, and at most {_LARGEST_JSON_BYTES / 1e6:.0f} are read")
         value = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is not readable JSON: {first_line(error)}") from error
@@ -128,7 +128,7 @@ def parse_json(text: str) -> Any:
             elif isinstance(value, list):
                 inner += value
             elif isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"the number {value} is none that JSON knows")
+                raise ValueError("it holds NaN or an infinite number, which is no JSON")
             elif isinstance(value, str):
                 value.encode()  # half of a pair of surrogates is no character
         if not inner:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fwsvd_export.errors import ExportError, first_line
 from fwsvd_export.export.libraries import required
+from fwsvd_export.settings import check_settings, read_settings
 
 _ERRORS_ONLY = 3  # onnxruntime's log level
 
@@ -47,6 +48,7 @@ class OnnxModel:
             options.intra_op_num_threads = threads
         try:
             self._session = runtime.InferenceSession(folder / file_name, options, providers=["CPUExecutionProvider"])
+            check_settings(read_settings(folder), str(folder))
             self.config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         except Exception as error:  # onnxruntime raises a class of its own per kind of damage
             raise ExportError(

@@ -61,6 +61,7 @@ def with_header(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         ({"hidden_size": "3" * 10**6}, f"hidden_size is '{'3' * 78}… in config.json, {SIZE}"),
         ({"num_attention_heads": 0}, f"num_attention_heads is 0 in config.json, {SIZE}"),
         ({"num_labels": 10**9}, "num_labels is 1000000000 in config.json, and a whole number of at most 1000000 is"),
+        ({"num_labels": 26}, "config.json has 26 labels, and no layer of the weights so many outputs"),
         ({"label2id": {"good": "first"}}, "and an object of names and numbers is allowed"),
         ({"id2label": {"first": "good"}}, "and an object of numbers and names is allowed"),
         ({"layer_norm_eps": -1}, "layer_norm_eps is -1 in config.json, and a number from 0 to 1 is allowed"),
@@ -93,14 +94,14 @@ def test_settings_that_no_model_has(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('{"hidden_size": NaN}', "the number nan is none that JSON knows"),
-        ('{"hidden_size": 1e999}', "the number inf is none that JSON knows"),
+        ('{"hidden_size": NaN}', "it holds NaN or an infinite number, which is no JSON"),
+        ('{"hidden_size": 1e999}', "it holds NaN or an infinite number, which is no JSON"),
         ('{"hidden_size": ' + "9" * 5000 + "}", "limit (4300 digits)"),
         ('{"a": ' * 10_000 + "1" + "}" * 10_000, "lists and objects are nested too deeply"),
         ('{"a": ' * 40 + "1" + "}" * 40, "nested more than 32 levels deep"),
         ('{"a": "\\ud800"}', "surrogates not allowed"),
         ("\ufeff{}", "Unexpected UTF-8 BOM"),
-        ('{"a": "' + "x" * 2**24 + '"}', "it has 17 MB, at most 17 are read"),
+        ('{"a": "' + "x" * 2**24 + '"}', "it has 16.8 MB, and at most 16 are read"),
     ],
 )
 @pytest.mark.parametrize("file", ["config.json", "compression.json"])

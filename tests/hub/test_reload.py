@@ -20,7 +20,7 @@ from fwsvd_export import compress
 from fwsvd_export.calibration import DataRequest
 from fwsvd_export.families import BERT
 from fwsvd_export.modeling.configuration_lowrank_bert import AUTO_MAP
-from fwsvd_export.pipeline import CompressRequest, Source, run_compress
+from fwsvd_export.pipeline import CompressRequest, Source, run_compress, run_evaluate
 from fwsvd_export.records import Budget, RankRequest
 from fwsvd_export.tasks import task_named
 
@@ -75,6 +75,15 @@ def run(job):
         "second_equal": all(torch.equal(outputs[name], actual[name]) for name in outputs),
     }
 
+def label_all(folder, rows):
+    """What a script does that evaluates a folder on a data set, and knows nothing of how the model was made."""
+    from datasets import Dataset
+    from transformers.pipelines.pt_utils import KeyDataset
+
+    classify = transformers.pipeline("text-classification", model=folder, trust_remote_code=True, device="cpu")
+    texts = KeyDataset(Dataset.from_list(rows), "sentence")
+    return [(row["label"], row["score"]) for row in classify(texts, batch_size=5)]
+
 def look_around(folder, text):
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=True)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
@@ -96,6 +105,7 @@ def look_around(folder, text):
 order = json.load(open(sys.argv[1]))
 results = {name: run(job) for name, job in order["jobs"].items()}
 around = look_around(order["classifier"], order["text"])
+around["labels"] = label_all(order["classifier"], order["rows"])
 try:
     import fwsvd_export
     blocked = False
@@ -148,7 +158,7 @@ def made(
 
 
 @pytest.fixture(scope="module")
-def report(room: Path, made: dict[str, Any]) -> dict[str, Any]:
+def report(room: Path, made: dict[str, Any], data_file: Path) -> dict[str, Any]:
     """What one process without the package saw of all the checkpoints."""
     jobs = {
         name: {
@@ -160,7 +170,8 @@ def report(room: Path, made: dict[str, Any]) -> dict[str, Any]:
         }
         for name, model in made.items()
     }
-    order = {"jobs": jobs, "classifier": str(room / "float32-small"), "text": TEXT}
+    rows = [json.loads(line) for line in data_file.read_text().splitlines()]
+    order = {"jobs": jobs, "classifier": str(room / "float32-small"), "text": TEXT, "rows": rows}
     (room / "order.json").write_text(json.dumps(order))
     (room / "loader.py").write_text(LOADER)
     elsewhere = room / "elsewhere"
@@ -249,3 +260,15 @@ def test_the_pipeline_classifies_as_the_model_does(report: dict[str, Any]) -> No
     scores = {row["label"]: row["score"] for row in report["around"]["pipeline"]}
     assert len(scores) == 2
     assert scores == pytest.approx(report["around"]["scores"], abs=1e-6)
+
+
+def test_a_data_set_through_the_pipeline_gives_the_accuracy_that_evaluate_prints(
+    report: dict[str, Any], made: dict[str, Any], room: Path, data_file: Path
+) -> None:
+    numbers = made["float32"].config.label2id
+    rows = [json.loads(line) for line in data_file.read_text().splitlines()]
+    right = [numbers[label] == row["label"] for (label, _), row in zip(report["around"]["labels"], rows, strict=True)]
+    data = DataRequest(task_named("sst2"), file=data_file)
+    measured = run_evaluate(Source(str(room / "float32-small"), device="cpu"), data)
+    assert sum(right) / len(right) == measured.value
+    assert len({label for label, _ in report["around"]["labels"]}) == 2
