@@ -12,8 +12,8 @@ import torch
 
 from fwsvd_export.errors import CheckpointError, UnsupportedModelError, first_line, is_failure, shown
 from fwsvd_export.families import LOW_RANK_FAMILIES, Family, base_of, compressible_layers
-from fwsvd_export.settings import check_settings, check_sizes, read_settings
-from fwsvd_export.storage import file_sha256, read_json, tensor_shapes
+from fwsvd_export.settings import check_settings, check_weights, read_settings
+from fwsvd_export.storage import StoredTensor, file_sha256, read_header, read_json
 
 WEIGHTS_FILE = "model.safetensors"
 SHARDS_INDEX = "model.safetensors.index.json"
@@ -81,7 +81,7 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
     if not (folder / WEIGHTS_FILE).is_file() and not (folder / SHARDS_INDEX).is_file():
         pickled = " (its pytorch_model.bin is a pickle, which is never read)" if any(folder.glob("*.bin")) else ""
         raise CheckpointError(f"{source} has no {WEIGHTS_FILE}{pickled}; save the model as safetensors first")
-    check_sizes(settings, family, _shapes(folder), source)
+    check_weights(settings, family, _stored_tensors(folder), source)
     if not compressed:
         model_class = family.dense_class(_architecture(settings, family.heads[0].dense))
     elif is_own_code(folder, family):
@@ -190,10 +190,10 @@ def _folder_of(source: str) -> Path:
         ) from error
 
 
-def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every tensor of a checkpoint, in one file or in several."""
+def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
+    """Every tensor of a checkpoint by name, in one file or in several."""
     if (folder / WEIGHTS_FILE).is_file():
-        return tensor_shapes(folder / WEIGHTS_FILE)
+        return read_header(folder / WEIGHTS_FILE)
     index = folder / SHARDS_INDEX
     places = read_json(index).get("weight_map")
     files = set(map(str, places.values())) if isinstance(places, dict) else set()
@@ -202,10 +202,10 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
             raise CheckpointError(f"{index} names {shown(name)}, which is no safetensors file in the same folder")
     if not files:
         raise CheckpointError(f"{index} names no files; save the model again")
-    shapes: dict[str, tuple[int, ...]] = {}
+    stored: dict[str, StoredTensor] = {}
     for name in sorted(files):
-        shapes |= tensor_shapes(folder / name)
-    return shapes
+        stored |= read_header(folder / name)
+    return stored
 
 
 def _architecture(settings: dict[str, Any], default: str) -> str:
@@ -248,11 +248,6 @@ def _load(model_class: Any, folder: Path, source: str, trust_remote_code: bool) 
             f"the weights in {source} lack {missing[0]}"
             f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}; does config.json name the right class?"
         )
-    for name, parameter in model.named_parameters():
-        if not parameter.is_floating_point():
-            raise CheckpointError(
-                f"the weights of {name} in {source} are stored as {parameter.dtype}, no kind of float"
-            )
     return model.float().eval()
 
 

@@ -13,16 +13,18 @@ from typing import Any
 
 from fwsvd_export.errors import CheckpointError, shown
 from fwsvd_export.families import Family, any_family_of
-from fwsvd_export.storage import read_json
+from fwsvd_export.storage import StoredTensor, read_json
 
 MOST_LABELS = 1_000_000  # transformers makes a name for every one
 _DTYPES = {"float16", "bfloat16", "float32", "float64"}
 _PROBLEMS = {"regression", "single_label_classification", "multi_label_classification"}
 _LAYERS = "num_hidden_layers"
 _ABSENT = object()
+_FLOATS = ("F64", "F32", "F16", "BF16")
+_NUMBERS_OF_POSITIONS = "_ids"  # how the tables end that some versions of transformers store beside the weights
 
-Shapes = Mapping[str, tuple[int, ...]]
-"""Name of a stored tensor -> its shape."""
+Tensors = Mapping[str, StoredTensor]
+"""Every stored tensor by name."""
 
 
 @dataclass(frozen=True)
@@ -153,22 +155,25 @@ def check_settings(settings: Mapping[str, Any], source: str) -> Family:
     return family
 
 
-def check_sizes(settings: Mapping[str, Any], family: Family, shapes: Shapes, source: str) -> None:
+def check_weights(settings: Mapping[str, Any], family: Family, tensors: Tensors, source: str) -> None:
     """Refuses sizes that are not those of the stored tensors: what is built is never larger than what is there.
 
     Args:
         settings: of ``config.json``; a size that is missing there is transformers' default.
         family: of the model.
-        shapes: of all stored tensors.
+        tensors: all that are stored.
         source: what the user calls the model.
 
     Raises:
-        CheckpointError: the sentence names the setting and both sizes.
+        CheckpointError: the sentence names the setting and both sizes, or the weights that are no floats.
     """
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _FLOATS and not name.endswith(_NUMBERS_OF_POSITIONS):
+            raise _unreadable(source, f"{shown(name)} is stored as {tensor.dtype}, and {', '.join(_FLOATS)} are read")
     defaults = family.dense_config_class()()
-    found = {setting: _stored(shapes, names, dimension) for setting, names, dimension in family.sizes}
+    found = {setting: _size(tensors, names, dimension) for setting, names, dimension in family.sizes}
     layer = re.compile(rf"(?:.*\.)?{re.escape(family.layer).replace(re.escape('{}'), '([0-9]+)')}\..*", re.DOTALL)
-    found[_LAYERS] = len({match[1] for match in map(layer.fullmatch, shapes) if match})
+    found[_LAYERS] = len({match[1] for match in map(layer.fullmatch, tensors) if match})
     for name, stored in found.items():
         value = settings.get(name, getattr(defaults, name))
         if not _SIZE.fits(value):
@@ -180,15 +185,15 @@ def check_sizes(settings: Mapping[str, Any], family: Family, shapes: Shapes, sou
         if value != stored:
             raise _unreadable(source, f"{name} is {shown(value)} by config.json and {stored} by the weights")
     labels = max(settings.get("num_labels") or 0, len(settings.get("id2label") or {}))
-    if labels > max(shape[0] for shape in shapes.values() if shape):
+    if labels > max(tensor.shape[0] for tensor in tensors.values() if tensor.shape):
         raise _unreadable(source, f"config.json has {labels} labels, and no layer of the weights so many outputs")
 
 
-def _stored(shapes: Shapes, names: tuple[str, ...], dimension: int) -> int | None:
+def _size(tensors: Tensors, names: tuple[str, ...], dimension: int) -> int | None:
     """The size of a dimension of the tensor that has one of these names, behind whatever prefix."""
-    for stored, shape in shapes.items():
-        if len(shape) > dimension and any(stored == name or stored.endswith(f".{name}") for name in names):
-            return shape[dimension]
+    for stored, tensor in tensors.items():
+        if len(tensor.shape) > dimension and any(stored == name or stored.endswith(f".{name}") for name in names):
+            return tensor.shape[dimension]
     return None
 
 

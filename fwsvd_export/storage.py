@@ -12,6 +12,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -137,15 +138,24 @@ def parse_json(text: str) -> Any:
     raise ValueError(f"lists and objects are nested more than {_DEEPEST_JSON} levels deep")
 
 
-def tensor_shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every tensor in a safetensors file; only its header is read.
+@dataclass(frozen=True)
+class StoredTensor:
+    """What a safetensors header says of a tensor; ``dtype`` is its own name for it (F32, BF16, I64, …)."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def read_header(file: Path) -> dict[str, StoredTensor]:
+    """Every tensor in a safetensors file by name; the numbers are not read.
 
     Raises:
         CheckpointError: it is damaged.
     """
     try:
         with safe_open(file, framework="pt") as tensors:
-            return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+            parts = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118 - safe_open is no dict
+            return {name: StoredTensor(str(part.get_dtype()), tuple(part.get_shape())) for name, part in parts.items()}
     except (SafetensorError, OSError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{file} cannot be read: {first_line(error)}") from error
 

@@ -61,7 +61,7 @@ def with_header(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         ({"hidden_size": "3" * 10**6}, f"hidden_size is '{'3' * 78}… in config.json, {SIZE}"),
         ({"num_attention_heads": 0}, f"num_attention_heads is 0 in config.json, {SIZE}"),
         ({"num_labels": 10**9}, "num_labels is 1000000000 in config.json, and a whole number of at most 1000000 is"),
-        ({"num_labels": 26}, "config.json has 26 labels, and no layer of the weights so many outputs"),
+        ({"num_labels": 65}, "config.json has 65 labels, and no layer of the weights so many outputs"),
         ({"label2id": {"good": "first"}}, "and an object of names and numbers is allowed"),
         ({"id2label": {"first": "good"}}, "and an object of numbers and names is allowed"),
         ({"layer_norm_eps": -1}, "layer_norm_eps is -1 in config.json, and a number from 0 to 1 is allowed"),
@@ -185,11 +185,24 @@ def test_weights_whose_header_is_longer_than_the_file(changed_model: Changed, re
 
 def test_weights_that_are_whole_numbers(changed_model: Changed, refused: Refused) -> None:
     model = changed_model()
-    with_header(
-        model / "model.safetensors",
-        lambda header: [header[name].update(dtype="I32") for name in header if name != "__metadata__"] and header,
-    )
-    assert "cannot be read" in refused("inspect", model) or "no kind of float" in refused("inspect", model)
+    with_header(model / "model.safetensors", lambda header: header["classifier.bias"].update(dtype="I32"))
+    reason = "'classifier.bias' is stored as I32, and F64, F32, F16, BF16 are read"
+    assert refused("inspect", model) == f"Error: the model in {model} cannot be read: {reason}"
+
+
+def test_numbers_of_positions_beside_the_weights_do_no_harm(changed_model: Changed, succeed: Succeed) -> None:
+    model = changed_model()
+    weights = load_file(model / "model.safetensors")
+    weights["bert.embeddings.position_ids"] = torch.arange(64)[None]
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    succeed("inspect", model)
+
+
+def test_weights_of_another_architecture(changed_model: Changed, refused: Refused) -> None:
+    model = changed_model()
+    save_file({"wte.weight": torch.zeros(100, 4)}, model / "model.safetensors", metadata={"format": "pt"})
+    reason = "its weights have nothing of which vocab_size is a size; is it another architecture?"
+    assert refused("inspect", model) == f"Error: the model in {model} cannot be read: {reason}"
 
 
 @pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", "absent.safetensors", "config.json", ""])
