@@ -39,7 +39,7 @@ class LowRankBertConfig(BertConfig):
         kwargs: everything ``BertConfig`` takes.
 
     Raises:
-        ValueError: a rank is not a whole number from 1 to the smaller side of its layer.
+        ValueError: a size is no whole number of at least 1, or a rank none from 1 to the smaller side of its layer.
     """
 
     model_type = "lowrank_bert"
@@ -52,25 +52,17 @@ class LowRankBertConfig(BertConfig):
         for name, rank in ranks.items():
             if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
                 raise ValueError(f"rank {rank!r:.40} of {name!s:.100}: a whole number of at least 1 is needed")
+        for setting in kwargs.keys() & {setting for _, sides in SIDES for setting in sides}:
+            size = kwargs[setting]
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ValueError(f"{setting} {size!r:.40}: a whole number of at least 1 is needed")
         super().__init__(**kwargs)
-        for (
-            name,
-            rank,
-        ) in ranks.items():  # before a model of these sizes is made; it refuses names that it does not have
-            for pattern, settings in SIDES:
-                if re.fullmatch(pattern, str(name)):
-                    largest = min(self._size(setting) for setting in settings)
-                    if rank > largest:
-                        raise ValueError(
-                            f"rank {rank!r:.40} of {name}: at most {largest}, its smaller side, is allowed"
-                        )
-
-    def _size(self, setting: str) -> int:
-        """The value of a setting that is a size."""
-        value = getattr(self, setting)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{setting} {value!r:.40}: a whole number of at least 1 is needed")
-        return value
+        # Before a model of these sizes is made, which refuses names that it does not have
+        for name, rank in ranks.items():
+            for sides in (sides for pattern, sides in SIDES if re.fullmatch(pattern, str(name))):
+                largest = min(getattr(self, setting) for setting in sides)
+                if rank > largest:
+                    raise ValueError(f"rank {rank!r:.40} of {name}: at most {largest}, its smaller side, is allowed")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON-ready values, always with the complete ``auto_map``."""
