@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import DataCollatorWithPadding
 
-from fwsvd_export.errors import DataError, first_line
+from fwsvd_export.errors import CheckpointError, DataError, first_line, is_failure
 from fwsvd_export.tasks import Task
 
 HELD_OUT_PART = 5  # one in so many rows is for validation when calibration would otherwise take all
@@ -147,7 +147,7 @@ def encode_rows(rows: Any, request: DataRequest, tokenizer: Any, config: Any) ->
             _encode_words(columns, task, tokenizer, config, request.name, options), tokenizer, request.batch_size
         )
     pair = [columns[task.text_pair]] if task.text_pair is not None else []
-    encoding = tokenizer(columns[task.text], *pair, **options)
+    encoding = _encoding(tokenizer, [columns[task.text], *pair], config, request.name, options)
     encoded: list[dict[str, Any]] = [
         {name: values[index] for name, values in encoding.items()} for index in range(len(columns[task.text]))
     ]
@@ -230,7 +230,7 @@ def _number(value: Any, config: Any, where: str) -> float:
 def _class(value: Any, config: Any, where: str) -> int:
     """A class number, from a number or from a name that the model's ``label2id`` has."""
     if isinstance(value, str) and value in (config.label2id or {}):
-        return int(config.label2id[value])
+        value = int(config.label2id[value])
     whole = isinstance(value, Real) and math.isfinite(value) and float(value).is_integer()
     if not whole or not 0 <= int(value) < config.num_labels:
         names = ", ".join(str(name) for name in (config.label2id or {}))
@@ -245,7 +245,8 @@ def _encode_words(
     columns: dict[str, list[Any]], task: Task, tokenizer: Any, config: Any, name: str, options: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Words and their labels; the first piece of each word carries its label, the other pieces none."""
-    encoding = tokenizer(columns[task.text], is_split_into_words=True, **options)
+    options = {**options, "is_split_into_words": True}
+    encoding = _encoding(tokenizer, [columns[task.text]], config, name, options)
     encoded: list[dict[str, Any]] = []
     for index, words in enumerate(columns[task.text]):
         row = {key: values[index] for key, values in encoding.items()}
@@ -258,6 +259,30 @@ def _encode_words(
             row["labels"] = _first_pieces(encoding.word_ids(index), numbers)
         encoded.append(row)
     return encoded
+
+
+def _encoding(tokenizer: Any, texts: list[Any], config: Any, name: str, options: dict[str, Any]) -> Any:
+    """The tokenizer's answer, with numbers that the model knows.
+
+    Raises:
+        CheckpointError: it fails, makes nothing of a row, or makes numbers that are outside the model's tables.
+    """
+    try:
+        encoding = tokenizer(*texts, **options)
+    except BaseException as error:  # the tokenizers library raises plain exceptions and panics
+        if not is_failure(error):
+            raise
+        raise CheckpointError(f"the model's tokenizer fails on {name}: {first_line(error)}") from error
+    for field, size in (("input_ids", "vocab_size"), ("token_type_ids", "type_vocab_size")):
+        known = getattr(config, size, None)
+        for index, row in enumerate(encoding.get(field, [])):
+            if not row or (known is not None and not 0 <= min(row) <= max(row) < known):
+                made = f"{field} {max(row)}" if row else "nothing"
+                raise CheckpointError(
+                    f"{name}, row {index + 1}: the tokenizer makes {made} of it, and the model knows {field} from 0 to "
+                    f"{known - 1 if known is not None else '?'}; use the tokenizer that belongs to the model"
+                )
+    return encoding
 
 
 def _first_pieces(word_ids: list[int | None], numbers: list[int]) -> list[int]:

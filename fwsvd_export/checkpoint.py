@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections import Counter
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import safe_open
 
-from fwsvd_export.errors import CheckpointError, UnsupportedModelError, first_line
-from fwsvd_export.families import LOW_RANK_FAMILIES, Family, any_family_of, base_of, compressible_layers
-from fwsvd_export.storage import file_sha256
+from fwsvd_export.errors import CheckpointError, UnsupportedModelError, first_line, is_failure, shown
+from fwsvd_export.families import LOW_RANK_FAMILIES, Family, base_of, compressible_layers
+from fwsvd_export.settings import check_settings, check_weights, read_settings
+from fwsvd_export.storage import StoredTensor, file_sha256, read_header, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +38,8 @@ VOCABULARY_FILES = {"tokenizer.json", "vocab.txt", "vocab.json"}
 CARD_FILE = "README.md"
 _COMMIT = re.compile(r"[0-9a-f]{40}")  # the Hub's client names a snapshot's folder so
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}  # safetensors' names
+_OWN_REFERENCE = re.compile(r"\w+\.\w+", re.ASCII)  # a file in the folder and a class in it
+_NEEDED_INPUTS = {"input_ids", "attention_mask"}
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,15 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
         UnsupportedModelError: an architecture or head outside the families table.
     """
     folder = _folder_of(source)
-    settings = _read_config(folder)
-    family = LOW_RANK_FAMILIES.get(str(settings.get("model_type")))
+    settings = read_settings(folder)
+    family = check_settings(settings, source)
+    compressed = settings["model_type"] in LOW_RANK_FAMILIES
     if not (folder / WEIGHTS_FILE).is_file() and not (folder / SHARDS_INDEX).is_file():
         pickled = " (its pytorch_model.bin is a pickle, which is never read)" if any(folder.glob("*.bin")) else ""
         raise CheckpointError(f"{source} has no {WEIGHTS_FILE}{pickled}; save the model as safetensors first")
-    if family is None:
-        model_class = _dense_class(settings)
+    check_weights(settings, family, _stored_tensors(folder), source)
+    if not compressed:
+        model_class = family.dense_class(_architecture(settings, family.heads[0].dense))
     elif is_own_code(folder, family):
         model_class = family.low_rank_class(_architecture(settings, family.heads[0].low_rank))
     elif trust_remote_code:
@@ -104,7 +108,7 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
             f"the code files in {source} are not those of this installation, so they are not run; "
             "read them and give --trust-remote-code if you trust them"
         )
-    model = _load(model_class, folder, source, trust_remote_code and family is not None)
+    model = _load(model_class, folder, source, trust_remote_code and compressed)
     weights = folder / WEIGHTS_FILE
     return Checkpoint(
         name=source if not Path(source).exists() else folder.resolve().name,
@@ -112,7 +116,7 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
         model=model,
         declared_dtype=_declared_dtype(settings),
         sha256=file_sha256(weights) if weights.is_file() else None,
-        compressed=family is not None,
+        compressed=compressed,
         revision=None if Path(source).exists() or not _COMMIT.fullmatch(folder.name) else folder.name,
     )
 
@@ -151,9 +155,20 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
         )
     try:
         # A plain configuration keeps AutoTokenizer from asking about the checkpoint's own code.
-        return AutoTokenizer.from_pretrained(checkpoint.folder, config=BertConfig(), trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, config=BertConfig(), trust_remote_code=False)
+        inputs, padding = set(tokenizer.model_input_names), tokenizer.pad_token_id
+    except BaseException as error:  # the tokenizers library raises plain exceptions and panics
+        if not is_failure(error):
+            raise
         raise CheckpointError(f"the tokenizer of {checkpoint.name} cannot be read: {first_line(error)}") from error
+    if not inputs >= _NEEDED_INPUTS:
+        raise CheckpointError(
+            f"the tokenizer of {checkpoint.name} does not make {' and '.join(sorted(_NEEDED_INPUTS - inputs))}; "
+            "mend model_input_names in its tokenizer_config.json"
+        )
+    if padding is None or not 0 <= padding < checkpoint.model.config.vocab_size:
+        raise CheckpointError(f"the tokenizer of {checkpoint.name} has no padding token that the model knows")
+    return tokenizer
 
 
 def weights_sha256(model: Any) -> str:
@@ -218,32 +233,27 @@ def _folder_of(source: str) -> Path:
         ) from error
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise CheckpointError(
-            f"{folder} holds no model: it has no config.json; give the folder that from_pretrained reads"
-        )
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not readable JSON: {first_line(error)}") from error
-    if not isinstance(settings, dict):
-        raise CheckpointError(f"{path} holds no JSON object")
-    return settings
+def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
+    """Every tensor of a checkpoint by name, in one file or in several."""
+    if (folder / WEIGHTS_FILE).is_file():
+        return read_header(folder / WEIGHTS_FILE)
+    index = folder / SHARDS_INDEX
+    places = read_json(index).get("weight_map")
+    files = set(map(str, places.values())) if isinstance(places, dict) else set()
+    for name in sorted(files):
+        if Path(name).name != name or not name.endswith(".safetensors") or not (folder / name).is_file():
+            raise CheckpointError(f"{index} names {shown(name)}, which is no safetensors file in the same folder")
+    if not files:
+        raise CheckpointError(f"{index} names no files; save the model again")
+    stored: dict[str, StoredTensor] = {}
+    for name in sorted(files):
+        stored |= read_header(folder / name)
+    return stored
 
 
 def _architecture(settings: dict[str, Any], default: str) -> str:
     names = settings.get("architectures") or [default]
     return str(names[0])
-
-
-def _dense_class(settings: dict[str, Any]) -> Any:
-    """Transformers' class for a dense configuration; refuses what the families table does not know."""
-    from types import SimpleNamespace
-
-    family = any_family_of(SimpleNamespace(**{"model_type": "missing", **settings}))
-    return family.dense_class(_architecture(settings, family.heads[0].dense))
 
 
 def _remote_class(settings: dict[str, Any], folder: Path) -> Any:
@@ -253,8 +263,18 @@ def _remote_class(settings: dict[str, Any], folder: Path) -> Any:
     architecture = _architecture(settings, "")
     for reference in dict(settings.get("auto_map") or {}).values():
         if str(reference).endswith(f".{architecture}"):
-            return get_class_from_dynamic_module(reference, str(folder))
-    raise UnsupportedModelError(f"the auto_map in {folder}/config.json has no class {architecture or '(none named)'}")
+            if not _OWN_REFERENCE.fullmatch(reference):
+                raise CheckpointError(
+                    f"the auto_map in {folder}/config.json names {shown(reference)}, which is outside the folder; only "
+                    "code that lies in the folder is run"
+                )
+            try:
+                return get_class_from_dynamic_module(reference, str(folder))
+            except Exception as error:  # whatever the code does while it is imported
+                raise CheckpointError(f"the code in {folder} cannot be imported: {first_line(error)}") from error
+    raise UnsupportedModelError(
+        f"the auto_map in {folder}/config.json has no class {shown(architecture)[1:-1] or '(none named)'}"
+    )
 
 
 def _load(model_class: Any, folder: Path, source: str, trust_remote_code: bool) -> Any:
@@ -279,5 +299,5 @@ def _declared_dtype(settings: dict[str, Any]) -> torch.dtype:
     import torch  # late: who only reads which files a checkpoint has does not wait for it
 
     name = str(settings.get("dtype") or settings.get("torch_dtype") or "float32").removeprefix("torch.")
-    dtype = getattr(torch, name, torch.float32)
-    return dtype if isinstance(dtype, torch.dtype) else torch.float32
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype

@@ -6,6 +6,7 @@ from typing import Any
 
 from fwsvd_export.checkpoint import weights_sha256
 from fwsvd_export.errors import DataError, RankError, StatisticsError
+from fwsvd_export.families import compressible_layers
 from fwsvd_export.metrics import check_collected
 from fwsvd_export.ranks import ALLOCATORS, COSTS
 from fwsvd_export.records import Kronecker, RankRequest, Statistics
@@ -101,10 +102,10 @@ def check_statistics(model: Any, solver: Solver, statistics: Statistics | None) 
 
 
 def check_same_model(model: Any, statistics: Statistics) -> None:
-    """Refuses statistics that were collected on another model.
+    """Refuses statistics that were collected on another model, or whose sums are not as large as its layers.
 
     Raises:
-        StatisticsError: the digests differ.
+        StatisticsError: the digests differ, or the shapes do, which only a damaged file's can.
     """
     digest = weights_sha256(model)
     if digest != statistics.source.model_sha256:
@@ -112,3 +113,27 @@ def check_same_model(model: Any, statistics: Statistics) -> None:
             f"the statistics belong to another model (weights {statistics.source.model_sha256[:12]}…, this model has "
             f"{digest[:12]}…); collect them for this model with fwsvd-export fisher"
         )
+    for layer in compressible_layers(model):
+        sums = statistics.layers.get(layer.name)
+        inputs, outputs = layer.in_features, layer.out_features
+        shapes = {
+            "input_gram": (inputs, inputs),
+            "gradient_gram": (outputs, outputs),
+            "row_input": (inputs,),
+            "row_output": (outputs,),
+            "element": (outputs, inputs),
+        }
+        _check_shapes(sums, shapes, layer.name)
+    if statistics.embedding is not None:
+        words, width = model.config.vocab_size, model.config.hidden_size
+        _check_shapes(statistics.embedding, {"row": (words,), "gradient_gram": (width, width)}, "the word embeddings")
+
+
+def _check_shapes(sums: object, shapes: dict[str, tuple[int, ...]], name: str) -> None:
+    for field, shape in shapes.items():
+        found = getattr(sums, field, None)
+        if sums is None or (found is not None and tuple(found.shape) != shape):
+            raise StatisticsError(
+                f"the statistics of {name} do not have the model's sizes, so the file is damaged; collect again with "
+                "fwsvd-export fisher"
+            )

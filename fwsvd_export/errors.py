@@ -56,7 +56,26 @@ class MissingExtraError(FwsvdExportError):
         super().__init__(f'this needs {module}, which is not installed: pip install "fwsvd-export[{extra}]"')
 
 
+_LONGEST_QUOTE = 300  # characters of another library's message
+_LONGEST_VALUE = 80  # characters of a value that came in
+
+
 def first_line(error: BaseException) -> str:
-    """The first line of another library's message, or its type when it has none."""
+    """The first line of another library's message, shortened and printable, or its type when it has none."""
     text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    return _printable(text.splitlines()[0], _LONGEST_QUOTE) if text else type(error).__name__
+
+
+def shown(value: object) -> str:
+    """A value that came in, as a sentence may quote it: on one line, printable, not longer than it is worth."""
+    return _printable(repr(value), _LONGEST_VALUE)
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether a library failed: an ``Exception``, or a panic of Rust code, which is none; not an interrupt."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _printable(text: str, longest: int) -> str:
+    cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in cut)

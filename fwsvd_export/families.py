@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fwsvd_export.errors import UnsupportedModelError
+from fwsvd_export.errors import UnsupportedModelError, shown
 from fwsvd_export.records import LayerSpec
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Family:
         word_embeddings: name of the table of word vectors inside it.
         layer: name of the n-th encoder layer, with ``{}`` for n.
         linears: (path inside a layer, role, path that names its input).
+        sizes: (setting, tensors of which a checkpoint has one, which of its dimensions the setting is).
         heads: all classes, the base model first.
     """
 
@@ -49,6 +50,7 @@ class Family:
     word_embeddings: str
     layer: str
     linears: tuple[tuple[str, str, str], ...]
+    sizes: tuple[tuple[str, tuple[str, ...], int], ...]
     heads: tuple[Head, ...]
 
     @property
@@ -71,7 +73,7 @@ class Family:
             if class_name in (head.dense, head.low_rank):
                 return head
         supported = ", ".join(head.dense for head in self.heads)
-        raise UnsupportedModelError(f"{class_name} is not supported; supported are {supported}")
+        raise UnsupportedModelError(f"{shown(class_name)[1:-1]} is not supported; supported are {supported}")
 
     def low_rank_class(self, class_name: str) -> Any:
         """Our model class for a dense (or compressed) class name."""
@@ -81,6 +83,10 @@ class Family:
     def low_rank_config_class(self) -> Any:
         """Our configuration class."""
         return self.low_rank_class(self.heads[0].dense).config_class
+
+    def dense_config_class(self) -> Any:
+        """Transformers' configuration class."""
+        return self.dense_class(self.heads[0].dense).config_class
 
     def dense_class(self, class_name: str) -> Any:
         """Transformers' model class for a dense or compressed class name."""
@@ -100,6 +106,21 @@ BERT = Family(
         ("attention.output.dense", "attention_output", "attention.output.dense"),
         ("intermediate.dense", "intermediate", "intermediate.dense"),
         ("output.dense", "output", "output.dense"),
+    ),
+    sizes=(
+        (
+            "vocab_size",
+            ("embeddings.word_embeddings.weight", "embeddings.word_embeddings.table.weight"),
+            0,
+        ),
+        ("hidden_size", ("embeddings.position_embeddings.weight",), 1),
+        ("max_position_embeddings", ("embeddings.position_embeddings.weight",), 0),
+        ("type_vocab_size", ("embeddings.token_type_embeddings.weight",), 0),
+        (
+            "intermediate_size",
+            ("encoder.layer.0.intermediate.dense.weight", "encoder.layer.0.intermediate.dense.up.weight"),
+            0,
+        ),
     ),
     heads=(
         Head("BertModel", "LowRankBertModel", "embedding"),
@@ -131,21 +152,35 @@ def family_of(config: Any) -> Family:
             "with the size you want"
         )
     if model_type not in FAMILIES:
-        raise UnsupportedModelError(f"architecture {model_type!r} is not supported; supported: {', '.join(FAMILIES)}")
+        known = ", ".join(FAMILIES)
+        raise UnsupportedModelError(f"architecture {shown(model_type)} is not supported; supported: {known}")
+    check_variant(config)
+    return FAMILIES[model_type]
+
+
+def check_variant(config: Any) -> None:
+    """Refuses what an architecture's configuration can ask for and the supported models do not have.
+
+    Raises:
+        UnsupportedModelError: relative positions, or a decoder.
+    """
     position = getattr(config, "position_embedding_type", None) or "absolute"
     if position != "absolute":
         raise UnsupportedModelError(
-            f"position_embedding_type {position!r} is not supported (transformers 5 dropped it); only 'absolute' is"
+            f"position_embedding_type {shown(position)} is not supported (transformers 5 dropped it); "
+            "only 'absolute' is"
         )
     if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
         raise UnsupportedModelError("a BERT decoder is not supported; only encoders (is_decoder false) are")
-    return FAMILIES[model_type]
 
 
 def any_family_of(config: Any) -> Family:
     """The family of a dense or a compressed configuration; raises as ``family_of``."""
     low_rank = LOW_RANK_FAMILIES.get(str(getattr(config, "model_type", None)))
-    return low_rank if low_rank is not None else family_of(config)
+    if low_rank is None:
+        return family_of(config)
+    check_variant(config)
+    return low_rank
 
 
 def base_of(model: nn.Module) -> nn.Module:

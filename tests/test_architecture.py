@@ -24,7 +24,7 @@ FLOORS = {
         ("compression", "checks", "building", "solving", "matching", "embeddings", "densification", "metrics"), 4
     ),
     **dict.fromkeys(("statistics", "solvers", "ranks", "layerwise"), 3),
-    **dict.fromkeys(("checkpoint", "assembly", "families", "tasks", "calibration"), 2),
+    **dict.fromkeys(("checkpoint", "settings", "assembly", "families", "tasks", "calibration"), 2),
     **dict.fromkeys(("numerics", "storage", "device", "machine", "names"), 1),
     **dict.fromkeys(("records", "errors", "progress", "__init__"), 0),
 }

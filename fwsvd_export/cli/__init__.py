@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from fwsvd_export import __version__
-from fwsvd_export.errors import FwsvdExportError, first_line
+from fwsvd_export.errors import FwsvdExportError, first_line, is_failure
 
 TYPED = "fwsvd_export.typed"  # in a context's ``meta``: all words of the command
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -67,7 +67,9 @@ class LazyGroup(click.Group):
         except FwsvdExportError as error:
             self._traceback(ctx)
             raise click.ClickException(_redacted(str(error))) from error
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             self._traceback(ctx)
             sentence = f"{type(error).__name__}: {first_line(error)} (not expected here; -v shows where)"
             raise click.ClickException(_redacted(sentence)) from error

@@ -54,7 +54,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(width=width).print(table)
+    Console(width=width, markup=False, emoji=False).print(table)  # names come from files
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fwsvd_export.errors import ExportError, first_line
 from fwsvd_export.export.libraries import required
+from fwsvd_export.settings import check_settings, read_settings
 
 _ERRORS_ONLY = 3  # onnxruntime's log level
 _NEWER = re.compile(r"model IR version: \d+|Opset \d+(?= is under development)")
@@ -49,7 +50,8 @@ class OnnxModel:
             options.intra_op_num_threads = threads
         try:
             self._session = runtime.InferenceSession(folder / file_name, options, providers=["CPUExecutionProvider"])
-            self.config: Any = AutoConfig.from_pretrained(folder)
+            check_settings(read_settings(folder), str(folder))
+            self.config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         except Exception as error:  # onnxruntime raises a class of its own per kind of damage
             raise ExportError(_reason(folder / file_name, error, runtime.__version__)) from error
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
@@ -64,7 +66,12 @@ class OnnxModel:
             **tensors,
         }
         arrays = {name: tensor.to(self.device, torch.int64).numpy() for name, tensor in inputs.items()}
-        found = self._session.run(self._outputs, arrays)
+        try:
+            found = self._session.run(self._outputs, arrays)
+        except Exception as error:  # as above
+            raise ExportError(
+                f"the ONNX model fails on its input ({first_line(error)}); export again with fwsvd-export onnx"
+            ) from error
         return SimpleNamespace(
             **{name: torch.from_numpy(array) for name, array in zip(self._outputs, found, strict=True)}
         )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.errors import CheckpointError, first_line
+from fwsvd_export.errors import CheckpointError
 from fwsvd_export.hub.card import write_card
-from fwsvd_export.storage import atomic_output, file_sha256, write_json
+from fwsvd_export.hub.record import check_record
+from fwsvd_export.storage import atomic_output, file_sha256, read_json, write_json
 
 COMPRESSION_FILE = "compression.json"
 
@@ -48,18 +48,14 @@ def read_compression(folder: Path) -> dict[str, Any]:
     """The content of ``compression.json``.
 
     Raises:
-        CheckpointError: it is missing or no JSON object.
+        CheckpointError: it is missing, no JSON, or does not hold what such a record must.
     """
     path = folder / COMPRESSION_FILE
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{folder} has no {COMPRESSION_FILE}, so it does not say how it was made") from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not readable JSON: {first_line(error)}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} holds no JSON object")
-    return value
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has no {COMPRESSION_FILE}, so it does not say how it was made")
+    record = read_json(path)
+    check_record(record, path)
+    return record
 
 
 def _write_model(model: Any, folder: Path, tokenizer_files: Sequence[Path]) -> None:

@@ -3,6 +3,7 @@
 This file travels inside the checkpoint; it needs only the standard library and transformers.
 """
 
+import re
 from typing import Any
 
 from transformers import BertConfig
@@ -20,6 +21,13 @@ AUTO_MAP = {
     "AutoModelForPreTraining": "modeling_lowrank_bert.LowRankBertForPreTraining",
 }
 
+# Names of the layers that may be factorised, and the two settings that are the sides of their weight
+SIDES = (
+    (r"encoder\.layer\.\d+\.attention\.(self\.(query|key|value)|output\.dense)", ("hidden_size", "hidden_size")),
+    (r"encoder\.layer\.\d+\.(intermediate|output)\.dense", ("hidden_size", "intermediate_size")),
+    (r"embeddings\.word_embeddings", ("vocab_size", "hidden_size")),
+)
+
 
 class LowRankBertConfig(BertConfig):
     """A ``BertConfig`` with the ranks of the factorised layers.
@@ -31,7 +39,7 @@ class LowRankBertConfig(BertConfig):
         kwargs: everything ``BertConfig`` takes.
 
     Raises:
-        ValueError: a rank is not a whole number of at least 1.
+        ValueError: a size is no whole number of at least 1, or a rank none from 1 to the smaller side of its layer.
     """
 
     model_type = "lowrank_bert"
@@ -44,8 +52,18 @@ class LowRankBertConfig(BertConfig):
             raise ValueError('low_rank must be an object with a "ranks" object in it: layer name -> rank')
         for name, rank in ranks.items():
             if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
-                raise ValueError(f"rank {rank!r} of {name}: a whole number of at least 1 is needed")
+                raise ValueError(f"rank {rank!r:.40} of {name!s:.100}: a whole number of at least 1 is needed")
+        for setting in kwargs.keys() & {setting for _, sides in SIDES for setting in sides}:
+            size = kwargs[setting]
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ValueError(f"{setting} {size!r:.40}: a whole number of at least 1 is needed")
         super().__init__(**kwargs)
+        # Before a model of these sizes is made, which refuses names that it does not have
+        for name, rank in ranks.items():
+            for sides in (sides for pattern, sides in SIDES if re.fullmatch(pattern, str(name))):
+                largest = min(getattr(self, setting) for setting in sides)
+                if rank > largest:
+                    raise ValueError(f"rank {rank!r:.40} of {name}: at most {largest}, its smaller side, is allowed")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON-ready values, always with the complete ``auto_map``."""

@@ -28,6 +28,11 @@ from transformers import (
 from .configuration_lowrank_bert import LowRankBertConfig
 
 
+def _is_rank(rank: Any, largest: int) -> bool:
+    """Whether a value, which may come from anybody's config.json, is a rank that a layer can have."""
+    return isinstance(rank, int) and not isinstance(rank, bool) and 1 <= rank <= largest
+
+
 class LowRankLinear(nn.Module):
     """A linear layer whose weight is the product of two thin factors: ``weight = up.weight @ down.weight``.
 
@@ -43,8 +48,10 @@ class LowRankLinear(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, rank: int, bias: bool = True) -> None:
         super().__init__()
-        if not 1 <= rank <= min(in_features, out_features):
-            raise ValueError(f"rank {rank} of a {out_features} x {in_features} layer: 1 to its smaller side is allowed")
+        if not _is_rank(rank, min(in_features, out_features)):
+            raise ValueError(
+                f"rank {rank!r:.40} of a {out_features} x {in_features} layer: 1 to its smaller side is allowed"
+            )
         self.in_features = in_features
         self.out_features = out_features
         self.rank = rank
@@ -75,9 +82,9 @@ class LowRankEmbedding(nn.Module):
 
     def __init__(self, num_embeddings: int, embedding_dim: int, rank: int, padding_idx: Any = None) -> None:
         super().__init__()
-        if not 1 <= rank <= min(num_embeddings, embedding_dim):
+        if not _is_rank(rank, min(num_embeddings, embedding_dim)):
             raise ValueError(
-                f"rank {rank} of a {num_embeddings} x {embedding_dim} embedding: 1 to its smaller side is allowed"
+                f"rank {rank!r:.40} of a {num_embeddings} x {embedding_dim} embedding: 1 to its smaller side is allowed"
             )
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
@@ -130,7 +137,9 @@ def factorize(base_model: nn.Module, ranks: dict[str, int]) -> None:
         elif isinstance(dense, nn.Embedding):
             layer = LowRankEmbedding(dense.num_embeddings, dense.embedding_dim, rank, dense.padding_idx)
         else:
-            raise ValueError(f"low_rank names {name}, which is neither a linear layer nor an embedding of this model")
+            raise ValueError(
+                f"low_rank names {name!s:.100}, which is neither a linear layer nor an embedding of this model"
+            )
         parent, _, attribute = name.rpartition(".")
         setattr(modules[parent], attribute, layer.to(device=dense.weight.device, dtype=dense.weight.dtype))
 

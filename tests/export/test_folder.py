@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -148,3 +149,32 @@ def test_the_identity_of_a_checkpoint_names_its_file_and_what_it_computes(tiny_f
     assert (identity.model, identity.class_name) == (tiny_folder.name, "BertForSequenceClassification")
     assert len(identity.weights_sha256) == len(identity.file_sha256) == 64
     assert json.loads(identity.settings)["num_attention_heads"] == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"num_labels": 10**12}, "num_labels is 1000000000000 in config.json"),
+        ({"model_type": "gpt2"}, "architecture 'gpt2' is not supported"),
+        (
+            {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil"}},
+            "architecture 'evil' is not supported",
+        ),
+    ],
+)
+def test_a_configuration_beside_the_onnx_file_is_checked_and_runs_no_code(
+    values: dict[str, Any], reason: str, place: Path, tmp_path: Path
+) -> None:
+    folder, ran = tmp_path / ONNX_FOLDER, tmp_path / "ran"
+    shutil.copytree(place / ONNX_FOLDER, folder)
+    (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, **values}))
+    with pytest.raises(ExportError, match=re.escape(reason)):
+        OnnxModel(folder, MODEL_FILE)
+    assert not ran.exists()
+
+
+def test_an_input_that_the_onnx_model_fails_on(place: Path) -> None:
+    with pytest.raises(ExportError, match=r"the ONNX model fails on its input .*; export again with fwsvd-export onnx"):
+        OnnxModel(place / ONNX_FOLDER, MODEL_FILE)(torch.tensor([[10**6]]))

@@ -20,7 +20,7 @@ from fwsvd_export import compress
 from fwsvd_export.calibration import DataRequest
 from fwsvd_export.families import BERT
 from fwsvd_export.modeling.configuration_lowrank_bert import AUTO_MAP
-from fwsvd_export.pipeline import CompressRequest, Source, run_compress
+from fwsvd_export.pipeline import CompressRequest, Source, run_compress, run_evaluate
 from fwsvd_export.records import Budget, RankRequest
 from fwsvd_export.tasks import task_named
 
@@ -75,6 +75,15 @@ def run(job):
         "second_equal": all(torch.equal(outputs[name], actual[name]) for name in outputs),
     }
 
+def label_all(folder, rows):
+    """What a script does that evaluates a folder on a data set, and knows nothing of how the model was made."""
+    from datasets import Dataset
+    from transformers.pipelines.pt_utils import KeyDataset
+
+    classify = transformers.pipeline("text-classification", model=folder, trust_remote_code=True, device="cpu")
+    texts = KeyDataset(Dataset.from_list(rows), "sentence")
+    return [(row["label"], row["score"]) for row in classify(texts, batch_size=5)]
+
 def look_around(folder, text):
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=True)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
@@ -96,6 +105,7 @@ def look_around(folder, text):
 order = json.load(open(sys.argv[1]))
 results = {name: run(job) for name, job in order["jobs"].items()}
 around = look_around(order["classifier"], order["text"])
+around["labels"] = label_all(order["classifier"], order["rows"])
 try:
     import fwsvd_export
     blocked = False
@@ -148,7 +158,7 @@ def made(
 
 
 @pytest.fixture(scope="module")
-def report(room: Path, made: dict[str, Any]) -> dict[str, Any]:
+def report(room: Path, made: dict[str, Any], data_file: Path) -> dict[str, Any]:
     """What one process without the package saw of all the checkpoints."""
     jobs = {
         name: {
@@ -160,7 +170,8 @@ def report(room: Path, made: dict[str, Any]) -> dict[str, Any]:
         }
         for name, model in made.items()
     }
-    order = {"jobs": jobs, "classifier": str(room / "float32-small"), "text": TEXT}
+    rows = [json.loads(line) for line in data_file.read_text().splitlines()]
+    order = {"jobs": jobs, "classifier": str(room / "float32-small"), "text": TEXT, "rows": rows}
     (room / "order.json").write_text(json.dumps(order))
     (room / "loader.py").write_text(LOADER)
     elsewhere = room / "elsewhere"
@@ -249,3 +260,20 @@ def test_the_pipeline_classifies_as_the_model_does(report: dict[str, Any]) -> No
     scores = {row["label"]: row["score"] for row in report["around"]["pipeline"]}
     assert len(scores) == 2
     assert scores == pytest.approx(report["around"]["scores"], abs=1e-6)
+
+
+def test_a_data_set_through_the_pipeline_gives_the_accuracy_that_evaluate_prints(
+    report: dict[str, Any], made: dict[str, Any], room: Path, tiny_folder: Path, data_file: Path
+) -> None:
+    model, folder = made["float32"], room / "float32-small"
+    rows = [json.loads(line) for line in data_file.read_text().splitlines()]
+    texts = [row["sentence"] for row in rows]
+    with torch.no_grad():
+        batch = AutoTokenizer.from_pretrained(tiny_folder)(texts, padding=True, return_tensors="pt")
+        likeliest = model(**batch).logits.softmax(-1).max(-1)
+    found = report["around"]["labels"]
+    assert [label for label, _ in found] == [model.config.id2label[index] for index in likeliest.indices.tolist()]
+    assert [score for _, score in found] == pytest.approx(likeliest.values.tolist(), abs=1e-5)
+    right = [model.config.label2id[label] == row["label"] for (label, _), row in zip(found, rows, strict=True)]
+    measured = run_evaluate(Source(str(folder), device="cpu"), DataRequest(task_named("sst2"), file=data_file))
+    assert sum(right) / len(right) == measured.value

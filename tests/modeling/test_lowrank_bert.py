@@ -52,7 +52,7 @@ def test_a_low_rank_layer_applies_down_then_up(bias: bool) -> None:
     assert "in_features=6, out_features=4, rank=3" in repr(layer)
 
 
-@pytest.mark.parametrize("rank", [-1, 0, 5])
+@pytest.mark.parametrize("rank", [-1, 0, 5, 10**12, 2.0, float("nan"), True])
 def test_a_low_rank_layer_refuses_ranks_outside_its_smaller_side(rank: int) -> None:
     with pytest.raises(ValueError, match=f"rank {rank} of a 4 x 6 layer"):
         LowRankLinear(6, 4, rank)
@@ -77,6 +77,29 @@ def test_factorize_keeps_dtype_and_the_absence_of_a_bias() -> None:
 def test_the_configuration_refuses_ranks_that_are_no_positive_whole_number(rank: Any) -> None:
     with pytest.raises(ValueError, match=f"of {LAYER}: a whole number of at least 1"):
         LowRankBertConfig(low_rank={"ranks": {LAYER: rank}})
+
+
+@pytest.mark.parametrize(
+    ("layer", "rank", "largest"),
+    [
+        (LAYER, 33, 32),
+        ("encoder.layer.1.intermediate.dense", 10**12, 32),
+        ("encoder.layer.0.attention.self.value", 10**12, 32),
+        ("encoder.layer.0.attention.output.dense", 33, 32),
+        ("embeddings.word_embeddings", 26, 25),
+    ],
+)
+def test_the_configuration_refuses_ranks_above_the_smaller_side(layer: str, rank: int, largest: int) -> None:
+    sizes = {"vocab_size": 25, "hidden_size": 32, "intermediate_size": 64}
+    LowRankBertConfig(low_rank={"ranks": {layer: largest}}, **sizes)
+    with pytest.raises(ValueError, match=f"rank {rank} of {re.escape(layer)}: at most {largest}, its smaller side"):
+        LowRankBertConfig(low_rank={"ranks": {layer: rank}}, **sizes)
+
+
+@pytest.mark.parametrize("size", ["wide", 0, -1, True])
+def test_the_configuration_refuses_ranks_of_layers_without_a_size(size: Any) -> None:
+    with pytest.raises(ValueError, match=f"intermediate_size {size!r}: a whole number of at least 1 is needed"):
+        LowRankBertConfig(low_rank={"ranks": {LAYER: 4}}, intermediate_size=size)
 
 
 @pytest.mark.parametrize("low_rank", [[], "svd", 3, {}, {"ranks": [4]}, {"ranks": None}])

@@ -1,0 +1,396 @@
+"""Checkpoints that somebody made to do harm, or that came damaged: one clear sentence, nothing run, nothing written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save, save_file
+
+Refused = Callable[..., str]
+Changed = Callable[..., Path]
+Succeed = Callable[..., str]
+
+LAYER = "encoder.layer.0.attention.self.query"
+SIZE = "and a whole number of at least 1 is allowed"
+HEADER_LENGTH_BYTES = 8
+
+
+@pytest.fixture
+def changed_small(compressed_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that copies the compressed model with other values in one of its JSON files."""
+
+    def change(file: str = "config.json", /, **values: Any) -> Path:
+        folder = tmp_path_factory.mktemp("changed") / "small"
+        shutil.copytree(compressed_folder, folder)
+        path = folder / file
+        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+        return folder
+
+    return change
+
+
+def with_header(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Rewrites the header of a safetensors file and leaves the numbers."""
+    content = file.read_bytes()
+    length = int.from_bytes(content[:HEADER_LENGTH_BYTES], "little")
+    header = json.loads(content[HEADER_LENGTH_BYTES:][:length])
+    text = json.dumps(change(header) or header).encode()
+    rest = content[HEADER_LENGTH_BYTES + length :]
+    file.write_bytes(len(text).to_bytes(HEADER_LENGTH_BYTES, "little") + text + rest)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"hidden_size": 10**12}, "hidden_size is 1000000000000 by config.json and 32 by the weights"),
+        ({"vocab_size": 10**12}, "vocab_size is 1000000000000 by config.json and 25 by the weights"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000 by config.json and 2 by the weights"),
+        ({"num_hidden_layers": 1}, "num_hidden_layers is 1 by config.json and 2 by the weights"),
+        ({"max_position_embeddings": 10**12}, "max_position_embeddings is 1000000000000 by config.json and 64 by"),
+        ({"type_vocab_size": 10**12}, "type_vocab_size is 1000000000000 by config.json and 2 by the weights"),
+        ({"intermediate_size": 10**12}, "intermediate_size is 1000000000000 by config.json and 64 by the weights"),
+        ({"hidden_size": -1}, f"hidden_size is -1 in config.json, {SIZE}"),
+        ({"hidden_size": True}, f"hidden_size is True in config.json, {SIZE}"),
+        ({"hidden_size": "3" * 10**6}, f"hidden_size is '{'3' * 78}… in config.json, {SIZE}"),
+        ({"num_attention_heads": 0}, f"num_attention_heads is 0 in config.json, {SIZE}"),
+        ({"num_labels": 10**9}, "num_labels is 1000000000 in config.json, and a whole number of at most 1000000 is"),
+        ({"num_labels": 65}, "config.json has 65 labels, and no layer of the weights so many outputs"),
+        ({"label2id": {"good": "first"}}, "and an object of names and numbers is allowed"),
+        ({"id2label": {"first": "good"}}, "and an object of numbers and names is allowed"),
+        ({"layer_norm_eps": -1}, "layer_norm_eps is -1 in config.json, and a number from 0 to 1 is allowed"),
+        ({"dtype": "int8"}, "and null or one of bfloat16, float16, float32, float64 is allowed"),
+        ({"hidden_act": 5}, "hidden_act is 5 in config.json, and a name is allowed"),
+        ({"architectures": "BertModel"}, "architectures is 'BertModel' in config.json, and a list of class names is"),
+        ({"chunk_size_feed_forward": 3}, "chunk_size_feed_forward is 3 in config.json, and 0 is allowed"),
+        ({"return_dict": False}, "return_dict is False in config.json, and null or true is allowed"),
+        ({"torchscript": 1}, "torchscript is 1 in config.json, and null or false is allowed"),
+        ({"pruned_heads": {"0": [1]}}, "pruned_heads is {'0': [1]} in config.json, and empty is allowed"),
+        ({"attn_implementation": "someone/kernel"}, "and null or eager or sdpa is allowed"),
+        ({"quantization_config": {"quant_method": "x"}}, "{'quant_method': 'x'} in config.json, and null is allowed"),
+        ({"to_dict": 1}, "config.json sets 'to_dict', which is no setting; take it out"),
+        ({"__class__": "x"}, "config.json sets '__class__', which is no setting; take it out"),
+        (
+            {"problem_type": "\x1b[31m\nError"},
+            "problem_type is '\\x1b[31m\\nError' in config.json, and null or",
+        ),
+    ],
+)
+def test_settings_that_no_model_has(
+    settings: dict[str, Any], reason: str, changed_model: Changed, refused: Refused
+) -> None:
+    model = changed_model(**settings)
+    sentence = refused("inspect", model)
+    assert sentence.startswith(f"Error: the model in {model} cannot be read: ")
+    assert reason in sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"hidden_size": NaN}', "it holds NaN or an infinite number, which is no JSON"),
+        ('{"hidden_size": 1e999}', "it holds NaN or an infinite number, which is no JSON"),
+        ('{"hidden_size": ' + "9" * 5000 + "}", "limit (4300 digits)"),
+        ('{"a": ' * 10_000 + "1" + "}" * 10_000, "lists and objects are nested too deeply"),
+        ('{"a": ' * 40 + "1" + "}" * 40, "nested more than 32 levels deep"),
+        ('{"a": "\\ud800"}', "surrogates not allowed"),
+        ("\ufeff{}", "Unexpected UTF-8 BOM"),
+        ('{"a": "' + "x" * 2**24 + '"}', "it has 16.8 MB, and at most 16 are read"),
+    ],
+)
+@pytest.mark.parametrize("file", ["config.json", "compression.json"])
+def test_json_that_others_could_not_read(
+    file: str, text: str, reason: str, changed_small: Changed, refused: Refused
+) -> None:
+    model = changed_small()
+    (model / file).write_text(text, encoding="utf-8")
+    sentence = refused("inspect", model)
+    assert sentence.startswith(f"Error: {model / file} is not readable JSON: ")
+    assert reason in sentence
+
+
+@pytest.mark.parametrize(
+    ("ranks", "reason"),
+    [
+        ({LAYER: 10**12}, f"rank 1000000000000 of {LAYER}: at most 32, its smaller side, is allowed"),
+        ({LAYER: 33}, f"rank 33 of {LAYER}: at most 32, its smaller side, is allowed"),
+        ({LAYER: 0}, f"rank 0 of {LAYER}: a whole number of at least 1 is needed"),
+        ({LAYER: -1}, f"rank -1 of {LAYER}: a whole number of at least 1 is needed"),
+        ({LAYER: "37"}, f"rank '37' of {LAYER}: a whole number of at least 1 is needed"),
+        ({LAYER: True}, f"rank True of {LAYER}: a whole number of at least 1 is needed"),
+        ({LAYER: 4.0}, f"rank 4.0 of {LAYER}: a whole number of at least 1 is needed"),
+        ({LAYER: None}, f"rank None of {LAYER}: a whole number of at least 1 is needed"),
+        ({LAYER: "x" * 10**6}, f"rank '{'x' * 39} of {LAYER}: a whole number"),
+        ({"embeddings.word_embeddings": 26}, "rank 26 of embeddings.word_embeddings: at most 25"),
+        ({"../../outside": 4}, "low_rank names ../../outside, which is neither a linear layer nor an embedding"),
+        ({"/tmp/outside": 4}, "low_rank names /tmp/outside, which is neither a linear layer nor an embedding"),
+        ({"encoder.layer.7.output.dense": 4}, "low_rank names encoder.layer.7.output.dense, which is neither"),
+        ({"encoder": 4}, "low_rank names encoder, which is neither a linear layer nor an embedding"),
+        ([4], 'low_rank must be an object with a "ranks" object in it'),
+    ],
+)
+def test_ranks_that_no_layer_can_have(
+    ranks: Any, reason: str, changed_small: Changed, tmp_path: Path, refused: Refused
+) -> None:
+    model = changed_small(low_rank={"ranks": ranks})
+    for command in (["inspect", model], ["densify", model, tmp_path / "out"]):
+        assert f"Error: the model in {model} cannot be read: {reason}" in refused(*command)
+
+
+def test_a_compressed_model_that_says_nothing_of_ranks(changed_small: Changed, refused: Refused) -> None:
+    assert "lack bert.encoder.layer.0.attention" in refused("inspect", changed_small(low_rank=None))
+
+
+def lying_length(content: bytes) -> bytes:
+    return (2**40).to_bytes(HEADER_LENGTH_BYTES, "little") + content[HEADER_LENGTH_BYTES:]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header["bert.pooler.dense.weight"].update(data_offsets=[0, 2**60]),
+        lambda header: header["bert.pooler.dense.weight"].update(
+            data_offsets=header["classifier.bias"]["data_offsets"]
+        ),
+        lambda header: header["bert.pooler.dense.weight"].update(shape=[2**40, 2**40]),
+        lambda header: header["bert.pooler.dense.weight"].update(shape=[-1, 4]),
+        lambda header: header["bert.pooler.dense.weight"].update(dtype="Q4"),
+        lambda header: header["bert.pooler.dense.weight"].update(dtype="F64"),
+        lambda header: header.update(__metadata__={"format": 3}),
+        lambda header: header.update(__metadata__="a\nb"),
+        lambda header: [header],
+    ],
+    ids=["far", "overlap", "huge", "negative", "unknown", "wider", "number", "text", "list"],
+)
+def test_weights_whose_header_lies(
+    change: Callable[[dict[str, Any]], Any], changed_model: Changed, refused: Refused
+) -> None:
+    model = changed_model()
+    with_header(model / "model.safetensors", change)
+    assert f"Error: {model / 'model.safetensors'} cannot be read: " in refused("inspect", model)
+
+
+def test_weights_whose_header_is_longer_than_the_file(changed_model: Changed, refused: Refused) -> None:
+    model = changed_model()
+    file = model / "model.safetensors"
+    file.write_bytes(lying_length(file.read_bytes()))
+    assert f"Error: {file} cannot be read: " in refused("inspect", model)
+
+
+def test_weights_that_are_whole_numbers(changed_model: Changed, refused: Refused) -> None:
+    model = changed_model()
+    with_header(model / "model.safetensors", lambda header: header["classifier.bias"].update(dtype="I32"))
+    reason = "'classifier.bias' is stored as I32, and F64, F32, F16, BF16 are read"
+    assert refused("inspect", model) == f"Error: the model in {model} cannot be read: {reason}"
+
+
+def test_numbers_of_positions_beside_the_weights_do_no_harm(changed_model: Changed, succeed: Succeed) -> None:
+    model = changed_model()
+    weights = load_file(model / "model.safetensors")
+    weights["bert.embeddings.position_ids"] = torch.arange(64)[None]
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    succeed("inspect", model)
+
+
+def test_weights_of_another_architecture(changed_model: Changed, refused: Refused) -> None:
+    model = changed_model()
+    save_file({"wte.weight": torch.zeros(100, 4)}, model / "model.safetensors", metadata={"format": "pt"})
+    reason = "its weights have nothing of which vocab_size is a size; is it another architecture?"
+    assert refused("inspect", model) == f"Error: the model in {model} cannot be read: {reason}"
+
+
+@pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", "absent.safetensors", "config.json", ""])
+def test_an_index_that_names_files_elsewhere(name: str, changed_model: Changed, refused: Refused) -> None:
+    model = changed_model()
+    (model / "model.safetensors").rename(model.parent / "model.safetensors")
+    index = model / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"classifier.bias": name}}))
+    words = f"Error: {index} names {name!r}, which is no safetensors file in the same folder"
+    assert refused("inspect", model) == words
+
+
+def test_an_index_that_names_nothing(changed_model: Changed, refused: Refused) -> None:
+    model = changed_model()
+    (model / "model.safetensors").unlink()
+    for content in ({}, {"weight_map": []}):
+        (model / "model.safetensors.index.json").write_text(json.dumps(content))
+        assert "names no files; save the model again" in refused("inspect", model)
+
+
+@pytest.mark.parametrize("name", ["configuration_lowrank_bert.py", "modeling_lowrank_bert.py"])
+def test_foreign_code_is_refused_and_does_not_run(
+    name: str, changed_small: Changed, tmp_path: Path, refused: Refused, succeed: Succeed
+) -> None:
+    model, ran = changed_small(), tmp_path / "ran"
+    data = (model / name).read_bytes()
+    succeed("inspect", model)  # what compress wrote needs no flag
+    (model / name).write_bytes(data.replace(b"rank", b"Rank", 1))
+    sentence = (
+        f"Error: the code files in {model} are not those of this installation, so they are not run; read them and give "
+        "--trust-remote-code if you trust them"
+    )
+    assert refused("inspect", model) == sentence
+    (model / name).write_bytes(f"open({str(ran)!r}, 'w').close()\n".encode() + data)
+    for command in (["inspect", model], ["densify", model, tmp_path / "out"], ["onnx", model, "--overwrite"]):
+        assert refused(*command) == sentence
+    assert not ran.exists()
+
+
+def test_code_elsewhere_does_not_run_even_when_the_folder_is_trusted(changed_small: Changed, refused: Refused) -> None:
+    reference = "someone/elsewhere--evil.LowRankBertForSequenceClassification"
+    model = changed_small(auto_map={"AutoModelForSequenceClassification": reference})
+    code = model / "modeling_lowrank_bert.py"
+    code.write_bytes(code.read_bytes() + b"\n")
+    assert refused("inspect", model, "--trust-remote-code") == (
+        f"Error: the auto_map in {model}/config.json names {reference!r}, which is outside the folder; only code that "
+        "lies in the folder is run"
+    )
+
+
+def test_trusted_code_that_cannot_be_imported(changed_small: Changed, refused: Refused) -> None:
+    model = changed_small()
+    (model / "modeling_lowrank_bert.py").write_text("raise RuntimeError('no\\nway')\n")
+    sentence = refused("inspect", model, "--trust-remote-code")
+    assert sentence == f"Error: the code in {model} cannot be imported: no"
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"format": 2}, "has format 2, this version reads 1"),
+        ({"format": "1"}, "format is '1', a whole number of at least 0 is needed"),
+        ({"base_model": ["x"]}, "base_model is ['x'], a text of one line and at most 500 characters is needed"),
+        ({"base_model": "a\n# b"}, "base_model is 'a\\n# b', a text of one line and at most 500 characters is needed"),
+        ({"method": "x" * 501}, "a text of one line and at most 500 characters is needed"),
+        ({"base_sha256": 5}, "base_sha256 is 5, a text of one line and at most 500 characters or null is needed"),
+        ({"parameters": None}, "parameters is None, an object is needed"),
+        ({"parameters": {}}, "parameters.linear_dense is None, a whole number of at least 0 is needed"),
+        ({"layers": {}}, "layers is {}, a list is needed"),
+        ({"layers": ["x"]}, "layers[0] is 'x', an object is needed"),
+        ({"layers": [{"name": LAYER, "shape": [32]}]}, "layers[0].shape is [32], [out, in] is needed"),
+        (
+            {"layers": [{"name": LAYER, "shape": [1, 1], "rank": 10**16}]},
+            "rank is 10000000000000000, a whole number of at least 1 or null is needed",
+        ),
+        ({"fisher": "sst2"}, "fisher is 'sst2', an object is needed"),
+        ({"fisher": {"task": None, "data": None}}, "fisher.examples is None, a whole number of at least 0 is needed"),
+    ],
+)
+def test_records_that_compress_never_wrote(
+    values: dict[str, Any], reason: str, changed_small: Changed, tmp_path: Path, refused: Refused
+) -> None:
+    model = changed_small("compression.json", **values)
+    for command in (
+        ["inspect", model, "--json"],
+        ["compress", model, tmp_path / "out", "--method", "svd", "--rank", 3],
+    ):
+        sentence = refused(*command)
+        assert sentence.startswith(f"Error: {model / 'compression.json'}")
+        assert reason in sentence
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(changed_small: Changed, succeed: Succeed) -> None:
+    assert "[/bold] :smile:" in succeed("inspect", changed_small("compression.json", base_model="[/bold] :smile:"))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"examples": 10**400}, "damaged or cut short (ValueError)"),
+        ({"examples": -1}, "damaged or cut short (ValueError)"),
+        ({"examples": 2.5}, "damaged or cut short (ValueError)"),
+        ({"layers": ["../../outside"]}, "do not have the model's sizes"),
+        ({"layers": [LAYER]}, "do not have the model's sizes"),
+        ({"layers": ["a\nb"]}, "damaged or cut short (ValueError)"),
+        ({"inputs": []}, "damaged or cut short (ValueError)"),
+        ({"format": 2}, "has statistics format 2, this version reads 1"),
+        ({"source": {}}, "damaged or cut short (KeyError)"),
+        ({"collected": ["hessian"]}, "collect hessian: choose one or more of kfac, row, element"),
+    ],
+)
+def test_statistics_that_fisher_never_wrote(
+    change: dict[str, Any], reason: str, tiny_folder: Path, statistics_file: Path, tmp_path: Path, refused: Refused
+) -> None:
+    file = tmp_path / "fisher.safetensors"
+    with safe_open(statistics_file, framework="pt") as stored:
+        description = {**json.loads(stored.metadata()["statistics"]), **change}
+    save_file(load_file(statistics_file), file, metadata={"statistics": json.dumps(description)})
+    assert reason in refused("compress", tiny_folder, tmp_path / "out", "--fisher", file, "--rank", 4)
+
+
+def test_deep_statistics(tiny_folder: Path, statistics_file: Path, tmp_path: Path, refused: Refused) -> None:
+    file = tmp_path / "fisher.safetensors"
+    save_file(load_file(statistics_file), file, metadata={"statistics": "[" * 10_000})
+    assert "damaged or cut short" in refused("compress", tiny_folder, tmp_path / "out", "--fisher", file, "--rank", 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        (f"{LAYER}.element", lambda sums: sums[:-1], f"the statistics of {LAYER} do not have the model's sizes"),
+        (f"{LAYER}.gradient_gram", lambda sums: sums[None], f"the statistics of {LAYER} do not have the model's sizes"),
+        ("embedding.row", lambda sums: sums[:3], "of the word embeddings do not have the model's sizes"),
+        (f"{LAYER}.gradient_gram", lambda sums: sums.int(), "damaged or cut short (ValueError)"),
+        (f"{LAYER}.gradient_gram", lambda sums: sums * torch.nan, "hold NaN or infinite values"),
+    ],
+)
+def test_statistics_with_other_sums(
+    name: str,
+    change: Callable[[torch.Tensor], torch.Tensor],
+    reason: str,
+    tiny_folder: Path,
+    statistics_file: Path,
+    tmp_path: Path,
+    refused: Refused,
+) -> None:
+    file = tmp_path / "fisher.safetensors"
+    tensors = load_file(statistics_file)
+    with safe_open(statistics_file, framework="pt") as stored:
+        metadata = stored.metadata()
+    file.write_bytes(save({**tensors, name: change(tensors[name]).contiguous()}, metadata))
+    assert reason in refused("compress", tiny_folder, tmp_path / "out", "--fisher", file, "--rank", 4)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "reason"),
+    [
+        ("tokenizer.json", lambda text: text[:100], "the tokenizer of model cannot be read: "),
+        ("tokenizer.json", lambda text: "[" * 10_000, "the tokenizer of model cannot be read: "),
+        ("tokenizer.json", lambda text: text.replace('"WordPiece"', '"NoSuchModel"'), "cannot be read: "),
+        (
+            "tokenizer.json",
+            lambda text: text.replace('"good": 11', '"good": 11000'),
+            "makes input_ids 11000 of it, and",
+        ),
+        (
+            "tokenizer_config.json",
+            lambda text: json.dumps({**json.loads(text), "pad_token": None}),
+            "has no padding token that the model knows",
+        ),
+        (
+            "tokenizer_config.json",
+            lambda text: json.dumps({**json.loads(text), "model_input_names": ["input_ids"]}),
+            "does not make attention_mask; mend model_input_names",
+        ),
+    ],
+    ids=["cut", "deep", "unknown", "large", "padding", "inputs"],
+)
+def test_tokenizers_that_do_not_fit(
+    file: str,
+    change: Callable[[str], str],
+    reason: str,
+    changed_model: Changed,
+    data_file: Path,
+    refused: Refused,
+) -> None:
+    model = changed_model()
+    text = (model / file).read_text()
+    (model / file).write_text(change(text))
+    assert change(text) != text
+    assert reason in refused("evaluate", model, "--task", "sst2", "--data", data_file)
