@@ -187,7 +187,7 @@ def test_folders_that_are_no_compressed_model_are_refused(
     assert "has no compression.json" in refused("card", tmp_path / "nowhere")
     record = json.loads((model / "compression.json").read_text())
     (model / "compression.json").write_text(json.dumps({"format": 1}))
-    assert "has no base_model" in refused("card", model)
+    assert "base_model is None, a text of one line" in refused("card", model)
     (model / "compression.json").write_text(json.dumps(record))
     config = (model / "config.json").read_text()
     (model / "config.json").write_text("{}")
