@@ -18,7 +18,8 @@ from transformers import AutoTokenizer
 
 from fwsvd_export.checkpoint import load_checkpoint
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
 LEFT_OUT = "<!-- not run: "  # stands before blocks that need a network, with the reason
 BLOCKS = re.findall(rf"({LEFT_OUT}[^\n]*\n)?```(\w+)\n(.*?)```", GUIDE, flags=re.DOTALL)
 ROWS = {"train.jsonl": 96, "validation.jsonl": 48}
@@ -157,6 +158,15 @@ def test_every_line_of_output_that_is_shown_is_one_of_the_commands(calls: list[d
         # Numbers, and names that hold some, are another model's; the words around them are the command's own
         for words in re.split(r"[│…]|\S*\d\S*|\s{2,}", line):
             assert words.strip() in told, line
+
+
+def test_every_sentence_that_is_quoted_is_one_of_the_packages() -> None:
+    package = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "fwsvd_export").rglob("*.py"))
+    prose = re.sub(r"```.*?```", "", GUIDE, flags=re.DOTALL)
+    quoted = [" ".join(words.split()) for words in re.findall(r"`([^`]+)`", prose)]
+    told = [words for words in quoted if " " in words and not words.startswith(("-", "pip ", "set "))]
+    assert len(told) > 5
+    assert [words for words in told if words not in package] == []
 
 
 def test_the_published_model_answers_as_the_folder_does(printed: list[str], logits: torch.Tensor) -> None:
