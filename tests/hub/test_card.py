@@ -224,6 +224,11 @@ def test_the_base_card_gives_license_language_and_data_sets(tmp_path: Path) -> N
     assert read_base_card(tmp_path) == {"license": "mit", "language": ["en"], "datasets": "imdb"}
 
 
+def test_norwegian_is_a_language_and_not_false(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("---\nlanguage: [no, en]\n---\nText")
+    assert read_base_card(tmp_path) == {"language": ["no", "en"]}
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"# No front matter", b"---\n[\n---\n", b"---\n- a\n---\n", b"---\nx: \xff\n---\n"]
 )
