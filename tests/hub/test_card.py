@@ -48,6 +48,12 @@ def test_sizes_scores_and_latencies_stand_side_by_side(make_facts: MakeFacts) ->
     assert "| torch | 1 × 32 | 9.8 (9.8) | 3.9 (3.9) | 2.50 × | 3.90 × |" in card
 
 
+def test_a_single_round_is_told_as_one(make_facts: MakeFacts) -> None:
+    facts = make_facts()
+    facts["measurements"]["runs"][0]["environment"]["rounds"] = 1
+    assert ": medians over one round of 10 calls, 90th percentiles in brackets." in render_card(facts)
+
+
 def test_a_run_that_was_disturbed_says_so(make_facts: MakeFacts) -> None:
     facts = make_facts()
     assert "was not quiet" not in render_card(facts)
