@@ -102,13 +102,14 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> dict[str, Any]:
     if exported:
         check_libraries()
     with tempfile.TemporaryDirectory(prefix="fwsvd-export-bench-") as scratch:
-        candidates = []
-        for place, source in enumerate(request.models):
-            folder = Path(scratch) / str(place)
-            if exported:
-                run_onnx(OnnxRequest(source, folder, int8="onnxruntime-int8" in exported), steps)
-            candidates.append(_Candidate(source, load_source(source), folder))
+        candidates = [
+            _Candidate(source, load_source(source), Path(scratch) / str(place))
+            for place, source in enumerate(request.models)
+        ]
         _check_lengths(request, candidates)
+        if exported:
+            for candidate in candidates:
+                run_onnx(OnnxRequest(candidate.source, candidate.folder, int8="onnxruntime-int8" in exported), steps)
         scores = {
             candidate.source.model: _scores(candidate, request, steps) if request.data is not None else {}
             for candidate in candidates

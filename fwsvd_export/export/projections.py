@@ -151,14 +151,14 @@ def carrying_bias(projection: Projection, limit: float = math.inf) -> tuple[Tens
 
     Args:
         projection: any.
-        limit: how many weights the up factor may have for it. In 8 bits a bias would share its scale with the weights
-            of a large product, and onnxruntime adds it there for nothing.
+        limit: the up factor with that column must have fewer weights. In 8 bits a bias would share its scale with the
+            weights of a large product, and onnxruntime adds it there for nothing.
 
     Returns:
         The bias of the down factor (rank + 1), or None where nothing was changed; and the projection.
     """
     rank = projection.rank
-    if projection.bias is None or rank is None or rank % _COLUMNS == 0 or projection.weights[1].numel() >= limit:
+    if projection.bias is None or rank is None or rank % _COLUMNS == 0 or projection.width * (rank + 1) >= limit:
         return None, projection
     down, up = projection.weights
     constant = torch.zeros(rank + 1, dtype=down.dtype)

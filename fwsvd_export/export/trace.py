@@ -70,7 +70,7 @@ def trace(model: Any, signature: Signature, opset: int, file: Path, *, carry_lim
         warnings.simplefilter("ignore")  # on values that become constants; the check after the export decides
         torch.onnx.export(
             traced,
-            _example(signature),
+            _example(signature, config.max_position_embeddings),
             file,
             input_names=list(INPUTS),
             output_names=list(signature.outputs),
@@ -78,7 +78,18 @@ def trace(model: Any, signature: Signature, opset: int, file: Path, *, carry_lim
             opset_version=opset,
             dynamo=False,
         )
-    return onnx.load(file)
+    graph = onnx.load(file)
+    _give_own_weights(graph.graph)
+    return graph
+
+
+def _give_own_weights(graph: Any) -> None:
+    """Torch stores equal matrices once, behind Identity nodes; int8 works on the matrix of one product at a time."""
+    matrices = {tensor.name: tensor for tensor in graph.initializer if len(tensor.dims) > 1}
+    for node in [node for node in graph.node if node.op_type == "Identity" and node.input[0] in matrices]:
+        graph.node.remove(node)
+        graph.initializer.add().CopyFrom(matrices[node.input[0]])
+        graph.initializer[-1].name = node.output[0]
 
 
 def _check_size(model: Any, signature: Signature) -> None:
@@ -91,9 +102,10 @@ def _check_size(model: Any, signature: Signature) -> None:
         )
 
 
-def _example(signature: Signature) -> tuple[Tensor, ...]:
+def _example(signature: Signature, longest: int) -> tuple[Tensor, ...]:
     """A padded batch: an attention mask of ones alone would let the mask vanish from the graph."""
-    shape = (_BATCH, _CHOICES, _LENGTH) if signature.has_choices else (_BATCH, _LENGTH)
+    length = min(_LENGTH, longest)
+    shape = (_BATCH, _CHOICES, length) if signature.has_choices else (_BATCH, length)
     mask = torch.ones(shape, dtype=torch.long)
-    mask[..., _LENGTH // 2 :] = 0
+    mask[..., length // 2 :] = 0
     return torch.ones(shape, dtype=torch.long), mask, torch.zeros(shape, dtype=torch.long)

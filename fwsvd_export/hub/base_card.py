@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.repocard import metadata_load
-
 from fwsvd_export.checkpoint import CARD_FILE
+from fwsvd_export.hub.metadata import split_front_matter
 
 INHERITED = ("license", "license_name", "license_link", "language", "datasets")
 
@@ -15,10 +14,10 @@ INHERITED = ("license", "license_name", "license_link", "language", "datasets")
 def read_base_card(folder: Path) -> dict[str, Any]:
     """The inherited keys that the front matter of a folder's README.md has; none when there is no readable one."""
     try:
-        metadata = metadata_load(folder / CARD_FILE) or {}
-    except Exception:  # somebody else's file: YAML's many errors, wrong encodings, no file at all
+        _, values, _ = split_front_matter((folder / CARD_FILE).read_text(encoding="utf-8"))
+    except Exception:  # somebody else's file: damaged front matter, wrong encodings, no file at all
         return {}
-    found = {name: _texts(metadata.get(name)) for name in INHERITED}
+    found = {name: _texts((values or {}).get(name)) for name in INHERITED}
     return {name: value for name, value in found.items() if value}
 
 

@@ -17,7 +17,7 @@ from fwsvd_export.hub.blocks import marked, renewed
 from fwsvd_export.hub.facts import Facts, digests_of, gather_facts
 from fwsvd_export.hub.markdown import block, code, one_line, plain
 from fwsvd_export.hub.measurements import MEASUREMENTS_FILE, load_measurements, with_results
-from fwsvd_export.hub.metadata import front_matter, merged, metadata_of, split_front_matter
+from fwsvd_export.hub.metadata import front_matter, merged, metadata_of, model_name, split_front_matter
 from fwsvd_export.hub.publication import checked_publication
 from fwsvd_export.hub.snippets import Snippets
 from fwsvd_export.hub.tables import latency_tables, score_table, size_table
@@ -40,7 +40,7 @@ def render_card(facts: Facts, existing: str = "") -> str:
         CardError: the existing card's front matter or markers are damaged.
     """
     matter, owner, body = split_front_matter(existing)
-    values = merged(metadata_of(facts), owner or {})
+    values = merged(metadata_of(facts), owner or {}, model_name(facts["compression"]))
     # Front matter that says all this already stays as it was typed
     top = matter if owner is not None and values == owner else front_matter(values)
     return top + renewed(body, _blocks(facts))

@@ -13,8 +13,8 @@ from fwsvd_export.hub.metadata import RESULTS, split_front_matter
 
 _REQUIRED = ("library_name", "tags")
 # Key -> what the Hub takes for it
-_TEXTS = ("library_name", "pipeline_tag", "license", "license_name", "license_link", "base_model_relation")
-_LISTS = ("tags", "datasets", "metrics", "language", "base_model")
+_TEXTS = ("library_name", "pipeline_tag", "license_name", "license_link", "base_model_relation")
+_LISTS = ("license", "tags", "datasets", "metrics", "language", "base_model")
 
 
 def check_card(text: str) -> None:
@@ -34,10 +34,12 @@ def check_card(text: str) -> None:
             raise CardError(f"the front matter of README.md has no {name}; write it anew with fwsvd-export card")
     for name in _TEXTS:
         if not isinstance(values.get(name, ""), str):
-            raise CardError(f"the front matter of README.md: {name} is {values[name]!r}, a text is needed")
+            raise CardError(f"the front matter of README.md: {name} is {values[name]!r}, a text is needed; mend it")
     for name in _LISTS:
         if not _are_texts(values.get(name, [])):
-            raise CardError(f"the front matter of README.md: {name} is {values[name]!r}, a list of texts is needed")
+            raise CardError(
+                f"the front matter of README.md: {name} is {values[name]!r}, a list of texts is needed; mend it"
+            )
     if RESULTS in values:
         _check_results(values)
     renewed(body, {})
@@ -61,4 +63,4 @@ def _check_results(values: dict[str, Any]) -> None:
                         f"the {RESULTS} of README.md holds {number} for {result.metric_type}; measure again"
                     )
     except (ValueError, TypeError, AttributeError) as error:
-        raise CardError(f"the {RESULTS} of README.md is damaged: {first_line(error)}") from error
+        raise CardError(f"the {RESULTS} of README.md is damaged: {first_line(error)}; mend it") from error

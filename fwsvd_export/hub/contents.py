@@ -11,13 +11,12 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from fwsvd_export.checkpoint import TOKENIZER_FILES, WEIGHTS_FILE
+from fwsvd_export.checkpoint import CARD_FILE, TOKENIZER_FILES, WEIGHTS_FILE
 from fwsvd_export.families import Family
 from fwsvd_export.hub.findings import Finding
 
 ONNX_FOLDER = "onnx"
 EXPORT_FILE = "export.json"
-CARD_FILE = "README.md"
 _LEGAL = re.compile(r"(LICEN[CS]E|NOTICE)(\.txt|\.md)?")
 _PLAIN = {
     "config.json",

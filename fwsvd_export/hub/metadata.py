@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
@@ -24,10 +25,23 @@ _PIPELINES = {
     "ForMaskedLM": "fill-mask",
     "ForQuestionAnswering": "question-answering",
 }
+_TRUTH_TAG = "tag:yaml.org,2002:bool"
 # The Hub's names of metrics that have another here
 _METRICS = {"pearson": "pearsonr", "spearman": "spearmanr", "entity_f1": "f1"}
 
 Metadata = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml comes without types
+    """Reads as the Hub does, by YAML 1.2: ``language: no`` is Norwegian and not false."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, form) for tag, form in resolvers if tag != _TRUTH_TAG]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(_TRUTH_TAG, re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF"))
 
 
 def metadata_of(facts: Facts) -> Metadata:
@@ -67,23 +81,29 @@ def model_name(compression: dict[str, Any]) -> str:
     return one_line(compression["base_model"]).rpartition("/")[2] + "-compressed"
 
 
-def merged(ours: Metadata, owner: Metadata) -> Metadata:
+def merged(ours: Metadata, owner: Metadata, entry_name: str) -> Metadata:
     """What an owner has, with ours where it has none.
 
     A key that is there stays as it is. Three lists get ours behind the owner's; in ``model-index`` our own entry, which
-    its name tells, follows the measurements, and others stay.
+    its name tells, follows the measurements (without any it is taken out), and others stay.
+
+    Args:
+        ours: from ``metadata_of``.
+        owner: what the card has.
+        entry_name: from ``model_name``.
     """
     result = {**owner, **{name: value for name, value in ours.items() if name not in owner}}
     for name in _JOINED:
         if name in ours and name in owner:
             theirs = owner[name] if isinstance(owner[name], list) else [owner[name]]
             result[name] = [*theirs, *(value for value in ours[name] if value not in theirs)]
-    if isinstance(owner.get(RESULTS), list) and RESULTS in ours:
-        entry = ours[RESULTS][0]
-        others = owner[RESULTS]
-        places = [i for i, other in enumerate(others) if isinstance(other, dict) and other.get("name") == entry["name"]]
-        result[RESULTS] = [entry if i in places[:1] else other for i, other in enumerate(others)]
-        result[RESULTS] += [] if places else [entry]
+    if isinstance(owner.get(RESULTS), list):
+        own, theirs = ours.get(RESULTS, []), owner[RESULTS]
+        names = [entry.get("name") if isinstance(entry, dict) else None for entry in theirs]
+        place = names.index(entry_name) if entry_name in names else len(theirs)
+        result[RESULTS] = [*theirs[:place], *own, *theirs[place + 1 :]]
+        if not result[RESULTS]:
+            del result[RESULTS]
     return result
 
 
@@ -99,7 +119,7 @@ def split_front_matter(text: str) -> tuple[str, Metadata | None, str]:
     if found is None:
         return "", None, text
     try:
-        values = yaml.safe_load(found[2])
+        values = yaml.load(found[2], _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CardError(f"the front matter of README.md is not YAML: {first_line(error)}; mend it") from error
     if values is not None and not isinstance(values, dict):

@@ -47,6 +47,13 @@ _SHAPE = _Kind(
     "[out, in]", lambda value: isinstance(value, list) and len(value) == 2 and all(_is_count(side) for side in value)
 )
 _OBJECT = _Kind("an object", lambda value: isinstance(value, dict))
+_WORDS = _Kind(
+    "a list of texts", lambda value: isinstance(value, list) and all(isinstance(word, str) for word in value)
+)
+_METADATA = _Kind(
+    "an object of texts and lists of texts",
+    lambda value: isinstance(value, dict) and all(isinstance(is_, str) or _WORDS.fits(is_) for is_ in value.values()),
+)
 
 _PARAMETERS = dict.fromkeys(("linear_dense", "linear_compressed", "total_dense", "total_compressed"), _COUNT)
 _LAYER = {"name": _TEXT, "shape": _SHAPE, "rank": _RANK, "predicted_loss": _NUMBER}
@@ -55,6 +62,10 @@ _FIELDS: dict[str, Any] = {
     "format": _COUNT,
     "base_model": _TEXT,
     "base_sha256": _or_null(_TEXT),
+    "base_revision": _or_null(_TEXT),
+    "base_weights": {"bytes": _COUNT, "dtype": _TEXT},
+    "base_card": _METADATA,
+    "command": _WORDS,
     "method": _TEXT,
     "allocate": _TEXT,
     "parameters": {**_PARAMETERS, "ratio": _NUMBER},
@@ -64,7 +75,16 @@ _FIELDS: dict[str, Any] = {
         "data": _or_null(_TEXT),
         "examples": _COUNT,
         "labels": _TEXT,
+        "max_length": _or_null(_COUNT),
         "sha256": _or_null(_TEXT),
+    },
+    "gate": {
+        "metric": _TEXT,
+        "max_drop": _NUMBER,
+        "dense": _NUMBER,
+        "validation": _TEXT,
+        "validation_examples": _COUNT,
+        "kept": _TRUTH,
     },
     "asked": _OBJECT,
     "matching": {"tokens": _COUNT},
@@ -72,8 +92,8 @@ _FIELDS: dict[str, Any] = {
     "seconds": _OBJECT,
     "versions": _OBJECT,
 }
-_NULLABLE = ("fisher", "matching", "embeddings")
-_OPTIONAL = ("asked", "matching", "embeddings", "seconds", "versions")
+_NULLABLE = ("fisher", "matching", "embeddings", "base_weights", "base_card", "command", "gate")
+_OPTIONAL = (*_NULLABLE[1:], "base_revision", "asked", "seconds", "versions")
 
 
 def check_record(record: dict[str, Any], path: Path) -> None:

@@ -32,7 +32,8 @@ KINDS = (
     SecretKind("a GitHub token", re.compile(rb"github_pat_[A-Za-z0-9_]{22,}")),
     SecretKind("a Google key", re.compile(rb"AIza[0-9A-Za-z_-]{35}")),
     SecretKind("a Slack token", re.compile(rb"xox[abprs]-[A-Za-z0-9-]{20,}")),
-    SecretKind("an API key", re.compile(rb"sk-[A-Za-z0-9_-]{32,}")),
+    # Not the end of a word: risk-…, task-… are names
+    SecretKind("an API key", re.compile(rb"sk-(?<![A-Za-z0-9]sk-)[A-Za-z0-9_-]{32,}")),
     SecretKind("a private key", re.compile(rb"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----")),
 )
 # JSON keys, in lower case without _ and -, whose texts are secrets whatever their form

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fwsvd_export.checkpoint import CARD_FILE
 from fwsvd_export.errors import CardError, CheckpointError, first_line
 from fwsvd_export.families import LOW_RANK_FAMILIES, Family
 from fwsvd_export.hub.card_check import check_card
-from fwsvd_export.hub.contents import CARD_FILE, list_contents
+from fwsvd_export.hub.contents import list_contents
 from fwsvd_export.hub.digests import check_code, check_onnx, check_weights
 from fwsvd_export.hub.findings import Finding
 from fwsvd_export.hub.folder import COMPRESSION_FILE, read_compression

@@ -144,3 +144,10 @@ def test_without_the_extra_the_exact_line_to_install_it_is_given(
 
     monkeypatch.setattr(libraries, "import_module", missing)
     assert 'pip install "fwsvd-export[onnx]"' in refused("bench", tiny_folder, *SPEED)
+
+
+def test_lengths_are_checked_before_anything_is_exported(
+    tiny_folder: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fwsvd_export.benchmarking.run_onnx", lambda *arguments: pytest.fail("exported"))
+    assert "takes at most 64 tokens" in refused("bench", tiny_folder, "--lengths", 65)

@@ -280,6 +280,10 @@ def test_trusted_code_that_cannot_be_imported(changed_small: Changed, refused: R
         ),
         ({"fisher": "sst2"}, "fisher is 'sst2', an object is needed"),
         ({"fisher": {"task": None, "data": None}}, "fisher.examples is None, a whole number of at least 0 is needed"),
+        ({"gate": {}}, "gate.metric is None, a text of one line"),
+        ({"base_weights": {"bytes": "1"}}, "base_weights.bytes is '1', a whole number of at least 0 is needed"),
+        ({"base_card": {"license": 3}}, "base_card is {'license': 3}, an object of texts and lists of texts is needed"),
+        ({"command": "rm"}, "command is 'rm', a list of texts is needed"),
     ],
 )
 def test_records_that_compress_never_wrote(

@@ -86,8 +86,9 @@ def test_a_carried_bias_is_the_bias(rank: int, seed: int) -> None:
 
 def test_a_large_factor_does_not_carry_its_bias() -> None:
     part = projection(3)
-    assert carrying_bias(part, limit=3 * HIDDEN) == (None, part)
-    assert carrying_bias(part, limit=3 * HIDDEN + 1)[0] is not None
+    carried = carrying_bias(part, limit=4 * HIDDEN + 1)[1].weights[1]
+    assert carried.numel() == 4 * HIDDEN
+    assert carrying_bias(part, limit=carried.numel()) == (None, part), "with its bias it would be large"
 
 
 def test_a_bias_of_a_dense_layer_stays_where_it_is() -> None:

@@ -9,10 +9,16 @@ import pytest
 import torch
 
 from fwsvd_export.errors import ExportError, UnsupportedModelError
+from fwsvd_export.export import quantize as quantization
 from fwsvd_export.export import trace as tracing
+from fwsvd_export.export.check import differences, shapes_up_to, worst_of
+from fwsvd_export.export.folder import plain_settings
+from fwsvd_export.export.quantize import quantize, units_of
+from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.export.signature import INPUTS, signature_of
 from fwsvd_export.export.trace import OPSETS, trace
 from fwsvd_export.families import BERT
+from fwsvd_export.storage import write_json
 
 
 def axes_of(values: Any) -> dict[str, list[str | int]]:
@@ -38,6 +44,35 @@ def test_weights_are_inside_and_no_training_is(graph: Any) -> None:
 def test_the_opset_is_the_one_asked_for(opset: int, tiny_model: Any, tmp_path: Path) -> None:
     graph = trace(tiny_model, signature_of(tiny_model), opset, tmp_path / "model.onnx")
     assert [entry.version for entry in graph.opset_import if entry.domain == ""] == [opset]
+
+
+def test_equal_layers_have_their_own_weights_in_8_bits_too(
+    tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tiny_model.bert.encoder.layer
+    second.load_state_dict(first.state_dict())
+    signature = signature_of(tiny_model)
+    graph = trace(tiny_model, signature, 17, tmp_path / "model.onnx")
+    products = {node.name: node.input[1] for node in graph.graph.node if node.op_type in ("MatMul", "Gemm")}
+    layers = [{name.replace(f"layer.{n}", "") for name in products if f"layer.{n}" in name} for n in range(2)]
+    assert layers[0] == layers[1]
+    units = units_of(graph)
+    assert {name.replace("layer.0", "layer.1") for name in units if "layer.0" in name} <= set(units)
+    write_json(tmp_path / "config.json", plain_settings(tiny_model))
+    for smallest in (0, 10**9):
+        monkeypatch.setattr(quantization, "SMALLEST_PRODUCT", smallest)
+        quantize(graph, tmp_path / "int8.onnx", {name for name in units if "layer.1" in name})
+        exported = OnnxModel(tmp_path, "int8.onnx")
+        assert worst_of(differences(tiny_model, exported, signature, shapes_up_to(8))).max_difference < 1
+
+
+def test_a_model_of_few_positions_is_traced(make_head: Any, tmp_path: Path) -> None:
+    model = make_head("BertForSequenceClassification", max_position_embeddings=3)
+    signature = signature_of(model)
+    trace(model, signature, 17, tmp_path / "model.onnx")
+    write_json(tmp_path / "config.json", plain_settings(model))
+    found = differences(model, OnnxModel(tmp_path, "model.onnx"), signature, shapes_up_to(3))
+    assert worst_of(found).max_difference < 1e-5
 
 
 def test_the_model_is_left_as_it_was(tiny_model: Any, tmp_path: Path) -> None:

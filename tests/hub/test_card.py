@@ -48,6 +48,12 @@ def test_sizes_scores_and_latencies_stand_side_by_side(make_facts: MakeFacts) ->
     assert "| torch | 1 × 32 | 9.8 (9.8) | 3.9 (3.9) | 2.50 × | 3.90 × |" in card
 
 
+def test_a_single_round_is_told_as_one(make_facts: MakeFacts) -> None:
+    facts = make_facts()
+    facts["measurements"]["runs"][0]["environment"]["rounds"] = 1
+    assert ": medians over one round of 10 calls, 90th percentiles in brackets." in render_card(facts)
+
+
 def test_a_run_that_was_disturbed_says_so(make_facts: MakeFacts) -> None:
     facts = make_facts()
     assert "was not quiet" not in render_card(facts)
@@ -222,6 +228,11 @@ def test_a_fence_ends_where_it_should(text: str) -> None:
 def test_the_base_card_gives_license_language_and_data_sets(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("---\nlicense: mit\nlanguage: [en, 3]\ntags: [x]\ndatasets: imdb\n---\nText")
     assert read_base_card(tmp_path) == {"license": "mit", "language": ["en"], "datasets": "imdb"}
+
+
+def test_norwegian_is_a_language_and_not_false(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("---\nlanguage: [no, en]\n---\nText")
+    assert read_base_card(tmp_path) == {"language": ["no", "en"]}
 
 
 @pytest.mark.parametrize(

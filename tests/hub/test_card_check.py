@@ -18,6 +18,7 @@ RESULT = "{task: {type: t}, dataset: {type: d, name: d}, metrics: [{type: accura
 def test_generated_cards_pass(make_facts: Callable[..., Any]) -> None:
     check_card(render_card(make_facts()))
     check_card(render_card(make_facts(onnx=None, measurements={"scores": [], "runs": []})))
+    check_card(render_card(make_facts(compression={"base_card": {"license": ["mit", "cc0-1.0"], "language": "no"}})))
 
 
 @pytest.mark.parametrize(
@@ -27,9 +28,10 @@ def test_generated_cards_pass(make_facts: Callable[..., Any]) -> None:
         ("text", "no mapping"),
         ("tags: [a]", "has no library_name"),
         ("library_name: transformers", "has no tags"),
-        (TOP + "license: [mit]", "license is ['mit'], a text is needed"),
+        (TOP + "license_name: [mine]", "license_name is ['mine'], a text is needed; mend it"),
+        (TOP + "license: [1]", "license is [1], a list of texts is needed; mend it"),
         (TOP + "language: 3", "language is 3, a list of texts is needed"),
-        (TOP + "datasets: [no, 1]", "datasets is [False, 1], a list of texts"),
+        (TOP + "datasets: [no, 1]", "datasets is ['no', 1], a list of texts"),
         (TOP + "model-index: yes", "model-index of README.md is no list"),
         (TOP + "model-index: [{results: []}]", "model-index of README.md is damaged"),
         (TOP + "model-index: [{name: m, results: [{task: {}}]}]", "model-index of README.md is damaged"),

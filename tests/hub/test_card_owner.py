@@ -123,6 +123,23 @@ def test_results_of_an_owner_stay_beside_ours(make_facts: MakeFacts) -> None:
     assert [entry["name"] for entry in values["model-index"]] == ["by-somebody", "some-bert-compressed"]
 
 
+def test_results_of_weights_that_are_no_more_are_taken_out(make_facts: MakeFacts) -> None:
+    entry = {"name": "by-somebody", "results": []}
+    unmeasured = make_facts(measurements={"scores": [], "runs": []})
+    card = render_card(make_facts())
+    assert "model-index" in metadata(card)
+    assert "model-index" not in metadata(render_card(unmeasured, card))
+    card = render_card(make_facts(), f"---\nmodel-index: [{entry}]\n---\n")
+    assert metadata(render_card(unmeasured, card))["model-index"] == [entry]
+
+
+def test_a_language_stays_what_the_hub_reads(make_facts: MakeFacts) -> None:
+    facts = make_facts()
+    facts["measurements"]["scores"] = []
+    card = render_card(facts, "---\nlanguage: no\ninference: false\n---\n")
+    assert "language: 'no'\ninference: false\n" in card
+
+
 def test_front_matter_that_says_all_stays_as_it_was_typed(make_facts: MakeFacts) -> None:
     card = front(render_card(make_facts()), "# a comment", "license: 'mit'")
     assert render_card(make_facts(), card) == card

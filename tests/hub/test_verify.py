@@ -174,6 +174,13 @@ def test_words_of_a_vocabulary_and_empty_values_are_no_secrets(checkpoint: Path,
     assert found(changed({"tokenizer_config.json": edited(checkpoint / "tokenizer_config.json", **values)})) == {}
 
 
+def test_the_end_of_a_word_is_no_key_and_a_key_is_one(changed: Change, checkpoint: Path) -> None:
+    card, key = (checkpoint / "README.md").read_text(), "sk-" + "aB3_" * 8
+    name = "risk-classification-of-news-in-many-languages-task-of-some-length-and-more"
+    assert found(changed({"README.md": f"{card}\nSee {name}.\n".encode()})) == {}
+    assert redacted(f"{name}: {key}") == f"{name}: ***"
+
+
 def test_json_that_cannot_be_read(changed: Change) -> None:
     folder = changed({"tokenizer_config.json": b"{", "onnx/export.json": b"[" * 100_000})
     problems = found(folder)
@@ -265,10 +272,16 @@ def test_onnx_files_that_are_not_those_of_the_record(checkpoint: Path, changed: 
         (b"---\n---\n# A model\n", "README.md has no front matter between lines ---"),
         (b"---\ntags: [\n---\n# A model\n", "the front matter of README.md is not YAML"),
         (b"---\ntags: \xff\n---\n", "is not UTF-8"),
+        (
+            b"---\nlibrary_name: [a]\ntags: [a]\n---\n",
+            "the front matter of README.md: library_name is ['a'], a text is",
+        ),
     ],
 )
 def test_cards_that_the_hub_would_not_accept(card: bytes, problem: str, changed: Change) -> None:
-    assert found(changed({"README.md": card}))["README.md"].startswith(problem)
+    (finding,) = verify_folder(changed({"README.md": card})).findings
+    assert finding.problem.startswith(problem)
+    assert finding.advice not in ("", finding.problem)
 
 
 def test_findings_hold_no_secret_that_a_library_repeated(changed: Change, monkeypatch: pytest.MonkeyPatch) -> None:
