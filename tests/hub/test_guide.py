@@ -156,7 +156,7 @@ def test_every_line_of_output_that_is_shown_is_one_of_the_commands(calls: list[d
     told = "\n".join(call["stdout"] + call["stderr"] for call in calls)
     for line in "".join(blocks("text")).splitlines():
         # Numbers, and names that hold some, are another model's; the words around them are the command's own
-        for words in re.split(r"[│…]|\S*\d\S*|\s{2,}", line):
+        for words in re.split(r"[│┃]|\S*\d\S*|\s{2,}", line):
             assert words.strip() in told, line
 
 
