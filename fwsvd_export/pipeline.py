@@ -193,7 +193,10 @@ def _batches(
     measured = cast(DataRequest, request.validation or request.data)
     metric_of(measured.task)  # a task without one is refused before the long work
     if stored is not None and stored.source.data == measured.name:
-        raise DataError(f"{measured.name} is what the statistics were collected on; validate on other data")
+        raise DataError(
+            f"{measured.name} is what the statistics were collected on; give other data with --validation, or --data "
+            "without --fisher, which holds rows out first"
+        )
     if request.validation is not None:
         calibration = None if request.data is None else load_batches(request.data, tokenizer, config)
         validation = load_batches(request.validation, tokenizer, config)

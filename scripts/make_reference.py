@@ -19,7 +19,8 @@ WIDTH = 100
 
 def main() -> None:
     """Writes the file."""
-    sections = ["# Commands", "Made by `python scripts/make_reference.py` from the code.", methods_table()]
+    made = "Made by `python scripts/make_reference.py` from the code. [guide.md](guide.md) uses them in turn."
+    sections = ["# Commands", made, methods_table()]
     root = click.Context(group, info_name="fwsvd-export")
     for name in COMMANDS:
         command = group.get_command(root, name)

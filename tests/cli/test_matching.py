@@ -203,7 +203,10 @@ def test_a_promise_is_not_measured_on_what_the_statistics_came_from(
     data: list[object], statistics_file: Path, tiny_folder: Path, tmp_path: Path, refused: Refused
 ) -> None:
     words = ["compress", tiny_folder, tmp_path / "out", "--fisher", statistics_file, *data, "--max-drop", 0.2]
-    assert refused(*words) == ("Error: train.jsonl is what the statistics were collected on; validate on other data")
+    assert refused(*words) == (
+        "Error: train.jsonl is what the statistics were collected on; give other data with --validation, or --data "
+        "without --fisher, which holds rows out first"
+    )
 
 
 @pytest.mark.parametrize(

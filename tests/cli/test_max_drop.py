@@ -189,7 +189,7 @@ def test_nothing_may_drop_where_dense_layers_are_allowed_is_always_kept(
         (
             ["--fisher", "FISHER", "--max-drop", 0.1, "--validation", "SEEN", "--task", "sst2"],
             1,
-            "train.jsonl is what the statistics were collected on; validate on other data",
+            "train.jsonl is what the statistics were collected on; give other data with --validation, or",
         ),
         (["--method", "svd", "--max-drop", 0.1], 1, "needs data to measure on: give --validation FILE"),
         (

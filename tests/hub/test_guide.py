@@ -148,7 +148,7 @@ def test_every_command_was_run_as_it_stands(calls: list[dict[str, Any]]) -> None
 
 def test_only_what_needs_a_network_is_left_out() -> None:
     left_out = "".join(text for marker, _, text in BLOCKS if marker)
-    assert {line.split()[0] for line in left_out.splitlines()} == {"pip", "hf"}
+    assert {line.split()[0] for line in left_out.splitlines()} == {"pip"}
     assert {language for _, language, _ in BLOCKS} == {"sh", "python", "text"}
 
 
@@ -156,12 +156,13 @@ def test_every_line_of_output_that_is_shown_is_one_of_the_commands(calls: list[d
     told = "\n".join(call["stdout"] + call["stderr"] for call in calls)
     for line in "".join(blocks("text")).splitlines():
         # Numbers, and names that hold some, are another model's; the words around them are the command's own
-        for words in re.split(r"[│…]|\S*\d\S*|\s{2,}", line):
+        for words in re.split(r"[│┃]|\S*\d\S*|\s{2,}", line):
             assert words.strip() in told, line
 
 
 def test_every_sentence_that_is_quoted_is_one_of_the_packages() -> None:
-    package = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "fwsvd_export").rglob("*.py"))
+    files = [file for file in (ROOT / "fwsvd_export").rglob("*") if file.suffix in (".py", ".jinja")]
+    package = "".join(file.read_text(encoding="utf-8") for file in files)
     prose = re.sub(r"```.*?```", "", GUIDE, flags=re.DOTALL)
     quoted = [" ".join(words.split()) for words in re.findall(r"`([^`]+)`", prose)]
     told = [words for words in quoted if " " in words and not words.startswith(("-", "pip ", "set "))]
