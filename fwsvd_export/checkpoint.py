@@ -40,6 +40,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")  # the Hub's client names a snapshot's fol
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}  # safetensors' names
 _OWN_REFERENCE = re.compile(r"\w+\.\w+", re.ASCII)  # a file in the folder and a class in it
 _NEEDED_INPUTS = {"input_ids", "attention_mask"}
+_VOCABULARY_SETTINGS = ("tokenizer_file", "vocab_file", "merges_file")  # transformers 4 reads any file they name
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,14 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
         raise CheckpointError(
             f"{checkpoint.name} has no tokenizer with a vocabulary; save the tokenizer into the same folder"
         )
+    described = checkpoint.folder / "tokenizer_config.json"
+    named = read_json(described) if described.is_file() else {}
+    for setting in _VOCABULARY_SETTINGS:
+        if named.get(setting) is not None:
+            raise CheckpointError(
+                f"{described} names {shown(named[setting])} as its {setting}, and only the "
+                "folder's own files are read; take it out"
+            )
     try:
         # A plain configuration keeps AutoTokenizer from asking about the checkpoint's own code.
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, config=BertConfig(), trust_remote_code=False)
