@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.bench.accuracy import evaluate_model
-from fwsvd_export.bench.latency import LatencyPlan, Runner, Timing, time_runners
+from fwsvd_export.bench.latency import LatencyPlan, Runner, Timing, speedup, time_runners
 from fwsvd_export.bench.operations import forward_operations
 from fwsvd_export.calibration import Batches, DataRequest, load_batches
 from fwsvd_export.checkpoint import Checkpoint, load_tokenizer, total_parameters
@@ -149,7 +149,7 @@ def _row(
                 {
                     "runtime": runtime,
                     **asdict(own),
-                    "speedup": other.median_ms / own.median_ms,
+                    "speedup": speedup(other, own),
                     "flops_ratio": counts[1] / counts[0],
                 }
             )

@@ -126,7 +126,7 @@ def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_jsonl(tmp_path_factory.mktemp("data") / "train.jsonl", rows)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_sentences() -> Callable[..., list[str]]:
     """A function that makes texts: make_sentences(count, seed=0)."""
     return sentences

@@ -1,6 +1,7 @@
 """Latency of several runners side by side: interleaved in rounds, one alive at a time; medians and 90th percentiles.
 
-A machine's speed drifts, so every round visits every runner, and the rounds' times are pooled. A runner is opened for
+A machine's speed drifts, so every round visits every runner, there and back in turns. Medians pool the rounds' times;
+a speed-up is the median of the rounds' own ratios, in which a slow minute slows both sides. A runner is opened for
 its turn and dropped after it: the waiting threads of a second onnxruntime session would slow the first down two to
 three times.
 """
@@ -62,12 +63,19 @@ class LatencyPlan:
 
 @dataclass(frozen=True)
 class Timing:
-    """Wall milliseconds of one call at one shape."""
+    """Wall milliseconds of one call at one shape: over all rounds, and the median of each round."""
 
     batch_size: int
     length: int
     median_ms: float
     p90_ms: float
+    round_medians_ms: tuple[float, ...]
+
+
+def speedup(slower: Timing, faster: Timing) -> float:
+    """How many times faster one runner is than another: the median over rounds of the ratio within a round."""
+    ratios = [ours / theirs for ours, theirs in zip(slower.round_medians_ms, faster.round_medians_ms, strict=True)]
+    return float(numpy.median(ratios))
 
 
 def time_runners(
@@ -90,24 +98,26 @@ def time_runners(
         steps: progress.
     """
     batches = {shape: _batch(*shape, vocabulary, seed) for shape in plan.shapes}
-    seconds: dict[tuple[str, tuple[int, int]], list[float]] = {
+    turns: dict[tuple[str, tuple[int, int]], list[list[float]]] = {
         (name, shape): [] for name in openers for shape in batches
     }
+    order = list(openers.items())
     before = torch.get_num_threads()
     torch.set_num_threads(plan.threads)
     try:
         with steps("measuring latency", plan.rounds * len(openers)) as advance, torch.inference_mode():
             for _ in range(plan.rounds):
-                for name, opener in openers.items():
+                for name, opener in order:
                     runner = opener()
                     for shape, batch in batches.items():
-                        seconds[name, shape] += _turn(runner, batch, plan, clock)
+                        turns[name, shape].append(_turn(runner, batch, plan, clock))
                     del runner
                     gc.collect()  # or its session may live on beside the next one's
                     advance(name)
+                order.reverse()
     finally:
         torch.set_num_threads(before)
-    return {name: tuple(_timing(shape, seconds[name, shape]) for shape in batches) for name in openers}
+    return {name: tuple(_timing(shape, turns[name, shape]) for shape in batches) for name in openers}
 
 
 def _turn(runner: Runner, batch: Batch, plan: LatencyPlan, clock: Callable[[], float]) -> list[float]:
@@ -121,9 +131,10 @@ def _turn(runner: Runner, batch: Batch, plan: LatencyPlan, clock: Callable[[], f
     return found
 
 
-def _timing(shape: tuple[int, int], seconds: Sequence[float]) -> Timing:
-    milliseconds = 1000 * numpy.asarray(seconds)
-    return Timing(*shape, float(numpy.median(milliseconds)), float(numpy.percentile(milliseconds, 90)))
+def _timing(shape: tuple[int, int], turns: Sequence[Sequence[float]]) -> Timing:
+    milliseconds = 1000 * numpy.asarray(turns)  # (rounds, repeats)
+    by_round = tuple(float(median) for median in numpy.median(milliseconds, axis=1))
+    return Timing(*shape, float(numpy.median(milliseconds)), float(numpy.percentile(milliseconds, 90)), by_round)
 
 
 def _batch(size: int, length: int, vocabulary: int, seed: int) -> dict[str, Tensor]:

@@ -32,9 +32,11 @@ def command(model: Path, results: tuple[Path, ...], repo_id: str | None, revisio
     Example:
       fwsvd-export card my-model-small --results bench/results.json --repo-id me/my-model-small
     """
+    from fwsvd_export.checkpoint import CARD_FILE
     from fwsvd_export.cli.console import hint, print_json, print_table
-    from fwsvd_export.hub.card import write_card
+    from fwsvd_export.hub.card import read_card, write_card
     from fwsvd_export.hub.folder import read_compression
+    from fwsvd_export.hub.metadata import split_front_matter
 
     facts = write_card(model, read_compression(model), results, repo_id=repo_id, revision=revision)
     measurements = facts["measurements"]
@@ -45,18 +47,18 @@ def command(model: Path, results: tuple[Path, ...], repo_id: str | None, revisio
     rows = [[f"{score['metric']}, {score['model']} ({score['runtime']})", f"{score['value']:.4f}"] for score in scores]
     rows += [[f"latency on {run['environment']['cpu']}", f"{len(run['models'])} models"] for run in runs]
     print_table(f"{model / 'README.md'}", ["what", "value"], rows)
-    for missing, advice in _missing(facts):
+    _, metadata, _ = split_front_matter(read_card(model / CARD_FILE))  # with what its owner wrote there
+    for missing, advice in _missing(facts["measurements"], metadata or {}):
         hint(f"Not in the card: {missing}; {advice}.")
 
 
-def _missing(facts: dict[str, Any]) -> list[tuple[str, str]]:
+def _missing(measurements: dict[str, Any], metadata: dict[str, Any]) -> list[tuple[str, str]]:
     """What a reader would look for, and where it would come from."""
-    measurements = facts["measurements"]
     measured = {score["model"] for score in measurements["scores"]}
     wanted = [
         ("this model's metric", "give --results of evaluate --json or bench", "compressed" in measured),
         ("the base's metric", "measure the base on the same data", "dense" in measured),
         ("latency", "give --results of bench", bool(measurements["runs"])),
-        ("a license", "add it to the front matter", bool((facts["compression"].get("base_card") or {}).get("license"))),
+        ("a license", "add a line such as license: mit to its front matter", bool(metadata.get("license"))),
     ]
     return [(what, advice) for what, advice, there in wanted if not there]

@@ -64,7 +64,7 @@ def _page(result: Mapping[str, Any]) -> str:
         "",
         f"{environment['cpu']}, {environment['threads']} threads; medians of {environment['rounds']} interleaved",
         f"rounds of {environment['repeats']} calls. In brackets the speed-up against the first model under the same",
-        "runtime, and what the number of operations would allow.",
+        "runtime (the median of the rounds' own ratios), and what the number of operations would allow.",
         "",
         f"![Latency]({PICTURE})",
         "",

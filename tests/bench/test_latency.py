@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from fwsvd_export.bench.latency import Batch, LatencyPlan, Runner, time_runners
+from fwsvd_export.bench.latency import Batch, LatencyPlan, Runner, speedup, time_runners
 from fwsvd_export.errors import DataError
 
 
@@ -60,11 +60,31 @@ def test_runners_take_turns_and_every_shape_is_measured() -> None:
 
     plan = LatencyPlan((1, 3), (4, 8), rounds=3, repeats=2)
     found = time_runners({"slow": named("slow"), "fast": named("fast")}, plan, 20, clock=clock)
-    assert opened == ["slow", "fast"] * 3
+    assert opened == ["slow", "fast", "fast", "slow", "slow", "fast"], "there and back"
     assert [(timing.batch_size, timing.length) for timing in found["slow"]] == [(1, 4), (1, 8), (3, 4), (3, 8)]
     for slow, fast in zip(found["slow"], found["fast"], strict=True):
         assert slow.median_ms == pytest.approx(1000 * slow.batch_size * slow.length)
         assert fast.median_ms == pytest.approx(slow.median_ms / 2)
+
+
+def test_a_slow_minute_does_not_move_the_speedup() -> None:
+    clock, rounds = Clock(), {"dense": 0, "small": 0}
+
+    def named(name: str, seconds: float) -> Callable[[], Runner]:
+        def open_runner() -> Runner:
+            rounds[name] += 1
+            slowed = seconds * (10 if rounds[name] in (1, 2) else 1)
+            return opener(clock, lambda batch, call: slowed, [])()
+
+        return open_runner
+
+    found = time_runners(
+        {"dense": named("dense", 3), "small": named("small", 1)}, LatencyPlan((1,), (4,), rounds=3), 20, clock=clock
+    )
+    (dense,), (small,) = found["dense"], found["small"]
+    assert small.round_medians_ms == pytest.approx((10_000, 10_000, 1_000))
+    assert speedup(dense, small) == pytest.approx(3)
+    assert speedup(dense, dense) == 1
 
 
 def test_a_runner_is_gone_before_the_next_is_opened() -> None:

@@ -106,6 +106,15 @@ def test_what_is_missing_is_hinted_at(model: Path, results: dict[str, Path], run
     assert not (model / "onnx").exists()
 
 
+def test_a_license_that_the_owner_wrote_is_not_missed(model: Path, run: Run) -> None:
+    assert (
+        "Not in the card: a license; add a line such as license: mit to its front matter." in run("card", model).stderr
+    )
+    card = model / "README.md"
+    card.write_text(card.read_text().replace("---\n", "---\nlicense: mit\n", 1))
+    assert "a license" not in run("card", model).stderr
+
+
 def test_json_is_one_object_of_facts(model: Path, results: dict[str, Path], succeed: Succeed) -> None:
     found = json.loads(succeed("card", model, *given(results, "small"), "--json"))
     assert found["card"] == str(model / "README.md")
