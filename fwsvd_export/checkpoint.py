@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import safe_open
-
 from fwsvd_export.errors import CheckpointError, UnsupportedModelError, first_line, is_failure, shown
 from fwsvd_export.families import LOW_RANK_FAMILIES, Family, base_of, compressible_layers
 from fwsvd_export.settings import check_settings, check_weights, read_settings
@@ -131,13 +129,11 @@ class StoredWeights:
 
 
 def stored_weights(folder: Path) -> StoredWeights:
-    """Size and type of the weights in a folder."""
+    """Size and type of the weights in a folder; raises as ``read_header``."""
     files, numbers = sorted(folder.glob("*.safetensors")), Counter[str]()
     for file in files:
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - safe_open is no dict
-                part = tensors.get_slice(name)
-                numbers[str(part.get_dtype())] += math.prod(part.get_shape())
+        for tensor in read_header(file).values():
+            numbers[tensor.dtype] += math.prod(tensor.shape)
     kind = numbers.most_common(1)[0][0] if numbers else "F32"
     return StoredWeights(sum(file.stat().st_size for file in files), _DTYPES.get(kind, kind))
 

@@ -46,6 +46,15 @@ _TRUTH = _Kind("true or false", lambda value: isinstance(value, bool))
 _SHAPE = _Kind(
     "[out, in]", lambda value: isinstance(value, list) and len(value) == 2 and all(_is_count(side) for side in value)
 )
+_TEXTS = _Kind(
+    "a list of texts", lambda value: isinstance(value, list) and all(isinstance(word, str) for word in value)
+)
+_INHERITED = _Kind(
+    "an object of texts and lists of texts",
+    lambda value: (
+        isinstance(value, dict) and all(isinstance(entry, str) or _TEXTS.fits(entry) for entry in value.values())
+    ),
+)
 _OBJECT = _Kind("an object", lambda value: isinstance(value, dict))
 
 _PARAMETERS = dict.fromkeys(("linear_dense", "linear_compressed", "total_dense", "total_compressed"), _COUNT)
@@ -67,13 +76,17 @@ _FIELDS: dict[str, Any] = {
         "sha256": _or_null(_TEXT),
     },
     "asked": _OBJECT,
+    "command": _or_null(_TEXTS),
+    "base_revision": _or_null(_TEXT),
+    "base_weights": {"bytes": _COUNT, "dtype": _TEXT},
+    "base_card": _INHERITED,
     "matching": {"tokens": _COUNT},
     "embeddings": _LAYER,
     "seconds": _OBJECT,
     "versions": _OBJECT,
 }
-_NULLABLE = ("fisher", "matching", "embeddings")
-_OPTIONAL = ("asked", "matching", "embeddings", "seconds", "versions")
+_NULLABLE = ("fisher", "matching", "embeddings", "base_weights", "base_card")
+_NEEDED = ("format", "base_model", "base_sha256", "method", "allocate", "parameters", "layers", "fisher")
 
 
 def check_record(record: dict[str, Any], path: Path) -> None:
@@ -92,7 +105,7 @@ def check_record(record: dict[str, Any], path: Path) -> None:
             "read it with the version that wrote it"
         )
     for name, kind in _FIELDS.items():
-        absent = name in _OPTIONAL and name not in record
+        absent = name not in record and name not in _NEEDED
         null = name in _NULLABLE and name in record and record[name] is None
         if not (absent or null):
             _check(record.get(name), kind, name, path)
@@ -108,7 +121,9 @@ def _check(value: Any, kind: Any, name: str, path: Path) -> None:
         if not isinstance(value, dict):
             raise _wrong(value, _OBJECT.name, name, path)
         for inner, inner_kind in kind.items():
-            _check(value.get(inner), inner_kind, f"{name}.{inner}", path)
+            if inner not in value:
+                raise CheckpointError(f"{path}: {name} has no {inner}; compress the model again")
+            _check(value[inner], inner_kind, f"{name}.{inner}", path)
     elif not kind.fits(value):
         raise _wrong(value, kind.name, name, path)
 

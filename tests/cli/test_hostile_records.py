@@ -30,7 +30,7 @@ LAYER = "encoder.layer.0.attention.self.query"
         ({"method": "x" * 501}, "a text of one line and at most 500 characters is needed"),
         ({"base_sha256": 5}, "base_sha256 is 5, a text of one line and at most 500 characters or null is needed"),
         ({"parameters": None}, "parameters is None, an object is needed"),
-        ({"parameters": {}}, "parameters.linear_dense is None, a whole number of at least 0 is needed"),
+        ({"parameters": {}}, "parameters has no linear_dense; compress the model again"),
         ({"layers": {}}, "layers is {}, a list is needed"),
         ({"layers": ["x"]}, "layers[0] is 'x', an object is needed"),
         ({"layers": [{"name": LAYER, "shape": [32]}]}, "layers[0].shape is [32], [out, in] is needed"),
@@ -38,8 +38,15 @@ LAYER = "encoder.layer.0.attention.self.query"
             {"layers": [{"name": LAYER, "shape": [1, 1], "rank": 10**16}]},
             "rank is 10000000000000000, a whole number of at least 1 or null is needed",
         ),
+        ({"base_weights": {"bytes": 10**400, "dtype": "float32"}}, "base_weights.bytes is 1000"),
+        ({"base_weights": {"bytes": 5}}, "base_weights has no dtype; compress the model again"),
+        (
+            {"base_card": {"license": {"a": 1}}},
+            "an object of texts and lists of texts is needed",
+        ),
+        ({"command": "rm"}, "command is 'rm', a list of texts or null is needed"),
         ({"fisher": "sst2"}, "fisher is 'sst2', an object is needed"),
-        ({"fisher": {"task": None, "data": None}}, "fisher.examples is None, a whole number of at least 0 is needed"),
+        ({"fisher": {"task": None, "data": None}}, "fisher has no examples; compress the model again"),
     ],
 )
 def test_records_that_compress_never_wrote(
