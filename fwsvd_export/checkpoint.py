@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import safe_open
-
 from fwsvd_export.errors import CheckpointError, UnsupportedModelError, first_line, is_failure, shown
 from fwsvd_export.families import LOW_RANK_FAMILIES, Family, base_of, compressible_layers
 from fwsvd_export.settings import check_settings, check_weights, read_settings
@@ -40,6 +38,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")  # the Hub's client names a snapshot's fol
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}  # safetensors' names
 _OWN_REFERENCE = re.compile(r"\w+\.\w+", re.ASCII)  # a file in the folder and a class in it
 _NEEDED_INPUTS = {"input_ids", "attention_mask"}
+_VOCABULARY_SETTINGS = ("tokenizer_file", "vocab_file", "merges_file")  # transformers 4 reads any file they name
 
 
 @dataclass(frozen=True)
@@ -130,13 +129,11 @@ class StoredWeights:
 
 
 def stored_weights(folder: Path) -> StoredWeights:
-    """Size and type of the weights in a folder."""
+    """Size and type of the weights in a folder; raises as ``read_header``."""
     files, numbers = sorted(folder.glob("*.safetensors")), Counter[str]()
     for file in files:
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - safe_open is no dict
-                part = tensors.get_slice(name)
-                numbers[str(part.get_dtype())] += math.prod(part.get_shape())
+        for tensor in read_header(file).values():
+            numbers[tensor.dtype] += math.prod(tensor.shape)
     kind = numbers.most_common(1)[0][0] if numbers else "F32"
     return StoredWeights(sum(file.stat().st_size for file in files), _DTYPES.get(kind, kind))
 
@@ -153,6 +150,14 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
         raise CheckpointError(
             f"{checkpoint.name} has no tokenizer with a vocabulary; save the tokenizer into the same folder"
         )
+    described = checkpoint.folder / "tokenizer_config.json"
+    named = read_json(described) if described.is_file() else {}
+    for setting in _VOCABULARY_SETTINGS:
+        if named.get(setting) is not None:
+            raise CheckpointError(
+                f"{described} names {shown(named[setting])} as its {setting}, and only the "
+                "folder's own files are read; take it out"
+            )
     try:
         # A plain configuration keeps AutoTokenizer from asking about the checkpoint's own code.
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, config=BertConfig(), trust_remote_code=False)

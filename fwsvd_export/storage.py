@@ -251,6 +251,8 @@ def load_statistics(path: Path) -> Statistics:
 def _check_description(description: dict[str, Any]) -> None:
     """Refuses what ``save_statistics`` never writes; ``load_statistics`` says that the file is damaged."""
     source = description["source"]
+    if not all(isinstance(description[name], list) for name in ("collected", "layers")):
+        raise ValueError("names come in lists")
     texts = [source["model_sha256"], source["labels"], *description["collected"], *description["layers"]]
     texts += [source[name] for name in ("task", "data") if source[name] is not None]
     numbers = [description["examples"], description["tokens"]]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from fwsvd_export.checkpoint import WEIGHTS_FILE, stored_weights
 from fwsvd_export.errors import CardError, CheckpointError, first_line
 from fwsvd_export.hub.measurements import COMPRESSED, DENSE, Digests
-from fwsvd_export.storage import file_sha256
+from fwsvd_export.storage import file_sha256, parse_json
 
 ONNX_FILE = "onnx/model.onnx"
 EXPORT_FILE = "onnx/export.json"
@@ -66,7 +65,7 @@ def gather_facts(folder: Path, compression: dict[str, Any], measurements: dict[s
 def _classes(folder: Path) -> dict[str, Any]:
     """The model's class, the Auto class that loads it, and how long an input may be."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
         class_name = str(config["architectures"][0])
         auto_class = next(auto for auto, path in config["auto_map"].items() if path.endswith(f".{class_name}"))
         return {"class": class_name, "auto_class": auto_class, "max_tokens": int(config["max_position_embeddings"])}
@@ -82,7 +81,7 @@ def _onnx(folder: Path, digests: Digests) -> dict[str, Any] | None:
         return None
     sizes = {file.name: file.stat().st_size for file in sorted((folder / ONNX_FILE).parent.glob("*.onnx"))}
     try:
-        record = json.loads((folder / EXPORT_FILE).read_text(encoding="utf-8"))
+        record = parse_json((folder / EXPORT_FILE).read_text(encoding="utf-8"))
         int8 = record["int8"]
         found = {
             "files": sizes,

@@ -46,14 +46,16 @@ _TRUTH = _Kind("true or false", lambda value: isinstance(value, bool))
 _SHAPE = _Kind(
     "[out, in]", lambda value: isinstance(value, list) and len(value) == 2 and all(_is_count(side) for side in value)
 )
-_OBJECT = _Kind("an object", lambda value: isinstance(value, dict))
-_WORDS = _Kind(
+_TEXTS = _Kind(
     "a list of texts", lambda value: isinstance(value, list) and all(isinstance(word, str) for word in value)
 )
-_METADATA = _Kind(
+_INHERITED = _Kind(
     "an object of texts and lists of texts",
-    lambda value: isinstance(value, dict) and all(isinstance(is_, str) or _WORDS.fits(is_) for is_ in value.values()),
+    lambda value: (
+        isinstance(value, dict) and all(isinstance(entry, str) or _TEXTS.fits(entry) for entry in value.values())
+    ),
 )
+_OBJECT = _Kind("an object", lambda value: isinstance(value, dict))
 
 _PARAMETERS = dict.fromkeys(("linear_dense", "linear_compressed", "total_dense", "total_compressed"), _COUNT)
 _LAYER = {"name": _TEXT, "shape": _SHAPE, "rank": _RANK, "predicted_loss": _NUMBER}
@@ -62,10 +64,6 @@ _FIELDS: dict[str, Any] = {
     "format": _COUNT,
     "base_model": _TEXT,
     "base_sha256": _or_null(_TEXT),
-    "base_revision": _or_null(_TEXT),
-    "base_weights": {"bytes": _COUNT, "dtype": _TEXT},
-    "base_card": _METADATA,
-    "command": _WORDS,
     "method": _TEXT,
     "allocate": _TEXT,
     "parameters": {**_PARAMETERS, "ratio": _NUMBER},
@@ -87,13 +85,17 @@ _FIELDS: dict[str, Any] = {
         "kept": _TRUTH,
     },
     "asked": _OBJECT,
+    "command": _or_null(_TEXTS),
+    "base_revision": _or_null(_TEXT),
+    "base_weights": {"bytes": _COUNT, "dtype": _TEXT},
+    "base_card": _INHERITED,
     "matching": {"tokens": _COUNT},
     "embeddings": _LAYER,
     "seconds": _OBJECT,
     "versions": _OBJECT,
 }
-_NULLABLE = ("fisher", "matching", "embeddings", "base_weights", "base_card", "command", "gate")
-_OPTIONAL = (*_NULLABLE[1:], "base_revision", "asked", "seconds", "versions")
+_NULLABLE = ("fisher", "matching", "embeddings", "base_weights", "base_card", "gate")
+_NEEDED = ("format", "base_model", "base_sha256", "method", "allocate", "parameters", "layers", "fisher")
 
 
 def check_record(record: dict[str, Any], path: Path) -> None:
@@ -112,7 +114,7 @@ def check_record(record: dict[str, Any], path: Path) -> None:
             "read it with the version that wrote it"
         )
     for name, kind in _FIELDS.items():
-        absent = name in _OPTIONAL and name not in record
+        absent = name not in record and name not in _NEEDED
         null = name in _NULLABLE and name in record and record[name] is None
         if not (absent or null):
             _check(record.get(name), kind, name, path)
@@ -128,7 +130,9 @@ def _check(value: Any, kind: Any, name: str, path: Path) -> None:
         if not isinstance(value, dict):
             raise _wrong(value, _OBJECT.name, name, path)
         for inner, inner_kind in kind.items():
-            _check(value.get(inner), inner_kind, f"{name}.{inner}", path)
+            if inner not in value:
+                raise CheckpointError(f"{path}: {name} has no {inner}; compress the model again")
+            _check(value[inner], inner_kind, f"{name}.{inner}", path)
     elif not kind.fits(value):
         raise _wrong(value, kind.name, name, path)
 

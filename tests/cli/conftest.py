@@ -85,3 +85,17 @@ def changed_model(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
         return folder
 
     return change
+
+
+@pytest.fixture
+def changed_small(compressed_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that copies the compressed model with other values in one of its JSON files."""
+
+    def change(file: str = "config.json", /, **values: Any) -> Path:
+        folder = tmp_path_factory.mktemp("changed") / "small"
+        shutil.copytree(compressed_folder, folder)
+        path = folder / file
+        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+        return folder
+
+    return change
