@@ -71,7 +71,7 @@ def make(tasks: Sequence[str], arguments: argparse.Namespace, work: Path, output
     for name in tasks if "models" in steps else ():
         compress_and_score(name, arguments.ratio, arguments.max_samples)
     for name in tasks if "latency" in steps else ():
-        run("bench", name, f"{name}-small", "-o", f"{name}-bench", "--rounds", "3", "--overwrite")
+        run("bench", name, f"{name}-small", "-o", f"{name}-bench", "--rounds", "4", "--overwrite")
     for name in tasks if "cards" in steps else ():
         files = [f"{name}-bench/results.json", *(f"{score}.json" for score in scores_of(name))]
         options = [word for file in files for word in ("--results", file)]

@@ -47,7 +47,7 @@ def check_weights(folder: Path, files: Mapping[str, int], compression: Mapping[s
 
 
 def check_onnx(folder: Path, files: Mapping[str, int]) -> Iterator[Finding]:
-    """The ONNX files against their record, and the record against the checkpoint."""
+    """The ONNX files against their record, the record against the checkpoint, and what the export's own check said."""
     graphs = [path for path in files if path.endswith(".onnx")]
     if not any(path.startswith(f"{ONNX_FOLDER}/") for path in files):
         return
@@ -67,6 +67,9 @@ def check_onnx(folder: Path, files: Mapping[str, int]) -> Iterator[Finding]:
             yield Finding(path, f"is not the file that {EXPORT_FILE} describes", advice)
     if WEIGHTS_FILE in files and record.get("file_sha256") != file_sha256(folder / WEIGHTS_FILE):
         yield Finding(record_path, "was made from other weights than this folder's", advice)
+    check = record.get("check")
+    if not isinstance(check, dict) or check.get("within") is not True:
+        yield Finding(record_path, "says that the ONNX model is further from torch than --atol allows", advice)
 
 
 def _digest_in(recorded: Mapping[str, Any], name: str) -> Any:

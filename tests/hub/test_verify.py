@@ -188,6 +188,13 @@ def test_json_that_cannot_be_read(changed: Change) -> None:
     assert "onnx/export.json" in problems
 
 
+def test_an_onnx_model_that_failed_its_check_is_not_sent(checkpoint: Path, changed: Change) -> None:
+    path = "onnx/export.json"
+    check = {**json.loads((checkpoint / path).read_text())["check"], "within": False}
+    problem = "says that the ONNX model is further from torch than --atol allows"
+    assert found(changed({path: edited(checkpoint / path, check=check)})) == {path: problem}
+
+
 def test_foreign_code_is_found_and_never_run(changed: Change, checkpoint: Path, loads: list[str]) -> None:
     name = "modeling_lowrank_bert.py"
     folder = changed({name: (checkpoint / name).read_bytes() + b"\nprint('hello')\n"})
