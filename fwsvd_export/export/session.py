@@ -49,7 +49,12 @@ class OnnxModel:
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
-            self._session = runtime.InferenceSession(folder / file_name, options, providers=["CPUExecutionProvider"])
+            self._session = runtime.InferenceSession(
+                folder / file_name,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # what failed would be told on stdout, and tried again in the same way
+            )
             check_settings(read_settings(folder), str(folder))
             self.config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         except Exception as error:  # onnxruntime raises a class of its own per kind of damage

@@ -85,16 +85,17 @@ def _onnx(folder: Path, digests: Digests) -> dict[str, Any] | None:
         int8 = record["int8"]
         found = {
             "files": sizes,
-            "opset": record["opset"],
+            "opset": int(record["opset"]),
             "check": {
-                **{name: record["check"][name] for name in ("atol", "within")},
-                "max_difference": record["check"]["worst"]["max_difference"],
+                "atol": float(record["check"]["atol"]),
+                "within": record["check"]["within"] is True,
+                "max_difference": float(record["check"]["worst"]["max_difference"]),
                 "shapes": len(record["check"]["shapes"]),
             },
-            "int8": None if int8 is None else {"max_difference": int8["max_difference"], **_measured(int8)},
+            "int8": None if int8 is None else {"max_difference": float(int8["max_difference"]), **_measured(int8)},
         }
         made_from = record["file_sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise CardError(
             f"{EXPORT_FILE} cannot be read ({type(error).__name__}); run fwsvd-export onnx --overwrite again"
         ) from error
@@ -105,7 +106,8 @@ def _onnx(folder: Path, digests: Digests) -> dict[str, Any] | None:
 
 def _measured(int8: dict[str, Any]) -> dict[str, Any]:
     """What was measured on data when the int8 model was made, if anything."""
-    names = ("task", "data", "examples", "metric", "float_value", "value")
     if "metric" not in int8:
         return {}
-    return {**{name: int8[name] for name in names}, "kept_float": len(int8["kept_float"])}
+    texts = {name: str(int8[name]) for name in ("task", "data", "metric")}
+    values = {name: float(int8[name]) for name in ("float_value", "value")}
+    return {**texts, **values, "examples": int(int8["examples"]), "kept_float": len(int8["kept_float"])}

@@ -98,3 +98,16 @@ def test_files_that_cannot_be_run(
     file.write_bytes(whole)
     (place / "onnx" / "config.json").unlink()
     assert f"{file} cannot be read (" in refused(*words)
+
+
+def test_onnxruntime_says_nothing_on_stdout(exported: Path, compressed_folder: Path, data_file: Path, run: Run) -> None:
+    file = exported / "onnx" / "model.onnx"
+    whole = file.read_bytes()
+    try:
+        file.write_bytes(whole.replace(b"Softmax", b"S\xf3ftmax"))
+        words = ["--task", "sst2", "--data", data_file, "--runtime", "onnxruntime", "--onnx", exported]
+        result = run("evaluate", compressed_folder, *words)
+    finally:
+        file.write_bytes(whole)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{file} cannot be read ('utf-8' codec" in result.stderr
