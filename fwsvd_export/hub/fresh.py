@@ -62,4 +62,7 @@ def _environment(place: str) -> dict[str, str]:
     """The variables of this process, without tokens and caches, and offline."""
     kept = {name: value for name, value in os.environ.items() if name not in _TOKENS}
     own = {name: str(Path(place) / name.lower()) for name in ("HF_HOME", "HF_MODULES_CACHE", "HF_HUB_CACHE")}
+    # Another cache of models' code on the path would hide the process's own
+    paths = kept.pop("PYTHONPATH", "").split(os.pathsep)
+    own["PYTHONPATH"] = os.pathsep.join(path for path in paths if not (Path(path) / "transformers_modules").is_dir())
     return {**kept, **own, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}

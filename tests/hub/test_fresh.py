@@ -105,11 +105,14 @@ def test_the_process_has_no_token_no_cache_and_no_network(
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"):
         monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
+    (tmp_path / "modules" / "transformers_modules").mkdir(parents=True)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "modules"), str(tmp_path)]))
     program("import json, os, sys; print('noise'); print(json.dumps([json.dumps([dict(os.environ), sys.argv[1:]])]))")
     [problem] = said(tmp_path)
     environment, arguments = json.loads(problem.removeprefix("does not load in a process without fwsvd-export: "))
     assert not {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"} & set(environment)
     assert (environment["HF_HUB_OFFLINE"], environment["HF_HOME"] == str(tmp_path)) == ("1", False)
+    assert environment["PYTHONPATH"] == str(tmp_path), "another cache of models' code would hide its own"
     assert arguments == [str(tmp_path), "AutoModel"]
 
 
