@@ -15,27 +15,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fwsvd_export.compression import compress as compress
-    from fwsvd_export.densification import densify as densify
+    from fwsvd_export.compression.compress import compress as compress
+    from fwsvd_export.compression.densify import densify as densify
     from fwsvd_export.errors import FwsvdExportError as FwsvdExportError
     from fwsvd_export.export.optimum_tasks import register_with_optimum as register_with_optimum
-    from fwsvd_export.statistics import collect_statistics as collect_statistics
-    from fwsvd_export.statistics import merge_statistics as merge_statistics
-    from fwsvd_export.storage import load_statistics as load_statistics
-    from fwsvd_export.storage import save_statistics as save_statistics
+    from fwsvd_export.fisher import collect_statistics as collect_statistics
+    from fwsvd_export.fisher import merge_statistics as merge_statistics
+    from fwsvd_export.fisher.files import load_statistics as load_statistics
+    from fwsvd_export.fisher.files import save_statistics as save_statistics
 
 __version__ = "0.1.0"
 
 # Loaded on first use: importing the package alone must not import torch (``fwsvd-export --help`` answers at once).
 _HOMES = {
     "FwsvdExportError": "fwsvd_export.errors",
-    "collect_statistics": "fwsvd_export.statistics",
-    "compress": "fwsvd_export.compression",
-    "densify": "fwsvd_export.densification",
-    "load_statistics": "fwsvd_export.storage",
-    "merge_statistics": "fwsvd_export.statistics",
+    "collect_statistics": "fwsvd_export.fisher",
+    "compress": "fwsvd_export.compression.compress",
+    "densify": "fwsvd_export.compression.densify",
+    "load_statistics": "fwsvd_export.fisher.files",
+    "merge_statistics": "fwsvd_export.fisher",
     "register_with_optimum": "fwsvd_export.export.optimum_tasks",
-    "save_statistics": "fwsvd_export.storage",
+    "save_statistics": "fwsvd_export.fisher.files",
 }
 
 __all__ = list(_HOMES)

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from fwsvd_export.families import compressible_layers
-from fwsvd_export.metrics import build_metric
+from fwsvd_export.architectures.registry import compressible_layers
+from fwsvd_export.compression.norms import build_metric
+from fwsvd_export.compression.solve import solve_layers
 from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import (
     Budget,
@@ -35,7 +36,6 @@ from fwsvd_export.solvers import SOLVERS, ClosedForm
 from fwsvd_export.solvers.activation import INPUT_DAMPING
 from fwsvd_export.solvers.fwsvd import ROW_DAMPING
 from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
-from fwsvd_export.solving import solve_layers
 
 EXAMPLES = 64
 CLOSED_FORMS = {name: solver for name, solver in SOLVERS.items() if isinstance(solver, ClosedForm)}

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from fwsvd_export.checkpoint import total_parameters
-from fwsvd_export.families import compressible_layers
-from fwsvd_export.hub.folder import read_compression
+from fwsvd_export.architectures.counts import total_parameters
+from fwsvd_export.architectures.registry import compressible_layers
+from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.records import LayerSpec
 from fwsvd_export.solvers import SOLVERS
 

@@ -18,9 +18,9 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from fwsvd_export import compress
-from fwsvd_export.bench.latency import LatencyPlan
-from fwsvd_export.benchmarking import BenchRequest, run_bench
-from fwsvd_export.pipeline import Source
+from fwsvd_export.benchmark.latency import LatencyPlan
+from fwsvd_export.workflows.bench import BenchRequest, run_bench
+from fwsvd_export.workflows.source import Source
 
 RUNTIMES = ("onnxruntime", "onnxruntime-int8")
 

@@ -23,9 +23,10 @@ import torch
 from published_iterations import PUBLISHED, clocked
 from torch import Tensor
 
-from fwsvd_export.checkpoint import load_checkpoint
-from fwsvd_export.families import base_of, compressible_layers
-from fwsvd_export.numerics import truncate
+from fwsvd_export.architectures.registry import base_of, compressible_layers
+from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.fisher.files import load_statistics
+from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import Budget
 from fwsvd_export.report.figures import Panel, draw_loss_against_seconds
@@ -34,7 +35,7 @@ from fwsvd_export.solvers.driver import Method, advance, minimise
 from fwsvd_export.solvers.options import IterationOptions
 from fwsvd_export.solvers.problem import Iterate, LayerProblem, Scaled
 from fwsvd_export.solvers.starts import STARTS
-from fwsvd_export.storage import load_statistics, write_json
+from fwsvd_export.storage.json_files import write_json
 
 Points = list[tuple[float, float]]
 PUBLISHED_SUFFIX = ", published"

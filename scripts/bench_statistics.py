@@ -17,11 +17,13 @@ from typing import Any
 
 import torch
 
-from fwsvd_export.calibration import DataRequest, load_batches
-from fwsvd_export.checkpoint import load_checkpoint, load_tokenizer
+from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.data.encode import load_batches
+from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.tasks import task_named
+from fwsvd_export.fisher import collect_statistics
 from fwsvd_export.records import StatisticsSource
-from fwsvd_export.statistics import collect_statistics
-from fwsvd_export.tasks import task_named
 
 CHUNK_BATCHES = 16  # collected in one go before the next variant has its turn
 COLLECTIONS = {"kfac": ("kfac",), "kfac,row": ("kfac", "row"), "kfac,row,element": ("kfac", "row", "element")}

@@ -22,19 +22,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.bench.accuracy import evaluate_model
-from fwsvd_export.calibration import DataRequest, load_batches
-from fwsvd_export.checkpoint import load_checkpoint, load_tokenizer, total_parameters
-from fwsvd_export.compression import compress_model
-from fwsvd_export.families import base_of, compressible_layers
-from fwsvd_export.metrics import AXES
+from fwsvd_export.architectures.counts import total_parameters
+from fwsvd_export.architectures.registry import base_of, compressible_layers
+from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.compression.compress import compress_model
+from fwsvd_export.compression.norms import AXES
+from fwsvd_export.data.encode import load_batches
+from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.tasks import task_named
+from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.fisher import collect_statistics
 from fwsvd_export.ranks import ALLOCATORS
 from fwsvd_export.records import Budget, RankRequest, Statistics
 from fwsvd_export.report.figures import Panel, draw_metric_against_size
 from fwsvd_export.solvers import SOLVERS
-from fwsvd_export.statistics import collect_statistics
-from fwsvd_export.storage import write_json
-from fwsvd_export.tasks import task_named
+from fwsvd_export.storage.json_files import write_json
 
 DEFAULT_VARIANTS = "svd,fwsvd,activation,kfac:uniform,kfac:greedy,kfac:matched"
 

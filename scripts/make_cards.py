@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.cli import group
-from fwsvd_export.hub.card import render_card
-from fwsvd_export.storage import write_json
+from fwsvd_export.hub.card.write import render_card
+from fwsvd_export.storage.json_files import write_json
 
 RUNTIMES = ("torch", "onnxruntime", "onnxruntime-int8")
 STEPS = ("models", "latency", "cards")

@@ -1,8 +1,9 @@
-"""The floor plan of the package, checked by reading its imports."""
+"""The layers of the package, checked by reading its imports."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,23 +15,28 @@ PACKAGE = Path(str(fwsvd_export.__file__)).parent
 REPOSITORY = Path(__file__).parents[1]
 LONGEST_FILE = 400  # lines
 
-FLOORS = {
-    "__main__": 9,
-    "cli": 8,
-    **dict.fromkeys(("pipeline", "demo", "exporting", "benchmarking", "inspection", "sweep"), 7),
-    **dict.fromkeys(("bench", "report"), 6),
-    **dict.fromkeys(("hub", "export", "training"), 5),
-    **dict.fromkeys(
-        ("compression", "checks", "building", "solving", "matching", "embeddings", "densification", "metrics"), 4
-    ),
-    **dict.fromkeys(("statistics", "solvers", "ranks", "layerwise"), 3),
-    **dict.fromkeys(("checkpoint", "settings", "assembly", "families", "tasks", "calibration"), 2),
-    **dict.fromkeys(("numerics", "storage", "device", "machine", "names"), 1),
-    **dict.fromkeys(("records", "errors", "progress", "__init__"), 0),
-}
-# Rooms on these floors may use their siblings; the mathematics (3), hub, export and training may not
-OPEN_FLOORS = {0, 2, 4, 7}
-MODELING = "modeling"  # shipped into checkpoints: on no floor, imports nothing of ours
+# From the bottom up; a package may import those of earlier lines, its own modules, and nothing else
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("errors",),
+    ("records", "__init__"),
+    ("storage", "runtime"),
+    ("architectures",),
+    ("linalg",),
+    ("checkpoints", "data"),
+    ("fisher", "solvers", "ranks"),
+    ("compression",),
+    ("export", "training", "benchmark"),
+    ("evaluation",),
+    ("report", "hub"),
+    ("workflows",),
+    ("cli",),
+    ("__main__",),
+)
+LEVELS = {package: level for level, packages in enumerate(LAYERS) for package in packages}
+MODELING = "modeling"  # shipped into checkpoints: in no layer, imports nothing of ours
+MOST_ROOT_MODULES = 8
+LONGEST_CHAIN = 12  # imports, one leading to the next
+LONGEST_FUNCTION = 60  # lines
 
 UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 UNSAFE_CALLS = {"torch.save", "torch.load", "numpy.load", "np.load"}
@@ -86,25 +92,46 @@ def import_graph(sources: Sources) -> dict[str, set[str]]:
     }
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     return module.split(".")[1]
 
 
-def floor_violations(sources: Sources) -> list[str]:
-    """One sentence per module without a floor and per import that points sideways or upwards."""
-    found = [f"{module} has no floor" for module in sources if room_of(module) not in {*FLOORS, MODELING}]
+def layer_violations(sources: Sources) -> list[str]:
+    """One sentence per module outside the layers and per import that points sideways or upwards."""
+    known = {*LEVELS, MODELING}
+    found = [f"{module} is in no layer" for module in sources if package_of(module) not in known]
     for module, imported in import_graph(sources).items():
         for other in sorted(imported):
-            here, there = room_of(module), room_of(other)
-            if here == there or not {here, there} <= {*FLOORS, MODELING}:
+            here, there = package_of(module), package_of(other)
+            if here == there or not {here, there} <= known:
                 continue
             if here == MODELING:
                 found.append(f"{module} ships with checkpoints and imports {other}")
-            elif there != MODELING:
-                sibling = FLOORS[here] == FLOORS[there] and FLOORS[here] in OPEN_FLOORS
-                if FLOORS[there] >= FLOORS[here] and not sibling:
-                    found.append(f"{module} (floor {FLOORS[here]}) imports {other} (floor {FLOORS[there]})")
+            elif there != MODELING and LEVELS[there] >= LEVELS[here]:
+                found.append(f"{module} (layer {LEVELS[here]}) imports {other} (layer {LEVELS[there]})")
     return found
+
+
+def longest_chain(graph: Mapping[str, set[str]]) -> list[str]:
+    """The longest way along imports, first the module that nothing on it is imported by."""
+    chains: dict[str, list[str]] = {}
+
+    def chain(module: str) -> list[str]:
+        if module not in chains:
+            chains[module] = [module, *max((chain(other) for other in sorted(graph[module])), key=len, default=[])]
+        return chains[module]
+
+    return max((chain(module) for module in sorted(graph)), key=len)
+
+
+def long_functions(sources: Sources) -> list[str]:
+    """Every function with more than ``LONGEST_FUNCTION`` lines."""
+    return [
+        f"{module}.{node.name} has {lines} lines"
+        for module, source in sources.items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef) and (lines := (node.end_lineno or 0) - node.lineno + 1) > LONGEST_FUNCTION
+    ]
 
 
 def import_cycles(graph: Mapping[str, set[str]]) -> list[str]:
@@ -142,16 +169,29 @@ def sources() -> dict[str, str]:
 def test_the_imports_are_really_read(sources: Sources) -> None:
     graph = import_graph(sources)
     assert "fwsvd_export.solvers.kfac" in graph["fwsvd_export.solvers.__init__"]
-    assert "fwsvd_export.pipeline" in graph["fwsvd_export.cli.compress"], "imports inside functions count"
-    assert "fwsvd_export.__init__" in graph["fwsvd_export.pipeline"]
-    assert graph["fwsvd_export.modeling.modeling_lowrank_bert"] == {
-        "fwsvd_export.modeling.configuration_lowrank_bert"
-    }, "relative imports count"
+    assert "fwsvd_export.workflows.compress" in graph["fwsvd_export.cli.compress"], "imports inside functions count"
+    assert "fwsvd_export.__init__" in graph["fwsvd_export.workflows.compress"]
+    assert "fwsvd_export.modeling.configuration_lowrank_bert" in graph["fwsvd_export.modeling.modeling_lowrank_bert"], (
+        "relative imports count"
+    )
     assert graph["fwsvd_export.__init__"] == set(), "imports for type checkers do not count"
 
 
-def test_every_module_has_a_floor_and_imports_point_downwards(sources: Sources) -> None:
-    assert floor_violations(sources) == []
+def test_every_module_has_a_layer_and_imports_point_downwards(sources: Sources) -> None:
+    assert layer_violations(sources) == []
+
+
+def test_no_chain_of_imports_is_long(sources: Sources) -> None:
+    chain = longest_chain(import_graph(sources))
+    assert 5 < len(chain) <= LONGEST_CHAIN, " -> ".join(chain)
+
+
+def test_few_modules_lie_at_the_root(sources: Sources) -> None:
+    assert len([module for module in sources if module.count(".") == 1]) <= MOST_ROOT_MODULES
+
+
+def test_no_function_is_long(sources: Sources) -> None:
+    assert long_functions(sources) == []
 
 
 def test_there_are_no_import_cycles(sources: Sources) -> None:
@@ -175,32 +215,44 @@ def test_no_file_is_longer_than_400_lines(folder: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source", "violation"),
     [
-        ("records", "from fwsvd_export.pipeline import run", " (floor 0) imports fwsvd_export.pipeline (floor 7)"),
-        ("numerics", "def f():\n    import fwsvd_export.cli.x", " (floor 1) imports fwsvd_export.cli.x (floor 8)"),
-        ("solvers.x", "from fwsvd_export import ranks", " (floor 3) imports fwsvd_export.ranks.__init__ (floor 3)"),
-        ("statistics.x", "from ..ranks import y", " (floor 3) imports fwsvd_export.ranks.__init__ (floor 3)"),
+        ("records", "from fwsvd_export.workflows.x import run", " imports fwsvd_export.workflows.x"),
+        ("linalg.x", "def f():\n    import fwsvd_export.cli.x", " imports fwsvd_export.cli.x"),
+        ("solvers.x", "from fwsvd_export import ranks", " imports fwsvd_export.ranks.__init__"),
+        ("fisher.x", "from ..ranks import y", " imports fwsvd_export.ranks.__init__"),
         ("modeling.x", "from ..errors import Oops", " ships with checkpoints and imports fwsvd_export.errors"),
-        ("cellar", "", " has no floor"),
+        ("cellar", "", " is in no layer"),
     ],
 )
 def test_the_checker_reports_a_made_up_violation(module: str, source: str, violation: str) -> None:
-    others = dict.fromkeys(("pipeline", "cli.x", "ranks.__init__", "errors"), "")
+    others = dict.fromkeys(("workflows.x", "cli.x", "ranks.__init__", "errors"), "")
     made_up = {f"fwsvd_export.{name}": text for name, text in {**others, module: source}.items()}
-    assert floor_violations(made_up) == [f"fwsvd_export.{module}{violation}"]
+    (found,) = layer_violations(made_up)
+    assert found.startswith(f"fwsvd_export.{module} ")
+    assert violation in re.sub(r" \(layer \d+\)", "", found)
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        "from fwsvd_export.tasks import Task",
+        "from fwsvd_export.data.tasks import Task",
         "import fwsvd_export.records",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from fwsvd_export.pipeline import Source",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from fwsvd_export.workflows.x import Source",
     ],
 )
-def test_the_checker_allows_lower_floors_siblings_and_types(source: str) -> None:
-    names = ("tasks", "records", "pipeline")
-    made_up = {f"fwsvd_export.{name}": "" for name in names} | {"fwsvd_export.calibration": source}
-    assert floor_violations(made_up) == []
+def test_the_checker_allows_lower_layers_the_own_package_and_types(source: str) -> None:
+    names = ("data.tasks", "records", "workflows.x")
+    made_up = {f"fwsvd_export.{name}": "" for name in names} | {"fwsvd_export.data.rows": source}
+    assert layer_violations(made_up) == []
+
+
+def test_the_checker_finds_the_longest_chain() -> None:
+    made_up = {"p.a": "import p.b\nimport p.c", "p.b": "import p.c", "p.c": "", "p.d": "import p.c"}
+    assert longest_chain(import_graph(made_up)) == ["p.a", "p.b", "p.c"]
+
+
+def test_the_checker_reports_a_made_up_long_function() -> None:
+    source = "def f():\n" + "    pass\n" * LONGEST_FUNCTION
+    assert long_functions({"p.a": source}) == [f"p.a.f has {LONGEST_FUNCTION + 1} lines"]
 
 
 def test_the_checker_reports_a_made_up_cycle() -> None:

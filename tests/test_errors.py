@@ -50,7 +50,7 @@ def test_a_panic_of_a_library_ends_in_one_sentence(monkeypatch: pytest.MonkeyPat
     def panic(*arguments: object, **options: object) -> None:
         raise Panic("index out of bounds")
 
-    monkeypatch.setattr("fwsvd_export.inspection.load_checkpoint", panic)
+    monkeypatch.setattr("fwsvd_export.workflows.inspect.load_checkpoint", panic)
     result = CliRunner().invoke(group, ["inspect", "model"])
     assert result.exit_code == 1
     assert result.stderr == "Error: PanicException: index out of bounds (not expected here; -v shows where)\n"

@@ -58,7 +58,7 @@ def test_the_checks_see_a_command_that_fails_badly(cases: Any, scratch: Path, mo
         raise ZeroDivisionError("of no kind of ours")
 
     monkeypatch.setattr(cases, "TARGETS", {"config": cases.TARGETS["config"]})
-    monkeypatch.setattr("fwsvd_export.checkpoint.read_settings", write_elsewhere)
+    monkeypatch.setattr("fwsvd_export.checkpoints.load.read_settings", write_elsewhere)
     result = cases.run_case(scratch, 1, 0, SECONDS)
     assert result["failures"] == ["tracebacks", "writes_outside", "code_was_run"]
     (scratch / "models" / "outside").unlink()

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from fwsvd_export.hub.card import render_card
-from fwsvd_export.hub.card_check import check_card
-from fwsvd_export.hub.metadata import split_front_matter
+from fwsvd_export.hub.card.metadata import split_front_matter
+from fwsvd_export.hub.card.write import render_card
+from fwsvd_export.hub.verify.card import check_card
 
 FOLDER = Path(__file__).parent.parent / "model_cards"
 NAMES = ["sst2", "stsb", "cola"]

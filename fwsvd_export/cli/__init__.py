@@ -82,7 +82,7 @@ class LazyGroup(click.Group):
 
 def _redacted(text: str) -> str:
     """Without tokens: an answer of the Hub can repeat the one it was sent."""
-    from fwsvd_export.hub.secrets import redacted
+    from fwsvd_export.hub.verify.secrets import redacted
 
     return redacted(text)
 

@@ -65,11 +65,11 @@ def command(
     data = data_request(options)
     import torch
 
-    from fwsvd_export.bench.latency import LatencyPlan
-    from fwsvd_export.benchmarking import BenchRequest, run_bench
+    from fwsvd_export.benchmark.latency import LatencyPlan
     from fwsvd_export.cli.console import prepare_libraries, print_json, print_table, steps
-    from fwsvd_export.pipeline import Source
     from fwsvd_export.report.bench import bench_table
+    from fwsvd_export.workflows.bench import BenchRequest, run_bench
+    from fwsvd_export.workflows.source import Source
 
     plan = LatencyPlan(batch_sizes, lengths, threads or torch.get_num_threads(), rounds)
     sources = tuple(Source(model, trust_remote_code, "cpu") for model in (dense, *models))

@@ -32,11 +32,11 @@ def command(model: Path, results: tuple[Path, ...], repo_id: str | None, revisio
     Example:
       fwsvd-export card my-model-small --results bench/results.json --repo-id me/my-model-small
     """
-    from fwsvd_export.checkpoint import CARD_FILE
+    from fwsvd_export.checkpoints.folder import read_compression
     from fwsvd_export.cli.console import hint, print_json, print_table
-    from fwsvd_export.hub.card import read_card, write_card
-    from fwsvd_export.hub.folder import read_compression
-    from fwsvd_export.hub.metadata import split_front_matter
+    from fwsvd_export.hub.card.metadata import split_front_matter
+    from fwsvd_export.hub.card.write import read_card, write_card
+    from fwsvd_export.storage.file_names import CARD_FILE
 
     facts = write_card(model, read_compression(model), results, repo_id=repo_id, revision=revision)
     measurements = facts["measurements"]

@@ -22,7 +22,7 @@ from fwsvd_export.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from fwsvd_export.building import Compressed
+    from fwsvd_export.compression.build import Compressed
     from fwsvd_export.records import EmbeddingReport
 
 _COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
@@ -137,8 +137,8 @@ def command(
     """
     (data, validation), source = data_and_validation(options), source_of(model, options)
     from fwsvd_export.cli.console import hint, prepare_libraries, print_json, steps
-    from fwsvd_export.pipeline import CompressRequest, run_compress
     from fwsvd_export.records import Budget, RankLimits, RankRequest
+    from fwsvd_export.workflows.compress import CompressRequest, run_compress
 
     if (max_drop, ratio, rank, params) == (None, None, None, None):
         raise click.UsageError("no size given: give exactly one of --ratio, --rank, --params and --max-drop")

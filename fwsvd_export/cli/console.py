@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fwsvd_export.progress import Advance, Steps, silent
+from fwsvd_export.runtime.progress import Advance, Steps, silent
 
 _WIDTH_WITHOUT_TERMINAL = 160  # a table in a pipe or a log is not folded at 80 columns
 

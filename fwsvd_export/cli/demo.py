@@ -24,7 +24,7 @@ def command(out: Path | None, device: str, overwrite: bool, as_json: bool) -> No
       fwsvd-export demo -o demo-output
     """
     from fwsvd_export.cli.console import hint, prepare_libraries, print_json, print_table, steps
-    from fwsvd_export.demo import run_demo
+    from fwsvd_export.workflows.demo import run_demo
 
     prepare_libraries()
     result = run_demo(out, device=device, overwrite=overwrite, steps=steps())

@@ -25,9 +25,10 @@ def command(model: str, out: Path, dtype: str, trust_remote_code: bool, overwrit
     Example:
       fwsvd-export densify my-model-small my-model-plain
     """
-    from fwsvd_export.checkpoint import total_parameters
+    from fwsvd_export.architectures.counts import total_parameters
     from fwsvd_export.cli.console import prepare_libraries, print_json, print_table
-    from fwsvd_export.pipeline import Source, run_densify
+    from fwsvd_export.workflows.densify import run_densify
+    from fwsvd_export.workflows.source import Source
 
     prepare_libraries()
     dense = run_densify(Source(model, trust_remote_code), out, dtype=dtype, overwrite=overwrite)

@@ -41,11 +41,11 @@ def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, *
 
     prepare_libraries()
     if runtime == "torch":
-        from fwsvd_export.pipeline import run_evaluate
+        from fwsvd_export.workflows.evaluate import run_evaluate
 
         measured = run_evaluate(source, data, steps())
     else:
-        from fwsvd_export.exporting import run_evaluate_exported
+        from fwsvd_export.workflows.export import run_evaluate_exported
 
         measured = run_evaluate_exported(source, data, runtime, onnx_parent, steps())
     if as_json:
@@ -75,8 +75,8 @@ def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, *
 def _environment(runtime: str, device: str) -> dict[str, Any]:
     import torch
 
-    from fwsvd_export.device import device_named
-    from fwsvd_export.machine import machine
+    from fwsvd_export.runtime.device import device_named
+    from fwsvd_export.runtime.environment import machine
 
     if runtime == "torch":
         return machine(torch.get_num_threads(), device=device_named(device))

@@ -36,7 +36,7 @@ def command(model: str, out: Path, collect: str, labels: str, overwrite: bool, a
     """
     data, source = required_data(options), source_of(model, options)
     from fwsvd_export.cli.console import prepare_libraries, print_json, print_table, steps
-    from fwsvd_export.pipeline import run_fisher
+    from fwsvd_export.workflows.fisher import run_fisher
 
     prepare_libraries()
     chosen = tuple(name.strip() for name in collect.split(",") if name.strip())

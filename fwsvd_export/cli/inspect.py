@@ -21,7 +21,7 @@ def command(model: str, trust_remote_code: bool, as_json: bool) -> None:
       fwsvd-export inspect my-model-small
     """
     from fwsvd_export.cli.console import prepare_libraries, print_json, print_table
-    from fwsvd_export.inspection import inspect_checkpoint
+    from fwsvd_export.workflows.inspect import inspect_checkpoint
 
     prepare_libraries()
     found = inspect_checkpoint(model, trust_remote_code=trust_remote_code)

@@ -10,7 +10,7 @@ import click
 from fwsvd_export.cli.options import GATE_NOT_MET, data_options, data_request, json_option, overwrite_option
 
 if TYPE_CHECKING:
-    from fwsvd_export.exporting import Exported
+    from fwsvd_export.workflows.export import Exported
 
 
 @click.command()
@@ -57,8 +57,8 @@ def command(
     if max_drop is not None and data is None:
         raise click.UsageError("--max-drop needs --int8 and data to measure it on: give --task and --data")
     from fwsvd_export.cli.console import hint, prepare_libraries, print_json, steps
-    from fwsvd_export.exporting import OnnxRequest, run_onnx
-    from fwsvd_export.pipeline import Source
+    from fwsvd_export.workflows.export import OnnxRequest, run_onnx
+    from fwsvd_export.workflows.source import Source
 
     source = Source(model, trust_remote_code, "cpu")
     request = OnnxRequest(source, out, opset, atol, int8, data, max_drop, overwrite)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from fwsvd_export.calibration import DataRequest
-    from fwsvd_export.pipeline import Source
+    from fwsvd_export.data.rows import DataRequest
+    from fwsvd_export.workflows.source import Source
 
 GATE_NOT_MET = 3  # exit code: the output is kept, and its record says so
 
@@ -60,7 +60,7 @@ def source_options(command: Command) -> Command:
 
 def source_of(model: str, options: dict[str, Any]) -> Source:
     """The record of the model that comes in; takes its options out of ``options``."""
-    from fwsvd_export.pipeline import Source
+    from fwsvd_export.workflows.source import Source
 
     return Source(model, options.pop("trust_remote_code"), options.pop("device"))
 
@@ -80,8 +80,8 @@ def data_request(options: dict[str, Any]) -> DataRequest | None:
     Raises:
         click.UsageError: data without a task.
     """
-    from fwsvd_export.calibration import DataRequest
-    from fwsvd_export.tasks import TASKS, task_named
+    from fwsvd_export.data.rows import DataRequest
+    from fwsvd_export.data.tasks import TASKS, task_named
 
     task, file, dataset = options.pop("task"), options.pop("data"), options.pop("dataset")
     columns = [options.pop(name) for name in ("text_column", "text_pair_column", "label_column")]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from fwsvd_export.errors import ExportError, first_line
-from fwsvd_export.export.folder import CONFIG_FILE, ONNX_FOLDER, Place
+from fwsvd_export.export.folder import Place
+from fwsvd_export.storage.file_names import CONFIG_FILE, ONNX_FOLDER
 
 
 def fetched_place(folder: Path, source: str, file_name: str) -> Place:

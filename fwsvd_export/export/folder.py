@@ -10,21 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.assembly import carried_settings
-from fwsvd_export.checkpoint import Checkpoint, load_tokenizer
+from fwsvd_export.architectures.assembly import carried_settings
+from fwsvd_export.architectures.registry import any_family_of
+from fwsvd_export.checkpoints.load import Checkpoint
+from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.export.signature import signature_of
-from fwsvd_export.families import any_family_of
-from fwsvd_export.storage import atomic_output, check_output, write_json
-
-ONNX_FOLDER = "onnx"
-MODEL_FILE = "model.onnx"
-INT8_FILE = "model_quantized.onnx"
-CONFIG_FILE = "config.json"
-EXPORT_FILE = "export.json"
-TOKENIZER_FILE = "tokenizer.json"  # the one that the tokenizers library reads
+from fwsvd_export.storage.file_names import CONFIG_FILE, INT8_FILE, ONNX_FOLDER, TOKENIZER_FILE
+from fwsvd_export.storage.json_files import write_json
+from fwsvd_export.storage.output import atomic_output, check_output
 
 
 @dataclass(frozen=True)

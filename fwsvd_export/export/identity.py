@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fwsvd_export.checkpoint import Checkpoint, weights_sha256
+from fwsvd_export.checkpoints.load import Checkpoint
+from fwsvd_export.checkpoints.weights import weights_sha256
 
 PREFIX = "fwsvd_export."
 # What a BERT computes and its weights do not tell

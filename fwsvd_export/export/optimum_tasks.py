@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES
 from fwsvd_export.errors import MissingExtraError
-from fwsvd_export.families import LOW_RANK_FAMILIES
 
 _BACKEND = "onnx"
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fwsvd_export.checkpoints.settings import check_settings, read_settings
 from fwsvd_export.errors import ExportError, first_line
 from fwsvd_export.export.libraries import required
-from fwsvd_export.settings import check_settings, read_settings
 
 _ERRORS_ONLY = 3  # onnxruntime's log level
 _NEWER = re.compile(r"model IR version: \d+|Opset \d+(?= is under development)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fwsvd_export.families import any_family_of
+from fwsvd_export.architectures.registry import any_family_of
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 BATCH, CHOICES, LENGTH = "batch_size", "num_choices", "sequence_length"

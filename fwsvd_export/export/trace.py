@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fwsvd_export.assembly import assemble
+from fwsvd_export.architectures.assembly import assemble
+from fwsvd_export.architectures.registry import base_of
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.encoder import FastEncoder
 from fwsvd_export.export.libraries import required
 from fwsvd_export.export.signature import INPUTS, Signature
-from fwsvd_export.families import base_of
 
 OPSETS = range(17, 21)  # 17 has LayerNormalization as one node; torch's tracing exporter ends at 20
 LARGEST_BYTES = 2 * 10**9  # a protobuf message, so an ONNX file with its weights inside, ends at 2 GB

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from fwsvd_export.hub.snippets import ORT_CLASSES
+from fwsvd_export.hub.card.snippets import ORT_CLASSES
 
 
 def loading_snippet(repo_id: str, commit: str, auto_class: str, files: Container[str]) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fwsvd_export import __version__
+from fwsvd_export.architectures.registry import Family
 from fwsvd_export.errors import PushError, first_line
-from fwsvd_export.families import Family
-from fwsvd_export.hub.contents import belongs, is_legal
 from fwsvd_export.hub.refusals import MAYBE_DONE, MAYBE_PROPOSED, status_of, told
-from fwsvd_export.hub.verify import Verified, verify_folder
-from fwsvd_export.progress import Steps, silent
-from fwsvd_export.storage import file_sha256
+from fwsvd_export.hub.verify.contents import belongs, is_legal
+from fwsvd_export.hub.verify.folder import Verified, verify_folder
+from fwsvd_export.runtime.progress import Steps, silent
+from fwsvd_export.storage.digest import file_sha256
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

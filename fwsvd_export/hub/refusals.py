@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fwsvd_export.errors import FwsvdExportError, PushError, first_line
-from fwsvd_export.hub.secrets import redacted
+from fwsvd_export.hub.verify.secrets import redacted
 
 NOTHING_DONE = "nothing was committed: run the same push again"
 MAYBE_DONE = "it is not known whether the commit was made: run the same push again, which commits nothing twice"

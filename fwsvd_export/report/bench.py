@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.report.figures import draw_latencies
-from fwsvd_export.storage import atomic_output, write_json
+from fwsvd_export.storage.json_files import write_json
+from fwsvd_export.storage.output import atomic_output
 
 PICTURE = "latency.png"
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.errors import MissingExtraError
 from fwsvd_export.report.figures import draw_predicted_against_measured
-from fwsvd_export.storage import atomic_output, write_json
+from fwsvd_export.storage.json_files import write_json
+from fwsvd_export.storage.output import atomic_output
 
 if TYPE_CHECKING:
-    from fwsvd_export.bench.layer_losses import LayerLoss, LayerLosses
+    from fwsvd_export.evaluation.layer_losses import LayerLoss, LayerLosses
 
 FIGURE = "losses.png"
 COMPARABLE = "kfac"  # its predictions are rises of the task loss; the other methods' are in units of their own

@@ -7,7 +7,8 @@ does not.
 
 from torch import Tensor
 
-from fwsvd_export.numerics import Weighting, decompose
+from fwsvd_export.linalg.decomposition import decompose
+from fwsvd_export.linalg.weighting import Weighting
 from fwsvd_export.records import Decomposition, InputGram
 
 # Share of the mean diagonal added to the input second moment; measured on three fine-tuned models, flat around it.

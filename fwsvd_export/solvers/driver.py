@@ -8,18 +8,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from fwsvd_export.numerics import decompose, truncate
+from fwsvd_export.linalg.decomposition import decompose, truncate
 from fwsvd_export.records import Factors, Solution
 from fwsvd_export.solvers.options import IterationOptions
-from fwsvd_export.solvers.problem import (
-    Iterate,
-    LayerProblem,
-    Scaled,
-    iterate_at,
-    scaled,
-    start_factors,
-    unscaled,
-)
+from fwsvd_export.solvers.problem import Iterate, LayerProblem, Scaled, iterate_at, scaled, start_factors, unscaled
 
 EXACT_FIT = 1e-12  # share of the weighted energy; float32 residuals resolve no less
 

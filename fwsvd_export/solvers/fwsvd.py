@@ -7,7 +7,8 @@ is the other orientation.
 
 from torch import Tensor
 
-from fwsvd_export.numerics import Weighting, decompose
+from fwsvd_export.linalg.decomposition import decompose
+from fwsvd_export.linalg.weighting import Weighting
 from fwsvd_export.records import Decomposition, RowWeights
 
 # Keeps features of zero Fisher solvable without changing the others: their weight is this share of the mean.

@@ -8,7 +8,8 @@ unit, so losses compare across layers.
 
 from torch import Tensor
 
-from fwsvd_export.numerics import Weighting, decompose
+from fwsvd_export.linalg.decomposition import decompose
+from fwsvd_export.linalg.weighting import Weighting
 from fwsvd_export.records import Decomposition, Kronecker
 from fwsvd_export.solvers.activation import INPUT_DAMPING
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.errors import WeightError
-from fwsvd_export.numerics import check_finite, check_rank, truncate
+from fwsvd_export.linalg.decomposition import check_finite, check_rank, truncate
 from fwsvd_export.records import Factors
 from fwsvd_export.solvers.fwsvd import ROW_DAMPING
 from fwsvd_export.solvers.starts import STARTS

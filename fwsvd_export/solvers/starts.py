@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fwsvd_export.numerics import Weighting, decompose
+from fwsvd_export.linalg.decomposition import decompose
+from fwsvd_export.linalg.weighting import Weighting
 from fwsvd_export.records import Decomposition
 from fwsvd_export.solvers.fwsvd import ROW_DAMPING
 

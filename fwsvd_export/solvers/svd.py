@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from fwsvd_export.numerics import decompose
+from fwsvd_export.linalg.decomposition import decompose
 from fwsvd_export.records import Decomposition, Plain
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from fwsvd_export import pipeline
-from fwsvd_export.checkpoint import load_checkpoint
+from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.ranks import prices
 from fwsvd_export.ranks.prices import MeasuredTimes
 from fwsvd_export.solvers import SOLVERS
-from fwsvd_export.storage import file_sha256
+from fwsvd_export.storage.digest import file_sha256
+from fwsvd_export.workflows import compress as pipeline
 
 Ranks = dict[str, int | None]
 LINEAR, TOTAL = 16384, 16384 + 4802  # of the two-class model

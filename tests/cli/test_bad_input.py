@@ -371,7 +371,7 @@ def test_an_unexpected_error_is_one_sentence_too(monkeypatch: pytest.MonkeyPatch
     def stumble(*arguments: object, **options: object) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr("fwsvd_export.inspection.inspect_checkpoint", stumble)
+    monkeypatch.setattr("fwsvd_export.workflows.inspect.inspect_checkpoint", stumble)
     assert "RuntimeError: first line (not expected here; -v shows where)" in refused("inspect", "anything")
 
 

@@ -12,7 +12,8 @@ import pytest
 from click.testing import Result
 
 from fwsvd_export import __version__
-from fwsvd_export.checkpoint import load_checkpoint, total_parameters
+from fwsvd_export.architectures.counts import total_parameters
+from fwsvd_export.checkpoints.load import load_checkpoint
 
 Run = Callable[..., Result]
 Succeed = Callable[..., str]
@@ -149,5 +150,5 @@ def test_without_the_extra_the_exact_line_to_install_it_is_given(
 def test_lengths_are_checked_before_anything_is_exported(
     tiny_folder: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fwsvd_export.benchmarking.run_onnx", lambda *arguments: pytest.fail("exported"))
+    monkeypatch.setattr("fwsvd_export.workflows.bench.run_onnx", lambda *arguments: pytest.fail("exported"))
     assert "takes at most 64 tokens" in refused("bench", tiny_folder, "--lengths", 65)

@@ -13,9 +13,9 @@ import pytest
 from click.testing import Result
 from safetensors.torch import load_file, save_file
 
-from fwsvd_export.hub.card_check import check_card
-from fwsvd_export.hub.metadata import split_front_matter
-from fwsvd_export.storage import file_sha256
+from fwsvd_export.hub.card.metadata import split_front_matter
+from fwsvd_export.hub.verify.card import check_card
+from fwsvd_export.storage.digest import file_sha256
 
 Run = Callable[..., Result]
 Succeed = Callable[..., str]

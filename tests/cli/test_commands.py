@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 from fwsvd_export.solvers import SOLVERS
-from fwsvd_export.storage import file_sha256
+from fwsvd_export.storage.digest import file_sha256
 
 Run = Callable[..., Result]
 Succeed = Callable[..., str]
@@ -219,7 +219,7 @@ def test_tables_name_what_was_found(tiny_folder: Path, compressed_folder: Path, 
 def test_densified_model_answers_as_the_compressed_one_without_remote_code(
     compressed_folder: Path, tmp_path: Path, succeed: Succeed
 ) -> None:
-    from fwsvd_export.checkpoint import load_checkpoint
+    from fwsvd_export.checkpoints.load import load_checkpoint
 
     plain = tmp_path / "plain"
     report = json.loads(succeed("densify", compressed_folder, plain, "--json"))

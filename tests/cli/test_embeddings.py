@@ -13,9 +13,11 @@ from click.testing import Result
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from fwsvd_export import pipeline
-from fwsvd_export.checkpoint import load_checkpoint, total_parameters
-from fwsvd_export.storage import file_sha256, load_statistics, save_statistics
+from fwsvd_export.architectures.counts import total_parameters
+from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.fisher.files import load_statistics, save_statistics
+from fwsvd_export.storage.digest import file_sha256
+from fwsvd_export.workflows import compress as pipeline
 
 Run = Callable[..., Result]
 Succeed = Callable[..., str]

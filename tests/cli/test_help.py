@@ -23,7 +23,7 @@ for words in [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS
         main()
     except SystemExit as end:
         assert end.code == 0, words
-    heavy = {"torch", "transformers", "datasets", "numpy", "fwsvd_export.pipeline"} & set(sys.modules)
+    heavy = {"torch", "transformers", "datasets", "numpy", "fwsvd_export.workflows.compress"} & set(sys.modules)
     assert not heavy, (words, heavy)
 """
 
@@ -58,7 +58,7 @@ def test_help_imports_no_heavy_library() -> None:
 
 
 def test_public_names_resolve_also_after_their_modules_were_imported() -> None:
-    import_module("fwsvd_export.pipeline")
+    import_module("fwsvd_export.workflows.compress")
     assert {"collect_statistics", "compress", "densify", "load_statistics"} <= set(fwsvd_export.__all__)
     assert all(callable(getattr(fwsvd_export, name)) for name in fwsvd_export.__all__)
     with pytest.raises(AttributeError, match="squeeze"):

@@ -53,8 +53,8 @@ def fill(*arguments: object, **options: object) -> None:
     "target",
     [
         "transformers.PreTrainedModel.save_pretrained",
-        "fwsvd_export.hub.folder.write_card",
-        "fwsvd_export.storage._replace",
+        "fwsvd_export.checkpoints.folder.write_card",
+        "fwsvd_export.storage.output._replace",
     ],
 )
 @pytest.mark.parametrize("existing", [True, False])

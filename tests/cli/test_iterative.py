@@ -13,10 +13,10 @@ import torch
 from click.testing import Result
 from safetensors.torch import load_file
 
-from fwsvd_export import pipeline
-from fwsvd_export.checkpoint import load_checkpoint
+from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.fisher.files import load_statistics
 from fwsvd_export.solvers import SOLVERS, Iterative
-from fwsvd_export.storage import load_statistics
+from fwsvd_export.workflows import compress as pipeline
 
 Run = Callable[..., Result]
 Refused = Callable[..., str]

@@ -12,8 +12,8 @@ import torch
 from click.testing import Result
 from transformers import AutoTokenizer
 
-from fwsvd_export import pipeline
-from fwsvd_export.storage import file_sha256
+from fwsvd_export.storage.digest import file_sha256
+from fwsvd_export.workflows import compress as pipeline
 
 Run = Callable[..., Result]
 Refused = Callable[..., str]

@@ -22,9 +22,9 @@ from click.testing import Result
 from transformers import AutoTokenizer, BertForSequenceClassification
 
 from fwsvd_export import compress
+from fwsvd_export.architectures.registry import BERT
 from fwsvd_export.export.signature import signature_of
-from fwsvd_export.families import BERT
-from fwsvd_export.storage import file_sha256
+from fwsvd_export.storage.digest import file_sha256
 
 Run = Callable[..., Result]
 Succeed = Callable[..., str]
@@ -258,7 +258,7 @@ def test_a_promise_that_the_whole_int8_model_keeps_leaves_nothing_in_float(
 def test_a_promise_that_no_mixture_keeps_ends_with_three(
     tiny_folder: Path, close_calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
-    monkeypatch.setattr("fwsvd_export.bench.int8.units_of", lambda graph: {"classifier": []})  # nothing to mix
+    monkeypatch.setattr("fwsvd_export.evaluation.int8.units_of", lambda graph: {"classifier": []})  # nothing to mix
     words = ["--int8", "--task", "sst2", "--data", close_calls, "--max-drop", 0]
     result = run("onnx", tiny_folder, "-o", tmp_path, *words)
     assert result.exit_code == 3, result.output
@@ -380,7 +380,7 @@ def test_what_stops_half_way_keeps_the_old_folder(
     (model / "onnx" / "old.txt").write_text("old")
     before = sorted(model.rglob("*"))
     for stop, code in ((fill, 1), (interrupt, 130)):
-        monkeypatch.setattr(f"fwsvd_export.exporting.{step}", stop)
+        monkeypatch.setattr(f"fwsvd_export.workflows.export.{step}", stop)
         result = run("-q", "onnx", model, "--int8", "--overwrite")
         assert result.exit_code == code
         if stop is fill:

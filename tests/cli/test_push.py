@@ -19,7 +19,7 @@ TOKEN = "hf_" + "NobodysToken" * 3
 def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     # That a model loads in a fresh process is tested in tests/hub
-    monkeypatch.setattr("fwsvd_export.hub.verify.check_loading", lambda *arguments: ())
+    monkeypatch.setattr("fwsvd_export.hub.verify.folder.check_loading", lambda *arguments: ())
 
 
 @pytest.fixture

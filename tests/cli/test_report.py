@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fwsvd_export import pipeline
-from fwsvd_export.storage import file_sha256
+from fwsvd_export.storage.digest import file_sha256
+from fwsvd_export.workflows import compress as pipeline
 
 Succeed = Callable[..., str]
 Refused = Callable[..., str]

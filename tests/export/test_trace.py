@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from fwsvd_export.architectures.registry import BERT
 from fwsvd_export.errors import ExportError, UnsupportedModelError
 from fwsvd_export.export import quantize as quantization
 from fwsvd_export.export import trace as tracing
@@ -17,8 +18,7 @@ from fwsvd_export.export.quantize import quantize, units_of
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.export.signature import INPUTS, signature_of
 from fwsvd_export.export.trace import OPSETS, trace
-from fwsvd_export.families import BERT
-from fwsvd_export.storage import write_json
+from fwsvd_export.storage.json_files import write_json
 
 
 def axes_of(values: Any) -> dict[str, list[str | int]]:

@@ -12,8 +12,8 @@ import torch
 from transformers import AutoTokenizer
 
 from fwsvd_export import compress
-from fwsvd_export.exporting import OnnxRequest, run_onnx
-from fwsvd_export.pipeline import Source
+from fwsvd_export.workflows.export import OnnxRequest, run_onnx
+from fwsvd_export.workflows.source import Source
 
 TEXTS = ["a very good movie but never dull", "poor cast", "the plot is not bad and the film was fine"]
 

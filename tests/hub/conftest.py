@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from fwsvd_export.exporting import OnnxRequest, run_onnx
-from fwsvd_export.pipeline import CompressRequest, Source, run_compress
 from fwsvd_export.records import Budget, RankRequest
+from fwsvd_export.workflows.compress import CompressRequest, run_compress
+from fwsvd_export.workflows.export import OnnxRequest, run_onnx
+from fwsvd_export.workflows.source import Source
 
 TOKEN = "hf_" + "NoSecretOfAnybody" * 2
 

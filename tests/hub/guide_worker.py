@@ -20,7 +20,7 @@ from fwsvd_export.cli import group
 
 def invoke(words: list[str]) -> Result:
     if words[0] == "push" and "--dry-run" not in words:
-        with patch("fwsvd_export.hub.verify.check_loading", return_value=()):
+        with patch("fwsvd_export.hub.verify.folder.check_loading", return_value=()):
             return CliRunner().invoke(group, words, prog_name="fwsvd-export")
     return CliRunner().invoke(group, words, prog_name="fwsvd-export")
 

@@ -36,7 +36,7 @@ def run(step: dict[str, Any]) -> dict[str, Any]:
     if step.get("fresh"):
         result = invoke(step)
     else:
-        with patch("fwsvd_export.hub.verify.check_loading", return_value=()), patch("time.sleep"):
+        with patch("fwsvd_export.hub.verify.folder.check_loading", return_value=()), patch("time.sleep"):
             result = invoke(step)
     state = ask("/_state")
     return {

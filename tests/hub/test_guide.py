@@ -16,7 +16,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from fwsvd_export.checkpoint import load_checkpoint
+from fwsvd_export.checkpoints.load import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")

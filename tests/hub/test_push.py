@@ -15,7 +15,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from fwsvd_export.checkpoint import load_checkpoint
+from fwsvd_export.checkpoints.load import load_checkpoint
 
 TEXT = "a very good movie but never dull"
 ECHO = "the token {token} may not do that"

@@ -16,7 +16,7 @@ from transformers import BertConfig
 from transformers.dynamic_module_utils import get_relative_imports
 
 from fwsvd_export import compress
-from fwsvd_export.families import BERT
+from fwsvd_export.architectures.registry import BERT
 from fwsvd_export.modeling import configuration_lowrank_bert, modeling_lowrank_bert
 from fwsvd_export.modeling.configuration_lowrank_bert import AUTO_MAP, LowRankBertConfig
 from fwsvd_export.modeling.modeling_lowrank_bert import (

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fwsvd_export import compress, densify
-from fwsvd_export.families import BERT
+from fwsvd_export.architectures.registry import BERT
 from fwsvd_export.modeling.configuration_lowrank_bert import LowRankBertConfig
 from fwsvd_export.modeling.modeling_lowrank_bert import LowRankBertModel, LowRankEmbedding, TiedDecoder, factorize
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from matplotlib.image import imread
 
-from fwsvd_export.bench.layer_losses import LayerLoss, LayerLosses
 from fwsvd_export.errors import MissingExtraError, OutputError
+from fwsvd_export.evaluation.layer_losses import LayerLoss, LayerLosses
 from fwsvd_export.report import compression as module
 from fwsvd_export.report.compression import DOUBTFUL, rank_correlation, verdict, write_report
 from fwsvd_export.report.figures import draw_predicted_against_measured

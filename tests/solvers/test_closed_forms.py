@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from fwsvd_export.compression.norms import build_metric
 from fwsvd_export.errors import RankError, StatisticsError
-from fwsvd_export.metrics import build_metric
-from fwsvd_export.numerics import truncate
+from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.records import (
     ElementWeights,
     InputGram,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.errors import RankError, WeightError
-from fwsvd_export.numerics import truncate
+from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.records import Factors
 from fwsvd_export.solvers.als import AlsOptions
 from fwsvd_export.solvers.driver import minimise

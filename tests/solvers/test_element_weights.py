@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fwsvd_export.numerics import truncate
+from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.records import Factors, RowWeights, Solution
 from fwsvd_export.solvers import SOLVERS, Iterative
 from fwsvd_export.solvers.anderson import Anderson, AndersonOptions

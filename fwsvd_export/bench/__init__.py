@@ -1,1 +1,0 @@
-"""Measuring: accuracy and latency. Nothing here draws."""

@@ -1,0 +1,1 @@
+"""Latency and operations of models under a runtime."""

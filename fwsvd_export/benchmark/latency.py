@@ -1,0 +1,143 @@
+"""Latency of several runners side by side: interleaved in rounds, one alive at a time; medians and 90th percentiles.
+
+A machine's speed drifts, so every round visits every runner, there and back in turns. Medians pool the rounds' times;
+a speed-up is the median of the rounds' own ratios, in which a slow minute slows both sides. A runner is opened for
+its turn and dropped after it: the waiting threads of a second onnxruntime session would slow the first down two to
+three times.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+
+from fwsvd_export.errors import DataError
+from fwsvd_export.runtime.progress import Steps, silent
+
+Batch = Mapping[str, Tensor]
+Runner = Callable[[Batch], Any]
+
+
+@dataclass(frozen=True)
+class LatencyPlan:
+    """What is timed, and how often.
+
+    Attributes:
+        batch_sizes: examples at once.
+        lengths: tokens of each example, all unpadded.
+        threads: for one operator.
+        rounds: turns of every runner.
+        repeats: timed calls per shape and turn.
+        warm_up: calls before them that are not counted.
+    """
+
+    batch_sizes: tuple[int, ...] = (1, 8)
+    lengths: tuple[int, ...] = (32, 128)
+    threads: int = 1
+    rounds: int = 5
+    repeats: int = 10
+    warm_up: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("batch_sizes", "lengths"):
+            values = getattr(self, name)
+            if not values or min(values) < 1:
+                given = ",".join(map(str, values)) or "nothing"
+                raise DataError(f"{name} {given}: whole numbers of at least 1, separated by commas, are allowed")
+        for name in ("threads", "rounds", "repeats"):
+            if getattr(self, name) < 1:
+                raise DataError(f"{name} {getattr(self, name)}: a whole number of at least 1 is allowed")
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Every (batch size, length)."""
+        return [(size, length) for size in self.batch_sizes for length in self.lengths]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Wall milliseconds of one call at one shape: over all rounds, and the median of each round."""
+
+    batch_size: int
+    length: int
+    median_ms: float
+    p90_ms: float
+    round_medians_ms: tuple[float, ...]
+
+
+def speedup(slower: Timing, faster: Timing) -> float:
+    """How many times faster one runner is than another: the median over rounds of the ratio within a round."""
+    ratios = [ours / theirs for ours, theirs in zip(slower.round_medians_ms, faster.round_medians_ms, strict=True)]
+    return float(numpy.median(ratios))
+
+
+def time_runners(
+    openers: Mapping[str, Callable[[], Runner]],
+    plan: LatencyPlan,
+    vocabulary: int,
+    *,
+    seed: int = 0,
+    clock: Callable[[], float] = time.perf_counter,
+    steps: Steps = silent,
+) -> dict[str, tuple[Timing, ...]]:
+    """Times every runner at every shape.
+
+    Args:
+        openers: name -> a function that loads the runner.
+        plan: what and how often.
+        vocabulary: the words of the made-up inputs are below it.
+        seed: of the inputs.
+        clock: seconds.
+        steps: progress.
+    """
+    batches = {shape: _batch(*shape, vocabulary, seed) for shape in plan.shapes}
+    turns: dict[tuple[str, tuple[int, int]], list[list[float]]] = {
+        (name, shape): [] for name in openers for shape in batches
+    }
+    order = list(openers.items())
+    before = torch.get_num_threads()
+    torch.set_num_threads(plan.threads)
+    try:
+        with steps("measuring latency", plan.rounds * len(openers)) as advance, torch.inference_mode():
+            for _ in range(plan.rounds):
+                for name, opener in order:
+                    runner = opener()
+                    for shape, batch in batches.items():
+                        turns[name, shape].append(_turn(runner, batch, plan, clock))
+                    del runner
+                    gc.collect()  # or its session may live on beside the next one's
+                    advance(name)
+                order.reverse()
+    finally:
+        torch.set_num_threads(before)
+    return {name: tuple(_timing(shape, turns[name, shape]) for shape in batches) for name in openers}
+
+
+def _turn(runner: Runner, batch: Batch, plan: LatencyPlan, clock: Callable[[], float]) -> list[float]:
+    for _ in range(plan.warm_up):
+        runner(batch)
+    found = []
+    for _ in range(plan.repeats):
+        start = clock()
+        runner(batch)
+        found.append(clock() - start)
+    return found
+
+
+def _timing(shape: tuple[int, int], turns: Sequence[Sequence[float]]) -> Timing:
+    milliseconds = 1000 * numpy.asarray(turns)  # (rounds, repeats)
+    by_round = tuple(float(median) for median in numpy.median(milliseconds, axis=1))
+    return Timing(*shape, float(numpy.median(milliseconds)), float(numpy.percentile(milliseconds, 90)), by_round)
+
+
+def _batch(size: int, length: int, vocabulary: int, seed: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(vocabulary, (size, length), generator=generator)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}

@@ -1,0 +1,1 @@
+"""Statistics and a size become a compressed model: plan, solve, build, reconstruct."""

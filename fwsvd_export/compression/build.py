@@ -1,0 +1,95 @@
+"""A rank plan and its solutions become a compressed model, with a report of what became of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fwsvd_export.architectures.assembly import assemble, base_prefix, carried_settings, tied_decoder
+from fwsvd_export.architectures.counts import total_parameters
+from fwsvd_export.architectures.registry import Family, compressible_layers, family_of
+from fwsvd_export.compression.embeddings import embedding_spec
+from fwsvd_export.compression.reconstruct import Matching
+from fwsvd_export.ranks.cost import factor_weights, planned_weights
+from fwsvd_export.records import EmbeddingReport, LayerReport, ParameterCounts, RankPlan, Solution
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A compressed model and what happened on the way.
+
+    Attributes:
+        model: the ``LowRank…`` module.
+        plan: the ranks.
+        layers: a report of each.
+        parameters: before and after.
+        embedding: what became of the word embeddings.
+        solutions: layer name -> what the solver found, before matching.
+        matching: what layers were matched on; None when they were not.
+    """
+
+    model: Any
+    plan: RankPlan
+    layers: tuple[LayerReport, ...]
+    parameters: ParameterCounts
+    embedding: EmbeddingReport
+    solutions: Mapping[str, Solution]
+    matching: Matching | None = None
+
+
+def assembled(
+    model: Any, method: str, plan: RankPlan, solutions: Mapping[str, Solution], embedding: Solution
+) -> Compressed:
+    """The compressed model of a plan's solutions and of the word embeddings', with what happened."""
+    layers, table = compressible_layers(model), embedding_spec(model)
+    small = build_model(model, family_of(model.config), {**solutions, table.name: embedding}, method)
+    reports = tuple(
+        LayerReport(
+            name=layer.name,
+            shape=(layer.out_features, layer.in_features),
+            rank=plan.ranks[layer.name],
+            kept_dense=plan.ranks[layer.name] is None,
+            predicted_loss=solutions[layer.name].loss,
+            status=solutions[layer.name].status,
+            settled=solutions[layer.name].settled,
+        )
+        for layer in layers
+    )
+    rank = None if embedding.factors is None else embedding.factors.rank
+    dense, kept = sum(layer.weights for layer in layers), planned_weights(layers, plan.ranks)
+    before = total_parameters(model)
+    after = before - dense + kept
+    if rank is not None:
+        after += factor_weights(table, rank) - table.weights
+    report = EmbeddingReport(table.name, (table.out_features, table.in_features), rank, embedding.loss)
+    return Compressed(small, plan, reports, ParameterCounts(dense, kept, before, after), report, solutions)
+
+
+def build_model(model: Any, family: Family, solutions: Mapping[str, Solution], method: str) -> Any:
+    """The ``LowRank…`` model of a dense one: factors where there are any, everything else copied.
+
+    It has the dense model's dtype, device, attention implementation and training mode.
+    """
+    ranks = {name: solution.factors.rank for name, solution in solutions.items() if solution.factors is not None}
+    config = family.low_rank_config_class()(
+        low_rank={"ranks": ranks, "method": method}, **carried_settings(model.config)
+    )
+    state = model.state_dict()
+    prefix = base_prefix(model)
+    for name, solution in solutions.items():
+        if solution.factors is None:
+            continue
+        del state[f"{prefix}{name}.weight"]
+        if name == family.word_embeddings:
+            state[f"{prefix}{name}.table.weight"] = solution.factors.up
+            state[f"{prefix}{name}.projection.weight"] = solution.factors.down.T.contiguous()  # as files want it
+            if (decoder := tied_decoder(model)) is not None:
+                del state[f"{decoder}.weight"]  # the compressed model's reads the factors of the embeddings
+            continue
+        state[f"{prefix}{name}.down.weight"] = solution.factors.down
+        state[f"{prefix}{name}.up.weight"] = solution.factors.up
+        bias = state.pop(f"{prefix}{name}.bias", None)
+        if bias is not None:
+            state[f"{prefix}{name}.up.bias"] = bias
+    return assemble(family.low_rank_class(type(model).__name__), config, state, like=model)

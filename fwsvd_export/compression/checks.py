@@ -1,0 +1,139 @@
+"""What may be asked for together: names, methods, allocators and statistics that fit each other and the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fwsvd_export.architectures.registry import compressible_layers
+from fwsvd_export.checkpoints.weights import weights_sha256
+from fwsvd_export.compression.norms import check_collected
+from fwsvd_export.errors import DataError, RankError, StatisticsError
+from fwsvd_export.ranks import ALLOCATORS, COSTS
+from fwsvd_export.records import Kronecker, RankRequest, Statistics
+from fwsvd_export.solvers import SOLVERS, ClosedForm, Iterative, Solver
+
+
+def solver_named(method: str) -> ClosedForm | Iterative:
+    """The row of the solver table.
+
+    Raises:
+        RankError: no such method; the message lists them.
+    """
+    if method not in SOLVERS:
+        raise RankError(f"method {method!r}: one of {', '.join(SOLVERS)} is allowed")
+    return SOLVERS[method]
+
+
+def closed_form(solver: ClosedForm | Iterative) -> ClosedForm:
+    """The row, when its method gives every rank at once.
+
+    Raises:
+        RankError: the method iterates at one rank at a time.
+    """
+    if not isinstance(solver, ClosedForm):
+        raise RankError(f"method {solver.name} solves one rank at a time; give --ratio, --rank or --params")
+    return solver
+
+
+def allocator_of(solver: Solver, size: RankRequest) -> str:
+    """How a request's budget becomes ranks: as asked, else greedy where the method's losses allow it.
+
+    Raises:
+        RankError: an unknown way, or greedy with a metric that is not comparable across layers.
+    """
+    able = [row.name for row in SOLVERS.values() if row.comparable and isinstance(row, ClosedForm)]
+    if size.cost not in COSTS:
+        raise RankError(f"cost {size.cost!r}: one of {', '.join(COSTS)} is allowed")
+    chosen = _allocator_of(solver, size, able)
+    if size.cost != COSTS[0] and chosen != "greedy":
+        raise RankError(f"cost {size.cost} is for greedy ranks, and these are {chosen}; leave out --cost")
+    return chosen
+
+
+def _allocator_of(solver: Solver, size: RankRequest, able: list[str]) -> str:
+    if size.budget.rank is not None and size.allocate in (None, "uniform"):
+        return "uniform"
+    if size.allocate is None:
+        return "greedy" if solver.name in able else "uniform"
+    if size.allocate not in ALLOCATORS:
+        raise RankError(f"allocate {size.allocate!r}: one of {', '.join(ALLOCATORS)} is allowed")
+    if size.allocate == "greedy" and size.budget.rank is not None:
+        raise RankError("allocate greedy shares a budget among the layers, and --rank gives all the same; give --ratio")
+    if size.allocate == "greedy" and solver.name not in able:
+        raise RankError(
+            f"allocate greedy needs losses that compare across layers and ranks, which method {solver.name} does not "
+            f"give; use --method {' or '.join(able)}, or --allocate uniform"
+        )
+    return size.allocate
+
+
+def matches(solver: Solver, wanted: bool | None, calibration: bool) -> bool:
+    """Whether layers are matched: as asked, else where it can be done.
+
+    Args:
+        solver: the method.
+        wanted: as asked for, None for no wish.
+        calibration: whether there are batches.
+
+    Raises:
+        RankError: asked for with a method that has no gradient metric.
+        DataError: asked for without batches.
+    """
+    able = [row.name for row in SOLVERS.values() if row.metric is Kronecker]
+    if wanted and solver.name not in able:
+        raise RankError(
+            f"matching fits layers in the metric of their gradients, which method {solver.name} does not have; "
+            f"use --method {' or '.join(able)}, or leave out --match"
+        )
+    if wanted and not calibration:
+        raise DataError("matching needs calibration data: give --data (beside --fisher too), or leave out --match")
+    return calibration and solver.name in able if wanted is None else wanted
+
+
+def check_statistics(model: Any, solver: Solver, statistics: Statistics | None) -> None:
+    """Refuses statistics that lack what the method needs, or that belong to another model.
+
+    Raises:
+        StatisticsError: they do.
+    """
+    check_collected(solver, statistics)
+    if statistics is not None:
+        check_same_model(model, statistics)
+
+
+def check_same_model(model: Any, statistics: Statistics) -> None:
+    """Refuses statistics that were collected on another model, or whose sums are not as large as its layers.
+
+    Raises:
+        StatisticsError: the digests differ, or the shapes do, which only a damaged file's can.
+    """
+    digest = weights_sha256(model)
+    if digest != statistics.source.model_sha256:
+        raise StatisticsError(
+            f"the statistics belong to another model (weights {statistics.source.model_sha256[:12]}…, this model has "
+            f"{digest[:12]}…); collect them for this model with fwsvd-export fisher"
+        )
+    for layer in compressible_layers(model):
+        sums = statistics.layers.get(layer.name)
+        inputs, outputs = layer.in_features, layer.out_features
+        shapes = {
+            "input_gram": (inputs, inputs),
+            "gradient_gram": (outputs, outputs),
+            "row_input": (inputs,),
+            "row_output": (outputs,),
+            "element": (outputs, inputs),
+        }
+        _check_shapes(sums, shapes, layer.name)
+    if statistics.embedding is not None:
+        words, width = model.config.vocab_size, model.config.hidden_size
+        _check_shapes(statistics.embedding, {"row": (words,), "gradient_gram": (width, width)}, "the word embeddings")
+
+
+def _check_shapes(sums: object, shapes: dict[str, tuple[int, ...]], name: str) -> None:
+    for field, shape in shapes.items():
+        found = getattr(sums, field, None)
+        if sums is None or (found is not None and tuple(found.shape) != shape):
+            raise StatisticsError(
+                f"the statistics of {name} do not have the model's sizes, so the file is damaged; collect again with "
+                "fwsvd-export fisher"
+            )

@@ -1,0 +1,41 @@
+"""Multiplying factors out: a compressed model becomes a plain one of its original architecture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fwsvd_export.architectures.assembly import assemble, base_prefix, carried_settings
+from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES
+from fwsvd_export.errors import UnsupportedModelError
+
+
+def densify(model: Any) -> Any:
+    """The plain model whose weights are ``up @ down``; products are taken in float32 or wider.
+
+    Raises:
+        UnsupportedModelError: the model is not compressed.
+    """
+    family = LOW_RANK_FAMILIES.get(str(model.config.model_type))
+    if family is None:
+        raise UnsupportedModelError(
+            f"{type(model).__name__} is not compressed, so nothing can be multiplied out; give a compressed checkpoint"
+        )
+    state = model.state_dict()
+    prefix = base_prefix(model)
+    table, decoder = f"{prefix}{family.word_embeddings}", "cls.predictions.decoder"
+    if f"{table}.table.weight" in state:
+        words, projection = state.pop(f"{table}.table.weight"), state.pop(f"{table}.projection.weight")
+        state[f"{table}.weight"] = (words.double() @ projection.double().T).to(words.dtype)
+        if f"{decoder}.bias" in state and f"{decoder}.weight" not in state:
+            state[f"{decoder}.weight"] = state[f"{table}.weight"]  # it was tied, and is again
+    for name in model.config.low_rank["ranks"]:
+        if name == family.word_embeddings:
+            continue
+        up = state.pop(f"{prefix}{name}.up.weight")
+        down = state.pop(f"{prefix}{name}.down.weight")
+        state[f"{prefix}{name}.weight"] = (up.double() @ down.double()).to(up.dtype)
+        bias = state.pop(f"{prefix}{name}.up.bias", None)
+        if bias is not None:
+            state[f"{prefix}{name}.bias"] = bias
+    dense_class = family.dense_class(type(model).__name__)
+    return assemble(dense_class, dense_class.config_class(**carried_settings(model.config)), state, like=model)

@@ -1,0 +1,81 @@
+"""The word embeddings under a budget of their own: a table of vocabulary x rank, and a projection to the full width.
+
+One word's vector touches only the examples that hold the word, so the Fisher of the table is block-diagonal over words.
+A word's block is approximated by its trace, the summed squared gradients at its tokens, times the gradients' second
+moment of all words (normalised): row weights that are exact, and one shared metric of directions.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from torch import Tensor
+
+from fwsvd_export.architectures.registry import base_of, family_of
+from fwsvd_export.compression.solve import truncated
+from fwsvd_export.errors import RankError, StatisticsError
+from fwsvd_export.linalg.decomposition import decompose
+from fwsvd_export.linalg.weighting import Weighting
+from fwsvd_export.ranks.cost import factor_weights
+from fwsvd_export.records import LayerSpec, RankRequest, Solution, Statistics
+from fwsvd_export.solvers import Solver
+from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
+
+# Added to every word's weight, as a share of the mean weight: most words of a vocabulary are in no calibration text,
+# and still come in production.
+WORD_DAMPING = 1.0
+
+
+def embedding_spec(model: Any) -> LayerSpec:
+    """The table of word vectors as a layer of shape (vocabulary, width)."""
+    name = family_of(model.config).word_embeddings
+    table: Any = base_of(model).get_submodule(name)
+    return LayerSpec(name, table.num_embeddings, table.embedding_dim, "embedding", "input_ids")
+
+
+def embedding_rank(model: Any, size: RankRequest) -> int | None:
+    """The largest rank whose factors keep to ``size.embeddings``; None keeps the table, also where all of it may stay.
+
+    Raises:
+        RankError: not even the smallest rank does.
+    """
+    if size.embeddings is None or size.embeddings == 1:
+        return None
+    table = embedding_spec(model)
+    allowed = int(Fraction(str(size.embeddings)) * table.weights)
+    multiple = size.limits.multiple
+    rank = min(allowed // factor_weights(table, 1), table.smaller_side) // multiple * multiple
+    if rank < 1:
+        enough = -(-factor_weights(table, multiple) * 10_000 // table.weights) / 10_000
+        raise RankError(
+            f"embeddings {size.embeddings:g} leaves {allowed:,} weights, less than rank {multiple} needs "
+            f"({factor_weights(table, multiple):,}); ask for at least {enough:g}"
+        )
+    return rank
+
+
+def solve_embedding(model: Any, solver: Solver, statistics: Statistics | None, rank: int | None) -> Solution:
+    """The best factors of the table of word vectors: ``up`` (vocabulary, rank), ``down`` (rank, width).
+
+    A method without statistics (svd) truncates the table by plain SVD too.
+
+    Raises:
+        StatisticsError: the statistics say nothing of the word embeddings.
+    """
+    table = embedding_spec(model)
+    if rank is None:
+        return Solution(None, 0.0, "dense")
+    module: Any = base_of(model).get_submodule(table.name)
+    weight: Tensor = module.weight.detach()
+    if solver.needs is None or statistics is None:
+        return truncated(decompose(weight, None, None, table.name), rank, table.name)
+    if statistics.embedding is None:
+        raise StatisticsError(
+            "the statistics hold nothing of the word embeddings (an earlier version collected them); "
+            "collect again with fwsvd-export fisher"
+        )
+    words = Weighting(statistics.embedding.row.to(weight.device), WORD_DAMPING, statistics.examples)
+    gram = statistics.embedding.gradient_gram.to(weight.device)
+    directions = Weighting(gram / gram.trace().clamp_min(1e-30), GRADIENT_DAMPING)
+    return truncated(decompose(weight, words, directions, table.name), rank, table.name)

@@ -1,0 +1,164 @@
+"""Every layer of a model solved under a rank plan: which layers go together, on how many threads, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import torch
+
+from fwsvd_export.architectures.registry import base_of
+from fwsvd_export.compression.norms import build_metric
+from fwsvd_export.linalg.decomposition import truncate
+from fwsvd_export.records import Decomposition, ElementWeights, LayerSpec, RankPlan, Solution, Statistics
+from fwsvd_export.runtime.progress import Steps, silent
+from fwsvd_export.solvers import ClosedForm, Iterative
+from fwsvd_export.solvers.driver import minimise
+from fwsvd_export.solvers.options import IterationOptions
+from fwsvd_export.solvers.problem import LayerProblem
+
+AT_ONCE_ON_CPU = 2  # stacks; more would not be faster on common machines, and each holds copies of its matrices
+# Weights in one stack of equal layers. A processor is fastest with one layer in its caches (half the time of stacks of
+# seven); a GPU is filled by many. anderson, the largest, takes about 120 bytes per weight.
+STACK_WEIGHTS = {"cpu": 1, "cuda": 2**26}
+
+DENSE = Solution(None, 0.0, "dense")
+Stack = list[LayerSpec]
+Result = TypeVar("Result")
+
+
+def decompose_layers(
+    model: Any,
+    layers: list[LayerSpec],
+    solver: ClosedForm,
+    statistics: Statistics | None,
+    *,
+    axis: str = "input",
+    steps: Steps = silent,
+) -> dict[str, Decomposition]:
+    """Every layer's closed form at every rank, layer name -> decomposition; for plans that need the losses first.
+
+    Args:
+        model: the dense model.
+        layers: of the model.
+        solver: a closed form.
+        statistics: what the solver's metric is built from.
+        axis: orientation of row weights.
+        steps: progress.
+    """
+    decompose = _decomposer(model, solver, statistics, axis)
+
+    def note(done: Mapping[str, Decomposition]) -> str:
+        return ""
+
+    return _in_turn([[layer] for layer in layers], lambda stack: [decompose(stack[0])], model.device, steps, note)
+
+
+def truncated(decomposition: Decomposition, rank: int | None, layer: str) -> Solution:
+    """The solution at a rank from a closed form; None is the dense layer."""
+    if rank is None:
+        return DENSE
+    loss, note = float(decomposition.losses[rank]), decomposition.note
+    return Solution(truncate(decomposition, rank, layer), loss, note or "exact", settled=not note)
+
+
+def solve_layers(
+    model: Any,
+    layers: list[LayerSpec],
+    solver: ClosedForm | Iterative,
+    statistics: Statistics | None,
+    plan: RankPlan,
+    *,
+    axis: str = "input",
+    options: IterationOptions | None = None,
+    steps: Steps = silent,
+) -> dict[str, Solution]:
+    """Every layer's solution under the plan, layer name -> solution; nothing is kept for other plans.
+
+    Args:
+        model: the dense model.
+        layers: of the model.
+        solver: a row of the table.
+        statistics: what the solver's metric is built from.
+        plan: the ranks.
+        axis: orientation of row weights.
+        options: of an iterative solver; None for its defaults.
+        steps: progress, with the sum of the losses so far.
+    """
+    modules = dict(base_of(model).named_modules())
+
+    def problem(layer: LayerSpec, rank: int) -> LayerProblem:
+        metric = build_metric(solver, statistics, layer.name, axis, model.device)
+        assert isinstance(metric, ElementWeights), "the metric of every iterative method"
+        return LayerProblem(modules[layer.name].weight.detach(), metric.weights, rank, layer.name)
+
+    def solve(stack: Stack) -> list[Solution]:
+        rank = plan.ranks[stack[0].name]
+        if rank is None:
+            return [DENSE for _ in stack]
+        if isinstance(solver, Iterative):
+            return minimise([problem(layer, rank) for layer in stack], solver.method, options or solver.options())
+        decompose = _decomposer(model, solver, statistics, axis)
+        return [truncated(decompose(layer), rank, layer.name) for layer in stack]
+
+    limit = STACK_WEIGHTS[model.device.type] if isinstance(solver, Iterative) else 1
+
+    def so_far(done: Mapping[str, Solution]) -> str:
+        return f"loss so far {sum(solution.loss for solution in done.values()):.3g}"
+
+    return _in_turn(stacks_of(layers, plan, limit), solve, model.device, steps, so_far)
+
+
+def stacks_of(layers: list[LayerSpec], plan: RankPlan, limit: int) -> list[Stack]:
+    """Layers of equal shape (up to transposition) and rank, together while they have at most ``limit`` weights."""
+    groups: dict[tuple[int, int, int | None], list[Stack]] = {}
+    for layer in layers:
+        key = (layer.smaller_side, layer.weights, plan.ranks[layer.name])
+        stacks = groups.setdefault(key, [[]])
+        if stacks[-1] and (len(stacks[-1]) + 1) * layer.weights > limit:
+            stacks.append([])
+        stacks[-1].append(layer)
+    return [stack for stacks in groups.values() for stack in stacks]
+
+
+def _decomposer(
+    model: Any, solver: ClosedForm, statistics: Statistics | None, axis: str
+) -> Callable[[LayerSpec], Decomposition]:
+    modules = dict(base_of(model).named_modules())
+
+    def decompose(layer: LayerSpec) -> Decomposition:
+        metric = build_metric(solver, statistics, layer.name, axis, model.device)
+        return solver.decompose(modules[layer.name].weight.detach(), metric, layer.name)
+
+    return decompose
+
+
+def _in_turn(
+    stacks: list[Stack],
+    work: Callable[[Stack], list[Result]],
+    device: torch.device,
+    steps: Steps,
+    note: Callable[[Mapping[str, Result]], str],
+) -> dict[str, Result]:
+    """The results of all stacks, layer name -> result.
+
+    On the CPU two stacks are worked on side by side, each on half of the threads: LAPACK's eigensolvers and small
+    products hardly use more.
+    """
+    workers = AT_ONCE_ON_CPU if device.type == "cpu" else 1
+    available = torch.get_num_threads()
+    threads = max(1, available // workers)
+    results: dict[str, Result] = {}
+    try:
+        with (
+            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool,
+            steps("solving layers", sum(len(stack) for stack in stacks)) as advance,
+        ):
+            for stack, done in zip(stacks, pool.map(work, stacks), strict=True):
+                for layer, result in zip(stack, done, strict=True):
+                    results[layer.name] = result
+                    advance(note(results))
+    finally:
+        torch.set_num_threads(available)  # what the workers set, threads started later would begin with
+    return results

@@ -1,0 +1,1 @@
+"""Task data becomes padded batches."""

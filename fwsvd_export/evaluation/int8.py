@@ -1,0 +1,157 @@
+"""The int8 copy of an ONNX model: written, measured on data, and mixed with float where a promise asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fwsvd_export.data.tasks import Task
+from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.evaluation.precision import Mixed, MixedTrial, fewest_in_float, in_order_of_worth
+from fwsvd_export.export.quantize import quantize, units_of, weights_of
+from fwsvd_export.export.session import OnnxModel
+from fwsvd_export.runtime.progress import Steps, silent, tracked
+
+SENSITIVITY_EXAMPLES = 128  # how far predictions move shows on any hundred examples
+_TRIAL_FILE = "trial.onnx"
+
+
+@dataclass(frozen=True)
+class Int8Files:
+    """Names inside one folder: the float model that is there, and the int8 model to write."""
+
+    folder: Path
+    float_file: str
+    int8_file: str
+
+
+@dataclass(frozen=True)
+class Int8Data:
+    """What the int8 model is measured on, and how far its metric may be below the float model's (None: any)."""
+
+    batches: Sequence[dict[str, Tensor]]
+    task: Task
+    name: str
+    max_drop: float | None = None
+
+
+@dataclass(frozen=True)
+class Int8Report:
+    """Both metrics and how they came about.
+
+    Attributes:
+        task: preset.
+        data: name of the data.
+        examples: how many.
+        metric: its name.
+        float_value: of the float ONNX model.
+        value: of the int8 model that was written.
+        max_drop: what was promised, or None.
+        kept: whether it is kept; None when nothing was promised.
+        kept_float: units left in float.
+        trials: mixed models that were tried.
+        sensitivities: unit -> root mean square change of the predictions when only it is quantised.
+    """
+
+    task: str
+    data: str
+    examples: int
+    metric: str
+    float_value: float
+    value: float
+    max_drop: float | None = None
+    kept: bool | None = None
+    kept_float: tuple[str, ...] = ()
+    trials: tuple[MixedTrial, ...] = ()
+    sensitivities: dict[str, float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in ``export.json``."""
+        return {**asdict(self), "drop": self.float_value - self.value}
+
+
+def write_int8(graph: Any, files: Int8Files, data: Int8Data | None, steps: Steps = silent) -> Int8Report | None:
+    """Writes the int8 model; measures it where there is data.
+
+    When the whole model in int8 drops too much, sensitive units stay in float, as few as keep the promise; when no
+    mixed model keeps it, the whole model in int8 is what is written.
+
+    Args:
+        graph: the float ``onnx.ModelProto``.
+        files: where.
+        data: what to measure on, or None.
+        steps: progress.
+
+    Raises:
+        DataError, MissingExtraError, WeightError: as ``evaluate_model``.
+    """
+    quantize(graph, files.folder / files.int8_file)
+    if data is None:
+        return None
+    total = len(data.batches)
+    before = evaluate_model(
+        OnnxModel(files.folder, files.float_file), tracked(data.batches, total, "measuring float", steps), data.task
+    )
+    after = evaluate_model(
+        OnnxModel(files.folder, files.int8_file), tracked(data.batches, total, "measuring int8", steps), data.task
+    )
+    found = (data.task.name, data.name, before.examples, before.metric, before.value)
+    if data.max_drop is None:
+        return Int8Report(*found, after.value)
+    wanted = before.value - data.max_drop
+    if after.value >= wanted:
+        return Int8Report(*found, after.value, data.max_drop, kept=True)
+    sensitivities = _sensitivities(graph, files, data.batches, steps)
+    mixed = _search(graph, files, data, sensitivities, wanted)
+    value = after.value
+    if mixed.kept:
+        quantize(graph, files.folder / files.int8_file, mixed.kept_float)
+        value = next(trial.value for trial in mixed.trials if trial.kept_float == len(mixed.kept_float))
+    return Int8Report(
+        *found, value, data.max_drop, mixed.kept, mixed.kept_float, mixed.trials, sensitivities=sensitivities
+    )
+
+
+def _sensitivities(
+    graph: Any, files: Int8Files, batches: Sequence[dict[str, Tensor]], steps: Steps
+) -> dict[str, float]:
+    """How far the predictions on some examples move when one unit alone is quantised."""
+    sample = _spread(batches)
+    expected = _predictions(OnnxModel(files.folder, files.float_file), sample)
+    units = units_of(graph)
+    trial, found = files.folder / _TRIAL_FILE, {}
+    for unit in tracked(units, len(units), "sensitivity to int8", steps):
+        quantize(graph, trial, set(units) - {unit})
+        moved = _predictions(OnnxModel(files.folder, _TRIAL_FILE), sample) - expected
+        found[unit] = float(moved.square().mean().sqrt())
+        trial.unlink()
+    return found
+
+
+def _search(graph: Any, files: Int8Files, data: Int8Data, sensitivities: dict[str, float], wanted: float) -> Mixed:
+    trial = files.folder / _TRIAL_FILE
+
+    def value_of(kept_float: tuple[str, ...]) -> float:
+        quantize(graph, trial, kept_float)
+        value = evaluate_model(OnnxModel(files.folder, _TRIAL_FILE), data.batches, data.task).value
+        trial.unlink()
+        return value
+
+    return fewest_in_float(in_order_of_worth(sensitivities, weights_of(graph)), value_of, wanted)
+
+
+def _spread(batches: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """Batches of all lengths (they are sorted by it) with about ``SENSITIVITY_EXAMPLES`` examples."""
+    wanted = max(1, SENSITIVITY_EXAMPLES // max(1, len(batches[0]["input_ids"])))
+    stride = max(1, len(batches) // wanted)
+    return [batches[index] for index in range(0, len(batches), stride)][:wanted]
+
+
+def _predictions(model: OnnxModel, batches: Sequence[dict[str, Tensor]]) -> Tensor:
+    inputs = ({name: tensor for name, tensor in batch.items() if name != "labels"} for batch in batches)
+    return torch.cat([model(**given).logits.flatten() for given in inputs])

@@ -1,0 +1,89 @@
+"""Whether predicted losses can be trusted: what each layer's factors really cost when that layer alone is replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fwsvd_export.architectures.registry import any_family_of, base_of
+from fwsvd_export.data.batches import Batches
+from fwsvd_export.fisher.collect import LABEL_KEYS
+from fwsvd_export.fisher.divergence import divergences
+from fwsvd_export.fisher.hooks import eval_mode
+from fwsvd_export.fisher.targets import Prediction, predictions_of
+from fwsvd_export.records import Solution
+from fwsvd_export.runtime.progress import Steps, silent
+
+EXAMPLES = 256  # every layer costs a forward pass over all of them
+
+
+@dataclass(frozen=True)
+class LayerLoss:
+    """One factorised layer: the loss its solver predicted, and the mean rise of the task loss that was measured."""
+
+    name: str
+    rank: int
+    predicted: float
+    measured: float
+
+
+@dataclass(frozen=True)
+class LayerLosses:
+    """All factorised layers, and how many calibration examples they were measured on."""
+
+    layers: tuple[LayerLoss, ...]
+    examples: int
+
+
+def measure_layer_losses(
+    model: Any, solutions: Mapping[str, Solution], batches: Batches, steps: Steps = silent
+) -> LayerLosses:
+    """Replaces one layer of the dense model at a time by the product of its factors.
+
+    The rise is taken over labels that the dense model's own prediction gives, which is what the Fisher stands for, so
+    it is never below zero but for rounding. Factors are those of the closed form or the iteration, before matching.
+
+    Args:
+        model: dense; it is as before when this returns.
+        solutions: layer name -> solution; dense ones are left out.
+        batches: calibration examples, of which ``EXAMPLES`` are used, spread over all lengths.
+        steps: progress.
+    """
+    modules = dict(base_of(model).named_modules())
+    chosen = _spread(batches)
+    # First to last, as a person reads them; solvers take layers in an order of their own
+    there = {name: solutions[name] for name in modules if name in solutions}
+    factorised = {name: solution for name, solution in there.items() if solution.factors is not None}
+    losses = []
+    with eval_mode(model), torch.no_grad(), steps("measuring layer losses", len(factorised)) as advance:
+        before = [_predict(model, batch) for batch in chosen]
+        for name, solution in factorised.items():
+            factors = solution.factors
+            assert factors is not None, "chosen above"
+            weight: Tensor = modules[name].weight
+            kept = weight.clone()
+            weight.copy_(factors.up @ factors.down)
+            try:
+                rises = [divergences(old, _predict(model, batch)) for old, batch in zip(before, chosen, strict=True)]
+            finally:
+                weight.copy_(kept)
+            losses.append(LayerLoss(name, factors.rank, solution.loss, float(torch.cat(rises).mean())))
+            advance()
+    return LayerLosses(tuple(losses), sum(len(batch["input_ids"]) for batch in chosen))
+
+
+def _spread(batches: Batches) -> Sequence[Mapping[str, Tensor]]:
+    """Batches at even distances, which hold about ``EXAMPLES`` examples."""
+    step = max(1, batches.examples // EXAMPLES)
+    return [batches[place] for place in range(0, len(batches), step)]
+
+
+def _predict(model: Any, batch: Mapping[str, Tensor]) -> list[Prediction]:
+    predicts = any_family_of(model.config).head(type(model).__name__).predicts
+    there = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    outputs = model(**{name: tensor for name, tensor in there.items() if name not in LABEL_KEYS}, return_dict=True)
+    return predictions_of(predicts, model.config, outputs, there)

@@ -1,0 +1,89 @@
+"""The smallest model that keeps a promise: its metric on held-out data within a given distance of the dense one's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fwsvd_export.compression.build import Compressed
+from fwsvd_export.compression.compress import Prepared
+from fwsvd_export.compression.size import smallest_ratio
+from fwsvd_export.errors import RankError
+from fwsvd_export.records import Budget
+
+RESOLUTION = 0.01  # of the ratio; finer differences drown in the noise of a few thousand validation examples
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One size that was tried: its ratio, the metric on the validation data, and whether the promise was kept."""
+
+    ratio: float
+    value: float
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The outcome of the search.
+
+    Attributes:
+        compressed: the smallest model that kept the promise, or the one at ratio 1 when none did.
+        trials: in the order they were made.
+        kept: whether it did.
+    """
+
+    compressed: Compressed
+    trials: tuple[Trial, ...]
+    kept: bool
+
+
+def check_max_drop(max_drop: float) -> None:
+    """Refuses a drop below zero.
+
+    Raises:
+        RankError: it is.
+    """
+    if not max_drop >= 0:
+        raise RankError(f"max-drop {max_drop:g}: a number of at least 0 is allowed")
+
+
+def smallest_within(
+    prepared: Prepared, evaluate: Callable[[Any], float], dense_value: float, max_drop: float
+) -> Promise:
+    """Bisects the ratio between the smallest possible and 1.
+
+    The metric is taken to rise with the ratio, as it does but for noise: the answer is a model that keeps the promise
+    next to a smaller one that does not.
+
+    Args:
+        prepared: the decomposed model; nothing is decomposed again.
+        evaluate: the metric of a model on the validation data, larger is better.
+        dense_value: the dense model's.
+        max_drop: how far below it the compressed one may be.
+
+    Raises:
+        RankError: a negative ``max_drop``.
+    """
+    check_max_drop(max_drop)
+    trials = []
+
+    def tried(ratio: float) -> tuple[Compressed, bool]:
+        compressed = prepared.at(Budget(ratio=ratio))
+        value = evaluate(compressed.model)
+        trials.append(Trial(ratio, value, value >= dense_value - max_drop))
+        return compressed, trials[-1].kept
+
+    best, kept = tried(1.0)
+    if not kept:
+        return Promise(best, tuple(trials), kept=False)
+    low, high = smallest_ratio(prepared.model, prepared.size), 1.0
+    while high - low > RESOLUTION:
+        middle = round((low + high) / 2, 4)
+        compressed, kept = tried(middle)
+        if kept:
+            best, high = compressed, middle
+        else:
+            low = middle
+    return Promise(best, tuple(trials), kept=True)

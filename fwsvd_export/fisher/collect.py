@@ -1,0 +1,148 @@
+"""Fisher statistics of a model on task data: forward, per-example loss, backward, sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fwsvd_export.architectures.registry import any_family_of, base_of, compressible_layers
+from fwsvd_export.checkpoints.weights import weights_sha256
+from fwsvd_export.errors import DataError, StatisticsError, WeightError
+from fwsvd_export.fisher.hooks import Capture, eval_mode
+from fwsvd_export.fisher.sums import EmbeddingSums, GramSum, LayerSums
+from fwsvd_export.fisher.targets import example_losses, predictions_of
+from fwsvd_export.records import COLLECTIONS, Statistics, StatisticsSource
+
+LABEL_KEYS = frozenset({"labels", "start_positions", "end_positions", "next_sentence_label"})
+# Larger batches are split: the sums do not depend on it, and it bounds the activations kept for the backward pass.
+TOKENS_PER_PASS = 384
+
+
+def collect_statistics(
+    model: Any,
+    batches: Iterable[Mapping[str, Any]],
+    *,
+    collect: Sequence[str] = ("kfac", "row"),
+    labels: str = "data",
+    seed: int = 0,
+    source: StatisticsSource | None = None,
+) -> Statistics:
+    """Per-example Fisher statistics of every linear layer of the encoder.
+
+    The estimand is the mean over examples of g g^T, g the gradient of one example's loss, for each layer's weight:
+    its Kronecker factors ("kfac"), its diagonal ("element") or the diagonal's row and column sums ("row"); and always
+    the word embeddings' row sums and gradient Gram, as inputs (what a tied output layer adds is not in them). Gradients
+    are taken in evaluation mode; padding does not count; parameters, ``.grad`` and training mode stay as they are.
+
+    Args:
+        model: a supported dense model with a head (or a bare encoder, whose mean-pooled output is then the prediction).
+        batches: what the model takes by keyword, with labels (examples first), on any device.
+        collect: any of "kfac", "row", "element".
+        labels: "data" for the empirical Fisher, "sampled" to draw labels from the model's own prediction (always so
+            for a bare encoder; the source that is kept says which it was).
+        seed: of sampled labels.
+        source: description kept with the sums; made from the model when None.
+
+    Raises:
+        StatisticsError: unknown collection, or no examples.
+        DataError: no labels where they are needed.
+        WeightError: a loss that is not finite.
+    """
+    chosen = tuple(name for name in COLLECTIONS if name in collect)
+    unknown = [name for name in collect if name not in COLLECTIONS]
+    if unknown or not chosen:
+        raise StatisticsError(f"collect {','.join(unknown) or 'nothing'}: choose from {', '.join(COLLECTIONS)}")
+    predicts = any_family_of(model.config).head(type(model).__name__).predicts
+    if predicts == "embedding":
+        labels = "sampled"  # an encoder without a head predicts no label that data could give
+    source = source or StatisticsSource(model_sha256=weights_sha256(model), seed=seed)
+    source = replace(source, labels=labels)
+    collector = _Collector(model, chosen, labels, torch.Generator().manual_seed(seed))
+    with eval_mode(model), collector.capture:
+        for batch in batches:
+            for part in _passes(batch):
+                collector.run({name: tensor.to(collector.device) for name, tensor in part.items()})
+    return collector.finished(source)
+
+
+class _Collector:
+    """The sums of all layers, and the pass that is under way."""
+
+    def __init__(self, model: Any, chosen: tuple[str, ...], labels: str, generator: torch.Generator) -> None:
+        family = any_family_of(model.config)
+        modules = dict(base_of(model).named_modules())
+        self.device = next(model.parameters()).device
+        self._model = model
+        self._predicts = family.head(type(model).__name__).predicts
+        self._labels = labels
+        self._generator = generator
+        self._chosen = chosen
+        self._layers = compressible_layers(model)
+        grams = [layer for layer in self._layers if "kfac" in chosen]
+        self._inputs = {layer.reads: GramSum(layer.in_features, self.device) for layer in grams}
+        unclaimed = dict(self._inputs)  # of the layers that read one input, the first adds to its Gram
+        self._sums = {
+            layer.name: LayerSums(layer, chosen, unclaimed.pop(layer.reads, None), self.device)
+            for layer in self._layers
+        }
+        captured = {layer.name: modules[layer.name] for layer in self._layers}
+        table: Any = modules[family.word_embeddings]
+        self._embedding = EmbeddingSums(table.num_embeddings, table.embedding_dim, self.device)
+        self.capture = Capture(captured, table, self._add)
+        self._examples = self._tokens = self._examples_in_pass = 0
+        self._mask: Tensor | None = None
+
+    @torch.enable_grad()
+    def run(self, part: Mapping[str, Tensor]) -> None:
+        """One forward and backward pass, also where the caller has switched gradients off."""
+        self._examples_in_pass = len(part["input_ids"])
+        mask = part.get("attention_mask")
+        padded = mask is not None and not bool(mask.all())
+        self._mask = mask.reshape(self._examples_in_pass, -1).bool() if mask is not None and padded else None
+        inputs = {name: tensor for name, tensor in part.items() if name not in LABEL_KEYS}
+        outputs = self._model(**inputs, return_dict=True)
+        predictions = predictions_of(self._predicts, self._model.config, outputs, part)
+        losses = example_losses(predictions, self._labels, self._generator)
+        if not bool(torch.isfinite(losses).all()):
+            raise WeightError("the model's loss is NaN or infinite on this data; check the model's weights and labels")
+        gradients = self.capture.backward(losses.sum())
+        words = part["input_ids"].reshape(self._examples_in_pass, -1)
+        self._embedding.add(words, gradients.reshape(*words.shape, -1), self._mask)
+        self._examples += self._examples_in_pass
+        self._tokens += part["input_ids"].numel() if self._mask is None else int(self._mask.sum())
+
+    def _add(self, name: str, inputs: Tensor, gradients: Tensor) -> None:
+        """What the hooks call; the choices of a multiple-choice example lie side by side as its tokens."""
+        examples = self._examples_in_pass
+        self._sums[name].add(
+            inputs.reshape(examples, -1, inputs.shape[-1]),
+            gradients.reshape(examples, -1, gradients.shape[-1]),
+            self._mask,
+        )
+
+    def finished(self, source: StatisticsSource) -> Statistics:
+        """The record of all sums."""
+        grams = {name: gram.finished() for name, gram in self._inputs.items()}
+        layers = {layer.name: self._sums[layer.name].finished(grams.get(layer.reads)) for layer in self._layers}
+        embedding = self._embedding.finished()
+        return Statistics(layers, self._examples, self._tokens, self._chosen, source, embedding)
+
+
+def _passes(batch: Mapping[str, Any]) -> Iterable[dict[str, Tensor]]:
+    """The batch, or slices of it that hold at most ``TOKENS_PER_PASS`` tokens (and at least one example)."""
+    if not hasattr(batch, "items"):
+        raise DataError(
+            f"a batch is a {type(batch).__name__}; a mapping from the model's argument names to tensors is needed"
+        )
+    tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
+    if "input_ids" not in tensors:
+        raise DataError(f"a batch has {', '.join(map(str, batch)) or 'nothing'}: input_ids are needed")
+    examples = len(tensors["input_ids"])
+    tokens_per_example = max(1, tensors["input_ids"][0].numel())
+    step = max(1, TOKENS_PER_PASS // tokens_per_example)
+    for start in range(0, examples, step):
+        yield {name: tensor[start : start + step] for name, tensor in tensors.items()}

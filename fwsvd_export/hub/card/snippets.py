@@ -1,0 +1,113 @@
+"""The lines of a card that load and run the model; they run as they stand, without this package."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from fwsvd_export.data.tasks import TASKS
+from fwsvd_export.hub.card.facts import Facts
+
+_LOCAL_NAME = "this-model"  # where no id is known: the reader's folder
+# optimum's readers of ONNX files; it has none for the other Auto classes
+ORT_CLASSES = {
+    "AutoModel": "ORTModelForFeatureExtraction",
+    "AutoModelForMaskedLM": "ORTModelForMaskedLM",
+    "AutoModelForSequenceClassification": "ORTModelForSequenceClassification",
+    "AutoModelForTokenClassification": "ORTModelForTokenClassification",
+    "AutoModelForQuestionAnswering": "ORTModelForQuestionAnswering",
+    "AutoModelForMultipleChoice": "ORTModelForMultipleChoice",
+}
+_CHOICE = "AutoModelForMultipleChoice"
+
+
+@dataclass(frozen=True)
+class Snippets:
+    """Python text.
+
+    Attributes:
+        torch: through transformers.
+        onnx: through onnxruntime and tokenizers alone.
+        optimum: the last lines for optimum's reader; empty where it has none for this head.
+    """
+
+    torch: str
+    onnx: str
+    optimum: str
+
+    @classmethod
+    def of(cls, facts: Facts) -> Snippets:
+        """The lines for a model's head, and its id on the Hub where it has one."""
+        published = facts["measurements"]["published"] or {}
+        repo_id, revision = published.get("repo_id"), published.get("revision") or "main"
+        auto_class = facts["model"]["auto_class"]
+        texts = ", ".join(json.dumps(text) for text in _texts(facts))
+        return cls(
+            _torch(auto_class, repo_id, revision, texts, facts["model"]["weights"]["dtype"]),
+            _onnx(auto_class, repo_id, revision, texts),
+            _optimum(auto_class),
+        )
+
+
+def _texts(facts: Facts) -> list[str]:
+    """One text, or two where the task is about pairs."""
+    tasks = [score["task"] for score in facts["measurements"]["scores"]]
+    tasks.append((facts["compression"].get("fisher") or {}).get("task"))
+    pairs = any(task in TASKS and TASKS[task].text_pair is not None for task in tasks)
+    return ["This is a sentence.", "This is another one."] if pairs else ["This is a sentence."]
+
+
+def _torch(auto_class: str, repo_id: str | None, revision: str, texts: str, dtype: str) -> str:
+    options = f"revision={json.dumps(revision)}, trust_remote_code=True"
+    hint = "" if repo_id else "  # its folder, or its id on the Hub"
+    in_float = "" if dtype == "float32" else ".float()"
+    lines = [
+        f"from transformers import {auto_class}, AutoTokenizer",
+        "",
+        f"name = {json.dumps(repo_id or _LOCAL_NAME)}{hint}",
+        f"model = {auto_class}.from_pretrained(name, {options}){in_float}",
+        f"tokenizer = AutoTokenizer.from_pretrained(name, {options})",
+        f'inputs = tokenizer({texts}, return_tensors="pt")',
+    ]
+    if auto_class == _CHOICE:
+        lines.append("inputs = {name: values[None] for name, values in inputs.items()}  # one question, one choice")
+    return "\n".join([*lines, "print(model(**inputs)[0])"])
+
+
+def _onnx(auto_class: str, repo_id: str | None, revision: str, texts: str) -> str:
+    lines = ["import numpy", "import onnxruntime"]
+    if repo_id is None:
+        where = json.dumps(f"{_LOCAL_NAME}/onnx")
+    else:
+        lines.append("from huggingface_hub import snapshot_download")
+        arguments = f'{json.dumps(repo_id)}, revision={json.dumps(revision)}, allow_patterns="onnx/*"'
+        where = f'snapshot_download({arguments}) + "/onnx"'
+    rows = "[[{}]]" if auto_class == _CHOICE else "[{}]"
+    arrays = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    return "\n".join(
+        [
+            *lines,
+            "from tokenizers import Tokenizer",
+            "",
+            f"folder = {where}",
+            f'encoded = Tokenizer.from_file(folder + "/tokenizer.json").encode({texts})',
+            "inputs = {",
+            *(
+                f'    "{name}": numpy.array({rows.format(f"encoded.{field}")}, dtype=numpy.int64),'
+                for name, field in arrays.items()
+            ),
+            "}",
+            'session = onnxruntime.InferenceSession(folder + "/model.onnx")  # or model_quantized.onnx, where it is',
+            "print(session.run(None, inputs)[0])",
+        ]
+    )
+
+
+def _optimum(auto_class: str) -> str:
+    if auto_class not in ORT_CLASSES:
+        return ""
+    name = ORT_CLASSES[auto_class]
+    return (
+        f"from optimum.onnxruntime import {name}\n\n"
+        f'model = {name}.from_pretrained(folder, file_name="model.onnx")  # folder as above'
+    )

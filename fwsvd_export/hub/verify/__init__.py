@@ -1,0 +1,1 @@
+"""Whether a folder is fit for the Hub: one file per check."""

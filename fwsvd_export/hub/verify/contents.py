@@ -1,0 +1,126 @@
+"""What lies in a checkpoint's folder, and whether it belongs there: no stray files, no links, no pickles."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from fwsvd_export.architectures.registry import Family
+from fwsvd_export.hub.verify.findings import Finding
+from fwsvd_export.storage.file_names import CARD_FILE, EXPORT_FILE, ONNX_FOLDER, TOKENIZER_FILES, WEIGHTS_FILE
+
+_LEGAL = re.compile(r"(LICEN[CS]E|NOTICE)(\.txt|\.md)?")
+_PLAIN = {
+    "config.json",
+    "generation_config.json",
+    WEIGHTS_FILE,
+    "compression.json",
+    "measurements.json",
+    CARD_FILE,
+    ".gitattributes",
+    *TOKENIZER_FILES,
+}
+_ONNX_PLAIN = {"config.json", "generation_config.json", "ort_config.json", EXPORT_FILE, *TOKENIZER_FILES}
+# What Python's pickle, torch, joblib and Keras write; loading such a file can run any code
+_PICKLED_ENDINGS = {
+    ".bin",
+    ".pt",
+    ".pth",
+    ".pkl",
+    ".pickle",
+    ".ckpt",
+    ".h5",
+    ".hdf5",
+    ".keras",
+    ".joblib",
+    ".npy",
+    ".npz",
+}
+# Protocols 2 to 5; the archive that torch.save makes; compressed; HDF5
+_PICKLED_STARTS = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x1f\x8b|\x89HDF", re.DOTALL)
+_ELSEWHERE = "move it out of the folder"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a folder that belong to a checkpoint, path -> bytes, and what is wrong with the others."""
+
+    files: dict[str, int]
+    findings: tuple[Finding, ...]
+
+
+def belongs(path: str, family: Family) -> bool:
+    """Whether a checkpoint of the family may have a file of this path."""
+    folder, _, name = path.rpartition("/")
+    if folder == ONNX_FOLDER:
+        return name in _ONNX_PLAIN or name.endswith(".onnx")
+    return folder == "" and (name in _PLAIN or name in family.modeling_files or is_legal(name))
+
+
+def is_legal(name: str) -> bool:
+    """Whether it is a licence or a notice: belongs to a checkpoint, and to a repository without one too."""
+    return _LEGAL.fullmatch(name) is not None
+
+
+def list_contents(folder: Path, family: Family) -> Contents:
+    """Looks at everything in a folder without following links or opening what is no plain file."""
+    files: dict[str, int] = {}
+    findings: list[Finding] = []
+    for path, entry in _entries(folder):
+        name, status = _shown(path), entry.stat(follow_symlinks=False)
+        if entry.is_symlink():
+            findings.append(Finding(name, "is a link, not a file", "put a copy of the file in its place"))
+        elif entry.is_dir():
+            findings.append(Finding(f"{name}/", "is a folder that is no part of a checkpoint", _ELSEWHERE))
+        elif not stat.S_ISREG(status.st_mode):
+            findings.append(Finding(name, "is not a plain file", _ELSEWHERE))
+        elif not os.access(entry.path, os.R_OK):
+            findings.append(Finding(name, "cannot be read", "give yourself the right to read it"))
+        elif problem := _pickle_in(Path(entry.path)):
+            findings.append(Finding(name, problem, _ELSEWHERE))
+        elif not belongs(path, family):
+            findings.append(Finding(name, "is no part of a checkpoint", _ELSEWHERE))
+        else:
+            files[path] = status.st_size
+    for needed in ("config.json", *family.modeling_files, "compression.json", CARD_FILE):
+        if needed not in files and all(finding.file != needed for finding in findings):
+            findings.append(Finding(needed, "is missing", "compress the model again, or take it from a backup"))
+    return Contents(files, tuple(findings))
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Everything in the folder and in its onnx/; other folders are not looked into."""
+    for prefix in ("", f"{ONNX_FOLDER}/"):
+        place = folder / prefix
+        if place.is_symlink() or not place.is_dir():
+            continue
+        with os.scandir(place) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if prefix or entry.name != ONNX_FOLDER or entry.is_symlink() or not entry.is_dir():
+                    yield prefix + entry.name, entry
+
+
+def _pickle_in(path: Path) -> str:
+    """What makes a file a pickle, by its name and by its first bytes; empty for none."""
+    if path.suffix.lower() in _PICKLED_ENDINGS:
+        return f"is in a format ({path.suffix}) that can run code when it is loaded"
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="np"):
+                return ""
+        except (SafetensorError, OSError) as error:
+            return f"is no safetensors file ({str(error).partition(':')[0]})"
+    with path.open("rb") as file:
+        start = file.read(4)
+    return "is a pickle, or an archive, which can run code when it is loaded" if _PICKLED_STARTS.match(start) else ""
+
+
+def _shown(path: str) -> str:
+    """A path without characters that would do things to a terminal."""
+    return path if path.isprintable() else ascii(path)

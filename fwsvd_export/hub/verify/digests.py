@@ -1,0 +1,93 @@
+"""Whether code, weights and ONNX files are those that were made, by their SHA-256."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fwsvd_export.architectures.registry import Family
+from fwsvd_export.hub.verify.findings import Finding
+from fwsvd_export.storage.digest import file_sha256
+from fwsvd_export.storage.file_names import COMPRESSION_FILE, EXPORT_FILE, ONNX_FOLDER, WEIGHTS_FILE
+
+_CONFIGS = ("config.json", "tokenizer_config.json")
+_COMPRESS_AGAIN = "compress the model again"
+
+
+def check_code(folder: Path, files: Mapping[str, int], family: Family) -> Iterator[Finding]:
+    """The two code files, byte for byte; configurations must not name any other code."""
+    for name in family.modeling_files:
+        if name in files and file_sha256(folder / name) != file_sha256(family.shipped(name)):
+            yield Finding(name, "is not the code that this installation writes", f"{_COMPRESS_AGAIN} with this version")
+    modules = {Path(name).stem for name in family.modeling_files}
+    for prefix, allowed in (("", modules), (f"{ONNX_FOLDER}/", set[str]())):
+        for path in (prefix + name for name in _CONFIGS if prefix + name in files):
+            named = _texts(_json_object(folder / path).get("auto_map"))
+            other = next((text for text in named if text.partition(".")[0] not in allowed), None)
+            if other is not None:
+                yield Finding(path, f"names code that is not in this folder, {other!r}", "take it out of auto_map")
+
+
+def check_weights(folder: Path, files: Mapping[str, int], compression: Mapping[str, Any]) -> Iterator[Finding]:
+    """Every weights file against the digest in ``compression.json``."""
+    recorded = compression.get("files")
+    if not isinstance(recorded, dict) or not recorded:
+        yield Finding(COMPRESSION_FILE, "holds no digest of the weights", f"{_COMPRESS_AGAIN} with this version")
+        return
+    found = {path for path in files if path.endswith(".safetensors")}
+    for name in sorted(found | set(recorded)):
+        if name not in found:
+            yield Finding(name, f"is missing, {COMPRESSION_FILE} names it", _COMPRESS_AGAIN)
+        elif _digest_in(recorded, name) != file_sha256(folder / name):
+            yield Finding(name, f"does not hold the weights that {COMPRESSION_FILE} describes", _COMPRESS_AGAIN)
+
+
+def check_onnx(folder: Path, files: Mapping[str, int]) -> Iterator[Finding]:
+    """The ONNX files against their record, the record against the checkpoint, and what the export's own check said."""
+    graphs = [path for path in files if path.endswith(".onnx")]
+    if not any(path.startswith(f"{ONNX_FOLDER}/") for path in files):
+        return
+    record_path = f"{ONNX_FOLDER}/{EXPORT_FILE}"
+    advice = "make it again with fwsvd-export onnx --overwrite"
+    if record_path not in files:
+        yield Finding(record_path, "is missing, so nobody knows what the ONNX files were made from", advice)
+        return
+    record = _json_object(folder / record_path)
+    recorded = record.get("files")
+    names = recorded if isinstance(recorded, dict) else {}
+    for path in sorted({*graphs, *(f"{ONNX_FOLDER}/{name}" for name in names)}):
+        name = path.removeprefix(f"{ONNX_FOLDER}/")
+        if path not in files:
+            yield Finding(path, f"is missing, {EXPORT_FILE} names it", advice)
+        elif _digest_in(names, name) != file_sha256(folder / path):
+            yield Finding(path, f"is not the file that {EXPORT_FILE} describes", advice)
+    if WEIGHTS_FILE in files and record.get("file_sha256") != file_sha256(folder / WEIGHTS_FILE):
+        yield Finding(record_path, "was made from other weights than this folder's", advice)
+    check = record.get("check")
+    if not isinstance(check, dict) or check.get("within") is not True:
+        yield Finding(record_path, "says that the ONNX model is further from torch than --atol allows", advice)
+
+
+def _digest_in(recorded: Mapping[str, Any], name: str) -> Any:
+    entry = recorded.get(name)
+    return entry.get("sha256") if isinstance(entry, dict) else None
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    """A JSON object; empty for anything else, which the search for secrets tells."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts inside a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)

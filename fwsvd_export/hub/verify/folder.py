@@ -1,0 +1,121 @@
+"""Whether a checkpoint's folder is fit for the Hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES, Family
+from fwsvd_export.checkpoints.folder import read_compression
+from fwsvd_export.errors import CardError, CheckpointError, first_line
+from fwsvd_export.hub.verify.card import check_card
+from fwsvd_export.hub.verify.clean_environment import auto_class_of, check_loading
+from fwsvd_export.hub.verify.contents import list_contents
+from fwsvd_export.hub.verify.digests import check_code, check_onnx, check_weights
+from fwsvd_export.hub.verify.findings import Finding
+from fwsvd_export.hub.verify.secrets import find_secrets, redacted
+from fwsvd_export.runtime.progress import Steps, silent
+from fwsvd_export.storage.file_names import CARD_FILE, COMPRESSION_FILE, CONFIG_FILE
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found in a folder.
+
+    Attributes:
+        family: of the compressed model.
+        auto_class: that loads it; None when the configuration names none.
+        files: what would be sent, path -> bytes.
+        findings: what must be mended first; none for a folder that is fit.
+    """
+
+    family: Family
+    auto_class: str | None
+    files: dict[str, int]
+    findings: tuple[Finding, ...]
+
+
+def verify_folder(folder: Path, own_token: str | None = None, steps: Steps = silent) -> Verified:
+    """Checks contents, secrets, digests and card, and loads the model in a fresh process.
+
+    Code that is not this installation's own is never run.
+
+    Args:
+        folder: of a checkpoint that ``compress`` wrote.
+        own_token: that a push would use; it must be in no file.
+        steps: progress.
+
+    Raises:
+        CheckpointError: no such folder, or it holds no compressed checkpoint.
+    """
+    settings = _settings_of(folder)
+    family = LOW_RANK_FAMILIES[settings["model_type"]]
+    auto_class = auto_class_of(settings, family)
+    with steps("verifying", 5) as advance:
+        contents = list_contents(folder, family)
+        files, findings = contents.files, list(contents.findings)
+        advance("searching for secrets")
+        for path in files:
+            findings += find_secrets(folder, path, own_token)
+        advance("digests")
+        foreign_code = list(check_code(folder, files, family))
+        refused = {finding.file for finding in contents.findings}  # lies there, so it is not missing
+        digests = [*foreign_code, *_check_record(folder, files), *check_onnx(folder, files)]
+        findings += [finding for finding in digests if finding.file not in refused]
+        advance("card")
+        findings += _check_card(folder, files)
+        advance("loading in a fresh process")
+        if auto_class is None:
+            findings.append(Finding(CONFIG_FILE, "names no class that its code has", "compress the model again"))
+        elif not foreign_code and all(name in files for name in family.modeling_files):
+            findings += check_loading(folder, auto_class)
+        advance()
+    # What a library says may hold anything
+    shown = (Finding(finding.file, redacted(finding.problem), finding.advice) for finding in findings)
+    return Verified(family, auto_class, files, tuple(shown))
+
+
+def _settings_of(folder: Path) -> dict[str, Any]:
+    """The configuration of a compressed checkpoint."""
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder; give the folder that fwsvd-export compress wrote")
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no model: it has no {CONFIG_FILE}")
+    try:
+        settings = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not readable JSON: {first_line(error)}") from error
+    model_type = settings.get("model_type") if isinstance(settings, dict) else None
+    if str(model_type) not in LOW_RANK_FAMILIES:
+        raise CheckpointError(
+            f"{folder} holds no compressed checkpoint (model_type {model_type!r}); only what fwsvd-export compress "
+            "wrote is pushed"
+        )
+    return dict(settings)
+
+
+def _check_record(folder: Path, files: dict[str, int]) -> Iterator[Finding]:
+    if COMPRESSION_FILE not in files:
+        return
+    try:
+        record = read_compression(folder)
+    except CheckpointError as error:
+        yield Finding(COMPRESSION_FILE, first_line(error), "compress the model again")
+        return
+    yield from check_weights(folder, files, record)
+
+
+def _check_card(folder: Path, files: dict[str, int]) -> Iterator[Finding]:
+    if CARD_FILE not in files:
+        return
+    try:
+        check_card((folder / CARD_FILE).read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        yield Finding(CARD_FILE, "is not UTF-8", "save it as UTF-8")
+    except CardError as error:
+        problem, _, advice = str(error).rpartition("; ")
+        yield Finding(CARD_FILE, problem or advice, advice)

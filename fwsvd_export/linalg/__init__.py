@@ -1,0 +1,1 @@
+"""Weightings, square roots and truncated decompositions."""

@@ -1,6 +1,0 @@
-"""Per-example Fisher statistics of linear layers: hooks capture, sums accumulate, collect runs the passes."""
-
-from fwsvd_export.statistics.collect import collect_statistics
-from fwsvd_export.statistics.merge import merge_statistics
-
-__all__ = ["collect_statistics", "merge_statistics"]

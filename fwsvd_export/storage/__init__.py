@@ -1,0 +1,1 @@
+"""Files: atomic output, JSON, digests and names."""

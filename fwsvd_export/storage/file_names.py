@@ -1,0 +1,34 @@
+"""The names of the files in a checkpoint's folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+SHARDS_INDEX = "model.safetensors.index.json"
+# Copied into an output byte for byte; whichever of them a checkpoint has.
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
+# One of these holds the vocabulary; without it transformers 5 makes an empty tokenizer and says nothing.
+VOCABULARY_FILES = {"tokenizer.json", "vocab.txt", "vocab.json"}
+CARD_FILE = "README.md"
+COMPRESSION_FILE = "compression.json"
+MEASUREMENTS_FILE = "measurements.json"
+
+ONNX_FOLDER = "onnx"  # inside a checkpoint's folder; the names below are of files in it
+ONNX_FILE = "model.onnx"
+INT8_FILE = "model_quantized.onnx"
+EXPORT_FILE = "export.json"
+TOKENIZER_FILE = "tokenizer.json"  # the one that the tokenizers library reads

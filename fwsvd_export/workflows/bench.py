@@ -1,0 +1,212 @@
+"""The straight line of ``bench``: load, export alike, score, time side by side, report."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fwsvd_export.architectures.counts import total_parameters
+from fwsvd_export.benchmark.latency import LatencyPlan, Runner, Timing, speedup, time_runners
+from fwsvd_export.benchmark.operations import forward_operations
+from fwsvd_export.checkpoints.load import Checkpoint
+from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.data.batches import Batches
+from fwsvd_export.data.encode import load_batches
+from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.errors import DataError
+from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.export.libraries import check_libraries
+from fwsvd_export.export.session import OnnxModel
+from fwsvd_export.records import Measurement
+from fwsvd_export.report.bench import write_bench
+from fwsvd_export.runtime.environment import machine
+from fwsvd_export.runtime.progress import Steps, silent, tracked
+from fwsvd_export.storage.file_names import ONNX_FOLDER
+from fwsvd_export.storage.output import check_output
+from fwsvd_export.workflows.export import RUNTIME_FILES, OnnxRequest, run_onnx
+from fwsvd_export.workflows.source import Source, load_source
+
+TORCH = "torch"
+RUNTIMES = (TORCH, *RUNTIME_FILES)
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """Everything ``bench`` was asked for.
+
+    Attributes:
+        models: the dense model first, then the compressed ones.
+        runtimes: of ``RUNTIMES``.
+        plan: of the latencies.
+        data: to score the models on; None measures speed alone.
+        out: folder for results and picture; None keeps nothing.
+        overwrite: replace it.
+    """
+
+    models: tuple[Source, ...]
+    runtimes: tuple[str, ...] = RUNTIMES
+    plan: LatencyPlan = field(default_factory=LatencyPlan)
+    data: DataRequest | None = None
+    out: Path | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.runtimes if name not in RUNTIMES]
+        if unknown or not self.runtimes:
+            raise DataError(
+                f"runtime {','.join(unknown) or 'none'}: any of {', '.join(RUNTIMES)}, separated by commas, is allowed"
+            )
+        if len(set(self.models)) < len(self.models):
+            raise DataError("a model is named twice; name the dense model first and every other one once")
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """One model under test, and where its ONNX files are."""
+
+    source: Source
+    checkpoint: Checkpoint
+    folder: Path
+
+    def under(self, runtime: str, threads: int) -> Any:
+        """The model, ready to be called under a runtime."""
+        if runtime == TORCH:
+            return self.checkpoint.model
+        return OnnxModel(self.folder / ONNX_FOLDER, RUNTIME_FILES[runtime], threads)
+
+    def runner(self, runtime: str, threads: int) -> Runner:
+        """A function of a batch that runs the model."""
+        model = self.under(runtime, threads)
+        return lambda batch: model(**batch)
+
+    def bytes_of(self, runtime: str) -> int:
+        """Size of the file that the runtime reads."""
+        if runtime == TORCH:
+            return sum(file.stat().st_size for file in self.checkpoint.folder.glob("*.safetensors"))
+        return (self.folder / ONNX_FOLDER / RUNTIME_FILES[runtime]).stat().st_size
+
+
+def run_bench(request: BenchRequest, steps: Steps = silent) -> dict[str, Any]:
+    """Measures all models under all runtimes; returns the content of ``results.json``.
+
+    Every model is exported anew, so that dense and compressed ones get the same treatment.
+
+    Raises:
+        CheckpointError, UnsupportedModelError, DataError: a model, or the data, that comes in.
+        MissingExtraError: a runtime is not installed.
+        OutputError: the folder exists, or the disk is full.
+    """
+    if request.out is not None:
+        check_output(request.out, request.overwrite)
+    exported = [runtime for runtime in request.runtimes if runtime != TORCH]
+    if exported:
+        check_libraries()
+    with tempfile.TemporaryDirectory(prefix="fwsvd-export-bench-") as scratch:
+        candidates = [
+            _Candidate(source, load_source(source), Path(scratch) / str(place))
+            for place, source in enumerate(request.models)
+        ]
+        _check_lengths(request, candidates)
+        if exported:
+            for candidate in candidates:
+                run_onnx(OnnxRequest(candidate.source, candidate.folder, int8="onnxruntime-int8" in exported), steps)
+        scores = {
+            candidate.source.model: _scores(candidate, request, steps) if request.data is not None else {}
+            for candidate in candidates
+        }
+        openers = {
+            f"{candidate.source.model} ({runtime})": partial(candidate.runner, runtime, request.plan.threads)
+            for runtime in request.runtimes
+            for candidate in candidates
+        }
+        vocabulary = min(candidate.checkpoint.model.config.vocab_size for candidate in candidates)
+        timings = time_runners(openers, request.plan, vocabulary, steps=steps)
+        result = {
+            "models": [
+                _row(candidate, candidates[0], request, timings, scores[candidate.source.model])
+                for candidate in candidates
+            ],
+            "environment": _environment(request, bool(exported)),
+        }
+    if request.out is not None:
+        write_bench(request.out, result, request.overwrite)
+    return result
+
+
+def _row(
+    candidate: _Candidate,
+    dense: _Candidate,
+    request: BenchRequest,
+    timings: Mapping[str, Sequence[Timing]],
+    scores: Mapping[str, Measurement],
+) -> dict[str, Any]:
+    """One model's part of ``results.json``; the metric is that of the first runtime."""
+    latency = []
+    for runtime in request.runtimes:
+        mine, its = (timings[f"{model.source.model} ({runtime})"] for model in (candidate, dense))
+        for own, other in zip(mine, its, strict=True):
+            counts = [forward_operations(c.checkpoint.model, own.batch_size, own.length) for c in (candidate, dense)]
+            latency.append(
+                {
+                    "runtime": runtime,
+                    **asdict(own),
+                    "speedup": speedup(other, own),
+                    "flops_ratio": counts[1] / counts[0],
+                }
+            )
+    first = scores.get(request.runtimes[0])
+    return {
+        "model": candidate.source.model,
+        "sha256": candidate.checkpoint.sha256,
+        "parameters": total_parameters(candidate.checkpoint.model),
+        "file_bytes": candidate.bytes_of(request.runtimes[0]),
+        "metric": first.metric if first else None,
+        "value": first.value if first else None,
+        "examples": first.examples if first else None,
+        "runtimes": {
+            runtime: {
+                "file_bytes": candidate.bytes_of(runtime),
+                "value": scores[runtime].value if runtime in scores else None,
+                "beside": scores[runtime].beside if runtime in scores else {},
+            }
+            for runtime in request.runtimes
+        },
+        "latency": latency,
+    }
+
+
+def _scores(candidate: _Candidate, request: BenchRequest, steps: Steps) -> dict[str, Measurement]:
+    """Runtime -> what was measured under it."""
+    data = request.data
+    assert data is not None, "the caller checks"
+    model = candidate.checkpoint.model
+    batches: Batches = load_batches(data, load_tokenizer(candidate.checkpoint), model.config)
+    found = {}
+    for runtime in request.runtimes:
+        runner = candidate.under(runtime, request.plan.threads)
+        what = f"evaluating {candidate.source.model} ({runtime})"
+        found[runtime] = evaluate_model(runner, tracked(batches, len(batches), what, steps), data.task)
+    return found
+
+
+def _check_lengths(request: BenchRequest, candidates: Sequence[_Candidate]) -> None:
+    for candidate in candidates:
+        most, longest = candidate.checkpoint.model.config.max_position_embeddings, max(request.plan.lengths)
+        if longest > most:
+            raise DataError(f"length {longest}: {candidate.source.model} takes at most {most} tokens; lower --lengths")
+
+
+def _environment(request: BenchRequest, exported: bool) -> dict[str, Any]:
+    """What the numbers depend on."""
+    plan, data = request.plan, request.data
+    return {
+        **machine(plan.threads, ("onnxruntime",) if exported else ()),
+        "rounds": plan.rounds,
+        "repeats": plan.repeats,
+        "task": data.task.name if data else None,
+        "data": data.name if data else None,
+    }

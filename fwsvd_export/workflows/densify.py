@@ -1,0 +1,22 @@
+"""``densify``: factors multiplied out into a plain checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fwsvd_export.checkpoints.folder import write_dense
+from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.compression.densify import densify
+from fwsvd_export.workflows.source import Source, check_folder
+
+
+def run_densify(source: Source, out: Path, *, dtype: str = "auto", overwrite: bool = False) -> Any:
+    """Multiplies the factors of a compressed checkpoint out into a plain one; returns the plain model."""
+    check_folder(source, out, overwrite)
+    checkpoint = load_checkpoint(source.model, trust_remote_code=source.trust_remote_code)
+    dense = densify(checkpoint.model).to(checkpoint.declared_dtype if dtype == "auto" else getattr(torch, dtype))
+    write_dense(dense, out, checkpoint.tokenizer_files, overwrite)
+    return dense

@@ -1,0 +1,245 @@
+"""The straight line of the ONNX export: load, trace, check against torch, quantise, measure, write."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fwsvd_export import __version__
+from fwsvd_export.checkpoints.load import Checkpoint
+from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.data.encode import load_batches
+from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.errors import ExportError, OutputError
+from fwsvd_export.evaluation.int8 import Int8Data, Int8Files, write_int8
+from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.evaluation.ratio import check_max_drop
+from fwsvd_export.export.check import Difference, Shape, differences, shapes_up_to, worst_of
+from fwsvd_export.export.fetch import fetched_place
+from fwsvd_export.export.folder import Place, check_onnx_output, onnx_output, open_exported, write_surroundings
+from fwsvd_export.export.identity import Identity
+from fwsvd_export.export.libraries import check_libraries, required
+from fwsvd_export.export.quantize import SMALLEST_PRODUCT
+from fwsvd_export.export.session import OnnxModel
+from fwsvd_export.export.signature import Signature, signature_of
+from fwsvd_export.export.trace import OPSETS, trace
+from fwsvd_export.records import Measurement
+from fwsvd_export.runtime.progress import Steps, silent, tracked
+from fwsvd_export.storage.digest import file_sha256
+from fwsvd_export.storage.file_names import EXPORT_FILE, INT8_FILE, ONNX_FILE, ONNX_FOLDER, TOKENIZER_FILE
+from fwsvd_export.storage.json_files import write_json
+from fwsvd_export.workflows.source import Source, Stopwatch, load_source
+
+EXPORT_FORMAT = 1
+RUNTIME_FILES = {"onnxruntime": ONNX_FILE, "onnxruntime-int8": INT8_FILE}
+_INT8_LENGTH = 128  # differences of int8 are told, not judged: the longest shapes would only cost time
+
+
+@dataclass(frozen=True)
+class OnnxRequest:
+    """Everything ``onnx`` was asked for.
+
+    Attributes:
+        source: the model; it is exported on the CPU.
+        out: folder that gets ``onnx/``; None is the model's own.
+        opset: version of the ONNX operators.
+        atol: how far any output may be from torch's.
+        int8: whether to write a quantised model too.
+        data: to measure the quantised model on.
+        max_drop: how far the quantised model's metric may be below the float one's.
+        overwrite: replace ``onnx/``.
+    """
+
+    source: Source
+    out: Path | None = None
+    opset: int = OPSETS[0]
+    atol: float = 1e-4
+    int8: bool = False
+    data: DataRequest | None = None
+    max_drop: float | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.opset not in OPSETS:
+            raise ExportError(f"opset {self.opset}: {OPSETS[0]} to {OPSETS[-1]} are allowed")
+        if not 0 <= self.atol < math.inf:
+            raise ExportError(f"atol {self.atol:g}: a number of at least 0 is allowed")
+        if self.max_drop is not None:
+            check_max_drop(self.max_drop)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Where the ONNX folder is and what its ``export.json`` says."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def within_atol(self) -> bool:
+        """Whether every output at every shape is near enough to torch's."""
+        return bool(self.record["check"]["within"])
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether the folder can be used on text alone: the checkpoint had a tokenizer."""
+        return (self.folder / TOKENIZER_FILE).is_file()
+
+    @property
+    def worst(self) -> Difference:
+        """The shape that is furthest from torch's."""
+        row = dict(self.record["check"]["worst"])
+        largest = row.pop("max_difference")
+        return Difference(Shape(**row), largest)
+
+    @property
+    def within_drop(self) -> bool:
+        """Whether the int8 model keeps --max-drop; where nothing was promised nothing is broken."""
+        return (self.record["int8"] or {}).get("kept") is not False
+
+
+def run_onnx(request: OnnxRequest, steps: Steps = silent) -> Exported:
+    """Writes the ONNX folder of a checkpoint and checks it against torch.
+
+    Raises:
+        CheckpointError, UnsupportedModelError, DataError: the model or the data that comes in.
+        ExportError: the model does not fit an ONNX file.
+        MissingExtraError: the ``onnx`` extra is not installed.
+        OutputError: the folder exists, or the disk is full.
+    """
+    check_libraries()
+    parent = _parent_of(request.source, request.out)
+    check_onnx_output(parent, request.overwrite)
+    clock = Stopwatch()
+    with clock.phase("load"):
+        checkpoint = load_source(request.source)
+        data = _int8_data(request, checkpoint)
+        model, signature = checkpoint.model, signature_of(checkpoint.model)
+    with onnx_output(parent, request.overwrite) as folder:
+        write_surroundings(checkpoint, folder)
+        with clock.phase("trace"):
+            identity = Identity.of(checkpoint)
+            graph = trace(model, signature, request.opset, folder / ONNX_FILE)
+            identity.stamp(graph)
+            required("onnx").save(graph, folder / ONNX_FILE)
+        with clock.phase("check"):
+            shapes = shapes_up_to(model.config.max_position_embeddings)
+            with steps("checking against torch", len(shapes)) as advance:
+                found = differences(model, OnnxModel(folder, ONNX_FILE), signature, shapes, advance)
+        int8: dict[str, Any] | None = None
+        if request.int8:
+            with clock.phase("int8"):
+                graph = trace(model, signature, request.opset, folder / INT8_FILE, carry_limit=SMALLEST_PRODUCT)
+                identity.stamp(graph)
+                report = write_int8(graph, Int8Files(folder, ONNX_FILE, INT8_FILE), data, steps)
+                int8 = {**(report.to_json() if report else {}), **_int8_shift(model, folder, signature, shapes)}
+        record = {
+            "format": EXPORT_FORMAT,
+            **asdict(identity),
+            "settings": json.loads(identity.settings),
+            "opset": request.opset,
+            "check": _verdict(found, request.atol),
+            "int8": int8,
+            "files": {
+                file.name: {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
+                for file in sorted(folder.glob("*.onnx"))
+            },
+            "seconds": clock.seconds,
+            "versions": _versions(),
+        }
+        write_json(folder / EXPORT_FILE, record)
+    return Exported(parent / ONNX_FOLDER, record)
+
+
+def run_evaluate_exported(
+    source: Source, data: DataRequest, runtime: str, parent: Path | None = None, steps: Steps = silent
+) -> Measurement:
+    """The task's metric of a checkpoint's ONNX model.
+
+    Args:
+        source: the checkpoint that the ONNX model must have been made from.
+        data: labelled rows.
+        runtime: a key of ``RUNTIME_FILES``.
+        parent: the folder that ``onnx -o`` wrote to; None is the model's own folder, or its repository on the Hub.
+        steps: progress.
+
+    Raises:
+        ExportError: there is no such file, it belongs to another checkpoint, or a device that is not the CPU.
+    """
+    check_libraries()
+    if source.device == "cuda":
+        raise ExportError("device cuda: ONNX models are run on the CPU here; leave --device out or give cpu")
+    checkpoint = load_source(Source(source.model, source.trust_remote_code, "cpu"))
+    place = _place_of(source, checkpoint, RUNTIME_FILES[runtime], parent)
+    model = open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint))
+    batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.model.config)
+    measured = evaluate_model(model, tracked(batches, len(batches), "evaluating", steps), data.task)
+    return replace(measured, sha256=checkpoint.sha256)
+
+
+def _place_of(source: Source, checkpoint: Checkpoint, file_name: str, given: Path | None) -> Place:
+    """Where ``evaluate`` finds an ONNX file: where it was told to look, beside the model, or on the Hub."""
+    if given is not None:
+        return Place(given, source.model)
+    if Path(source.model).is_dir():
+        return Place(checkpoint.folder, source.model)
+    return fetched_place(checkpoint.folder, source.model, file_name)
+
+
+def _parent_of(source: Source, given: Path | None) -> Path:
+    """The folder that gets ``onnx/``."""
+    if given is not None:
+        return given
+    folder = Path(source.model)
+    if not folder.is_dir():
+        raise OutputError(
+            f"{source.model} is not a folder; give a folder with a model, or for a model on the Hub say with -o DIR "
+            "where to write"
+        )
+    return folder
+
+
+def _int8_data(request: OnnxRequest, checkpoint: Checkpoint) -> Int8Data | None:
+    if request.data is None:
+        return None
+    batches = load_batches(request.data, load_tokenizer(checkpoint), checkpoint.model.config)
+    return Int8Data(batches, request.data.task, request.data.name, request.max_drop)
+
+
+def _int8_shift(model: Any, folder: Path, signature: Signature, shapes: tuple[Shape, ...]) -> dict[str, Any]:
+    """How far the int8 model's outputs are from torch's: told, not judged."""
+    short = [shape for shape in shapes if shape.length <= _INT8_LENGTH]
+    return {
+        "max_difference": worst_of(differences(model, OnnxModel(folder, INT8_FILE), signature, short)).max_difference
+    }
+
+
+def _verdict(found: tuple[Difference, ...], atol: float) -> dict[str, Any]:
+    """The check's part of ``export.json``."""
+    rows = [{**asdict(difference.shape), "max_difference": difference.max_difference} for difference in found]
+    worst = worst_of(found)
+    return {
+        "atol": atol,
+        "within": worst.max_difference <= atol,
+        "worst": {**asdict(worst.shape), "max_difference": worst.max_difference},
+        "shapes": rows,
+    }
+
+
+def _versions() -> dict[str, str]:
+    import transformers
+
+    names = ("onnx", "onnxruntime")
+    return {
+        "fwsvd-export": __version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        **{name: str(required(name).__version__) for name in names},
+        "python": platform.python_version(),
+    }

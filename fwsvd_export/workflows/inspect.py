@@ -1,0 +1,53 @@
+"""What a checkpoint is made of, read from its weights and, where there is one, its ``compression.json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fwsvd_export.architectures.counts import linear_weights, total_parameters
+from fwsvd_export.architectures.registry import any_family_of, compressible_layers
+from fwsvd_export.checkpoints.folder import read_compression
+from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.ranks.cost import factor_weights
+from fwsvd_export.storage.file_names import COMPRESSION_FILE
+
+
+def inspect_checkpoint(source: str, *, trust_remote_code: bool = False) -> dict[str, Any]:
+    """Class, parameter counts, every compressible layer with its rank, and the provenance of a compressed model.
+
+    Raises:
+        CheckpointError, UnsupportedModelError: as ``load_checkpoint``.
+    """
+    checkpoint = load_checkpoint(source, trust_remote_code=trust_remote_code)
+    model = checkpoint.model
+    has_record = checkpoint.compressed and (checkpoint.folder / COMPRESSION_FILE).is_file()
+    record = read_compression(checkpoint.folder) if has_record else None
+    losses = {layer["name"]: layer["predicted_loss"] for layer in (record or {}).get("layers", [])}
+    ranks = model.config.low_rank["ranks"] if checkpoint.compressed else {}
+    layers, table = compressible_layers(model), any_family_of(model.config).word_embeddings
+    return {
+        "model": source,
+        "class": type(model).__name__,
+        "compressed": checkpoint.compressed,
+        "parameters": {
+            "total": total_parameters(model),
+            "linear": linear_weights(model),
+            "linear_dense": sum(layer.weights for layer in layers),
+        },
+        "layers": [
+            {
+                "name": layer.name,
+                "shape": [layer.out_features, layer.in_features],
+                "rank": ranks.get(layer.name),
+                "weights": factor_weights(layer, ranks[layer.name]) if layer.name in ranks else layer.weights,
+                "predicted_loss": losses.get(layer.name),
+            }
+            for layer in layers
+        ],
+        "embeddings": {
+            "name": table,
+            "shape": [model.config.vocab_size, model.config.hidden_size],
+            "rank": ranks.get(table),
+        },
+        "compression": record,
+    }

@@ -1,0 +1,149 @@
+"""Loading a model: what it is called, which dtype it asks for, and the digest of its weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional
+from transformers import BertConfig, BertForMaskedLM
+
+from fwsvd_export.architectures.counts import linear_weights, total_parameters
+from fwsvd_export.architectures.registry import BERT
+from fwsvd_export.checkpoints.load import is_own_code, load_checkpoint
+from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.checkpoints.weights import weights_sha256
+from fwsvd_export.compression.compress import compress
+from fwsvd_export.errors import CheckpointError
+from fwsvd_export.storage.digest import file_sha256
+
+
+@pytest.fixture
+def saved(tiny_model: Any, tmp_path: Path) -> Callable[..., Path]:
+    """A function that saves the two-class model in a dtype: saved("name", torch.float16)."""
+
+    def save(name: str, dtype: torch.dtype = torch.float32, **options: Any) -> Path:
+        tiny_model.to(dtype).save_pretrained(tmp_path / name, **options)
+        return tmp_path / name
+
+    return save
+
+
+def test_a_dense_folder(tiny_folder: Path, tiny_model: Any) -> None:
+    checkpoint = load_checkpoint(str(tiny_folder))
+    assert (checkpoint.name, checkpoint.compressed) == (tiny_folder.name, False)
+    assert checkpoint.sha256 == file_sha256(tiny_folder / "model.safetensors")
+    assert not checkpoint.model.training
+    assert type(checkpoint.model) is type(tiny_model)
+    assert weights_sha256(checkpoint.model) == weights_sha256(tiny_model)
+    assert "tokenizer.json" in {path.name for path in checkpoint.tokenizer_files}
+    assert load_tokenizer(checkpoint)("good film")["input_ids"][0] == 2
+
+
+def test_a_relative_folder_has_its_own_name(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny_folder)
+    assert load_checkpoint(".").name == tiny_folder.name
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+def test_weights_are_loaded_in_float32_and_their_dtype_is_remembered(
+    key: str, dtype: torch.dtype, saved: Callable[..., Path]
+) -> None:
+    folder = saved("model", dtype)
+    settings = json.loads((folder / "config.json").read_text())
+    settings.pop("torch_dtype", None)
+    settings.pop("dtype", None)
+    (folder / "config.json").write_text(json.dumps({**settings, key: str(dtype).removeprefix("torch.")}))
+    checkpoint = load_checkpoint(str(folder))
+    assert checkpoint.declared_dtype == dtype
+    assert {parameter.dtype for parameter in checkpoint.model.parameters()} == {torch.float32}
+
+
+def test_an_unknown_dtype_is_float32(saved: Callable[..., Path]) -> None:
+    folder = saved("model")
+    settings = json.loads((folder / "config.json").read_text())
+    for key in ("dtype", "torch_dtype"):
+        settings.pop(key, None)
+    (folder / "config.json").write_text(json.dumps(settings))
+    assert load_checkpoint(str(folder)).declared_dtype == torch.float32
+
+
+def test_the_digest_knows_values_and_names_but_no_file_format(tiny_model: Any, saved: Callable[..., Path]) -> None:
+    digest = weights_sha256(tiny_model)
+    sharded = load_checkpoint(str(saved("sharded", max_shard_size="20KB")))
+    assert sharded.sha256 is None
+    assert weights_sha256(sharded.model) == digest
+    with torch.no_grad():
+        tiny_model.classifier.bias[0] += 1e-6
+    assert weights_sha256(tiny_model) != digest
+
+
+def test_half_precision_on_disk_and_in_memory_have_one_digest(tiny_model: Any, saved: Callable[..., Path]) -> None:
+    folder = saved("half", torch.bfloat16)
+    assert weights_sha256(load_checkpoint(str(folder)).model) == weights_sha256(tiny_model)
+
+
+def test_tied_weights_count_once() -> None:
+    sizes = {
+        "vocab_size": 50,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
+    tied, untied = (BertForMaskedLM(BertConfig(**sizes, tie_word_embeddings=tie)) for tie in (True, False))
+    assert total_parameters(untied) - total_parameters(tied) in (
+        50 * 16,
+        50 * 16 + 50,
+    )  # the decoder's bias may be tied too
+    assert linear_weights(tied) == linear_weights(untied) == 4 * 16 * 16 + 2 * 16 * 32
+
+
+def test_only_this_installations_code_files_are_its_own(tiny_model: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    compress(tiny_model, method="svd", rank=4).save_pretrained(folder)
+    assert is_own_code(folder, BERT)
+    assert load_checkpoint(str(folder)).compressed
+    for name in BERT.modeling_files:
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content + b"\n")
+        assert not is_own_code(folder, BERT)
+        with pytest.raises(CheckpointError, match="--trust-remote-code"):
+            load_checkpoint(str(folder))
+        (folder / name).unlink()
+        assert not is_own_code(folder, BERT)
+        (folder / name).write_bytes(content)
+    assert is_own_code(folder, BERT)
+
+
+def test_code_that_came_with_a_dense_model_never_runs(saved: Callable[..., Path], tmp_path: Path) -> None:
+    folder, marker = saved("model"), tmp_path / "ran"
+    (folder / "modeling_evil.py").write_text(f"import pathlib\npathlib.Path({str(marker)!r}).touch()\n")
+    settings = json.loads((folder / "config.json").read_text())
+    settings["auto_map"] = {"AutoModelForSequenceClassification": "modeling_evil.Evil"}
+    (folder / "config.json").write_text(json.dumps(settings))
+    assert not load_checkpoint(str(folder), trust_remote_code=True).compressed
+    assert not marker.exists()
+
+
+def test_a_compressed_model_that_is_loaded_answers_as_in_memory(tiny_model: Any, tmp_path: Path) -> None:
+    small = compress(tiny_model, method="svd", rank=4).eval()
+    small.save_pretrained(tmp_path / "small")
+    loaded = load_checkpoint(str(tmp_path / "small")).model
+    ids = torch.tensor([[2, 6, 8, 3]])
+    with torch.no_grad():
+        assert torch.equal(loaded(ids).logits, small(ids).logits)
+        assert not torch.allclose(
+            functional.softmax(tiny_model(ids).logits, -1), functional.softmax(small(ids).logits, -1)
+        )
+    assert linear_weights(loaded) == 2 * 4 * (4 * 64 + 2 * 96)
+
+
+def test_a_folder_without_a_tokenizer_says_so(saved: Callable[..., Path]) -> None:
+    with pytest.raises(CheckpointError, match="model has no tokenizer with a vocabulary"):
+        load_tokenizer(load_checkpoint(str(saved("model"))))

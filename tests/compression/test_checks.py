@@ -1,0 +1,77 @@
+"""When compress matches layers: as asked, else with kfac and batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from fwsvd_export import collect_statistics, compress
+from fwsvd_export.checkpoints.weights import weights_sha256
+from fwsvd_export.compression.compress import matches
+from fwsvd_export.errors import DataError, RankError
+from fwsvd_export.records import Statistics
+from fwsvd_export.solvers import SOLVERS
+
+Batches = list[dict[str, Tensor]]
+
+
+@pytest.fixture
+def batches(make_batches: Callable[..., Batches]) -> Batches:
+    return make_batches(24, 8)
+
+
+@pytest.fixture
+def statistics(tiny_model: Any, batches: Batches) -> Statistics:
+    return collect_statistics(tiny_model, batches)
+
+
+def test_kfac_from_batches_is_matched_and_from_statistics_alone_it_is_not(
+    tiny_model: Any, batches: Batches, statistics: Statistics
+) -> None:
+    def digest(*given: Any, **options: Any) -> str:
+        return weights_sha256(compress(tiny_model, *given, rank=5, **options))
+
+    closed_form = digest(statistics=statistics)
+    assert digest(batches, match=False) == digest(batches, statistics=statistics, match=False) == closed_form
+    assert digest(statistics=statistics, match=False) == closed_form
+    assert digest(batches) == digest(batches, statistics=statistics) == digest(batches, match=True) != closed_form
+
+
+@pytest.mark.parametrize("method", [name for name in SOLVERS if name != "kfac"])
+def test_other_methods_are_not_matched(method: str, tiny_model: Any, batches: Batches) -> None:
+    given = {"method": method, "rank": 5, "solver_options": {"max_iterations": 2} if SOLVERS[method].options else {}}
+    by_default, told_not_to = (compress(tiny_model, batches, match=match, **given) for match in (None, False))
+    assert weights_sha256(by_default) == weights_sha256(told_not_to)
+    with pytest.raises(RankError, match=f"which method {method} does not have; use --method kfac, or leave out"):
+        compress(tiny_model, batches, match=True, **given)
+
+
+def test_matching_without_batches_is_refused(tiny_model: Any, statistics: Statistics) -> None:
+    with pytest.raises(DataError, match=r"matching needs calibration data: give --data \(beside --fisher too\)"):
+        compress(tiny_model, statistics=statistics, rank=5, match=True)
+
+
+def test_a_generator_gives_the_same_model_as_a_list(tiny_model: Any, batches: Batches) -> None:
+    from_list, from_generator = (compress(tiny_model, given, rank=5) for given in (batches, iter(batches)))
+    assert weights_sha256(from_list) == weights_sha256(from_generator)
+
+
+@pytest.mark.parametrize(
+    ("method", "wanted", "calibration", "expected"),
+    [
+        ("kfac", None, True, True),
+        ("kfac", None, False, False),
+        ("kfac", True, True, True),
+        ("kfac", False, True, False),
+        ("kfac", False, False, False),
+        ("svd", None, True, False),
+        ("svd", False, True, False),
+    ],
+)
+def test_layers_are_matched_as_asked_else_where_it_can_be_done(
+    method: str, wanted: bool | None, calibration: bool, expected: bool
+) -> None:
+    assert matches(SOLVERS[method], wanted, calibration) is expected

@@ -1,0 +1,286 @@
+"""Rows become masked batches, the same from every kind of file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+from datasets import Dataset
+from torch import Tensor
+from transformers import AutoTokenizer, BertConfig
+
+from fwsvd_export.data.batches import IGNORED_LABEL, Batches
+from fwsvd_export.data.encode import encode_rows, load_batches
+from fwsvd_export.data.rows import HELD_OUT_ROWS, DataRequest, split_rows
+from fwsvd_export.data.tasks import TASKS
+from fwsvd_export.errors import DataError
+
+Rows = list[dict[str, Any]]
+
+# A quotation mark without a partner, a comma, words that tables take for missing values, letters beyond ASCII
+TEXTS = [
+    'a "good film',
+    "not bad, but dull",
+    "null",
+    "NA",
+    "très fine",
+    "the plot never was great and the cast was poor",
+]
+ROWS: Rows = [{"sentence": text, "label": index % 2} for index, text in enumerate(TEXTS)]
+CONFIG = BertConfig(num_labels=2, max_position_embeddings=64)
+
+
+def write_csv(path: Path) -> None:
+    quoted = [f'"{row["sentence"].replace(chr(34), 2 * chr(34))}",{row["label"]}' for row in ROWS]
+    path.write_text("\n".join(["sentence,label", *quoted]) + "\n", encoding="utf-8")
+
+
+def write_tsv(path: Path) -> None:
+    path.write_text(
+        "sentence\tlabel\n" + "".join(f"{row['sentence']}\t{row['label']}\n" for row in ROWS), encoding="utf-8"
+    )
+
+
+def write_parquet(path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), path)
+
+
+def write_jsonl(path: Path) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), encoding="utf-8")
+
+
+def write_json(path: Path) -> None:
+    path.write_text(json.dumps(ROWS), encoding="utf-8")
+
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "csv": write_csv,
+    "tsv": write_tsv,
+    "parquet": write_parquet,
+    "json": write_json,
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_folder: Path) -> Any:
+    return AutoTokenizer.from_pretrained(tiny_folder)
+
+
+@pytest.fixture
+def load(tokenizer: Any, write_rows: Callable[[Rows], Path]) -> Callable[..., Batches]:
+    """Batches of rows: load(rows, task="sst2", config=CONFIG, **of_the_request)."""
+
+    def load(rows: Rows, task: str = "sst2", config: BertConfig = CONFIG, **options: Any) -> Batches:
+        return load_batches(DataRequest(TASKS[task], write_rows(rows), **options), tokenizer, config)
+
+    return load
+
+
+def assert_same(left: Batches, right: Batches) -> None:
+    assert len(left) == len(right)
+    for mine, its in zip(left, right, strict=True):
+        assert mine.keys() == its.keys()
+        assert all(torch.equal(mine[name], its[name]) for name in mine)
+
+
+def rows_of(batches: Batches, name: str) -> list[list[int]]:
+    """One feature of every example without its padding."""
+    return [
+        row[mask.bool()].tolist()
+        for batch in batches
+        for row, mask in zip(batch[name], batch["attention_mask"], strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_kind_of_file_gives_the_same_batches(
+    kind: str, tokenizer: Any, load: Callable[..., Batches], tmp_path: Path
+) -> None:
+    path = tmp_path / f"rows.{kind}"
+    WRITERS[kind](path)
+    found = load_batches(DataRequest(TASKS["sst2"], path, batch_size=4), tokenizer, CONFIG)
+    assert_same(found, load(ROWS, batch_size=4))
+    assert sorted(rows_of(found, "input_ids")) == sorted(tokenizer(TEXTS)["input_ids"])
+
+
+def test_batches_are_sorted_by_length_and_padded_with_masks(tokenizer: Any, load: Callable[..., Batches]) -> None:
+    batches = load(ROWS, batch_size=4)
+    assert (len(batches), batches.examples) == (2, 6)
+    lengths = [int(length) for batch in batches for length in batch["attention_mask"].sum(dim=1)]
+    assert lengths == sorted(len(ids) for ids in tokenizer(TEXTS)["input_ids"])
+    for batch in batches:
+        mask: Tensor = batch["attention_mask"]
+        assert batch["input_ids"].shape == mask.shape
+        assert mask.shape[1] == mask.sum(dim=1).max()
+        assert torch.equal(batch["input_ids"] == tokenizer.pad_token_id, mask == 0)
+        assert torch.equal(mask, mask.sort(dim=1, descending=True).values)
+
+
+def test_labels_stay_with_their_texts(tokenizer: Any, load: Callable[..., Batches]) -> None:
+    batches = load(ROWS, batch_size=4)
+    labels = [label for batch in batches for label in batch["labels"].tolist()]
+    expected = [(tokenizer(row["sentence"])["input_ids"], row["label"]) for row in ROWS]
+    assert sorted(zip(rows_of(batches, "input_ids"), labels, strict=True)) == sorted(expected)
+
+
+def test_batches_are_a_sequence_that_can_be_read_twice(load: Callable[..., Batches]) -> None:
+    batches = load(ROWS, batch_size=4)
+    assert_same(batches, batches)
+    assert torch.equal(batches[1]["labels"], list(batches)[1]["labels"])
+    with pytest.raises(IndexError):
+        batches[2]
+
+
+def test_max_samples_is_a_choice_of_the_seed(
+    load: Callable[..., Batches], make_sentences: Callable[..., list[str]]
+) -> None:
+    rows = [{"sentence": text, "label": 0} for text in make_sentences(60)]
+
+    def chosen(seed: int) -> list[list[int]]:
+        return rows_of(load(rows, max_samples=10, seed=seed), "input_ids")
+
+    assert chosen(1) == chosen(1)
+    assert chosen(1) != chosen(2)
+    assert len(chosen(1)) == 10
+    everything = load(rows, max_samples=60, seed=1)
+    assert_same(everything, load(rows))
+
+
+@pytest.mark.parametrize(("max_length", "positions", "longest"), [(6, 64, 6), (128, 8, 8), (128, 64, 12)])
+def test_texts_are_cut_to_the_length_asked_for_and_to_the_models(
+    max_length: int, positions: int, longest: int, load: Callable[..., Batches]
+) -> None:
+    batches = load(ROWS, config=BertConfig(max_position_embeddings=positions), max_length=max_length)
+    assert batches[0]["input_ids"].shape[1] == longest
+
+
+def test_labels_may_be_the_models_names(load: Callable[..., Batches]) -> None:
+    config = BertConfig(label2id={"bad": 0, "good": 1}, id2label={0: "bad", 1: "good"})
+    rows = [{"sentence": "dull", "label": "bad"}, {"sentence": "fine", "label": "good"}]
+    assert load(rows, config=config)[0]["labels"].tolist() == [0, 1]
+
+
+def test_pairs_are_told_apart_by_token_types(tokenizer: Any, load: Callable[..., Batches]) -> None:
+    batches = load([{"sentence1": "good film", "sentence2": "bad", "label": 1}], task="mrpc")
+    assert rows_of(batches, "input_ids") == [tokenizer("good film", "bad")["input_ids"]]
+    assert rows_of(batches, "token_type_ids") == [[0, 0, 0, 0, 1, 1]]
+
+
+def test_numbers_stay_fractions(load: Callable[..., Batches]) -> None:
+    rows = [{"sentence1": "good", "sentence2": "bad", "label": value} for value in (0.25, 3)]
+    labels = load(rows, task="stsb", config=BertConfig(num_labels=1))[0]["labels"]
+    assert labels.tolist() == [0.25, 3.0]
+    assert labels.dtype == torch.float32
+
+
+def test_text_without_labels_needs_none(load: Callable[..., Batches]) -> None:
+    assert set(load([{"text": "good film"}], task="text")[0]) == {"input_ids", "token_type_ids", "attention_mask"}
+
+
+def test_the_first_piece_of_a_word_carries_its_label(
+    load: Callable[..., Batches], tiny_folder: Path, tmp_path: Path
+) -> None:
+    from transformers import BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film", "##s", "good"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n")
+    pieces = BertTokenizerFast(vocab=str(tmp_path / "vocab.txt"), vocab_file=str(tmp_path / "vocab.txt"))
+    config = BertConfig(label2id={"O": 0, "B": 1, "I": 2}, id2label={0: "O", 1: "B", 2: "I"})
+    file = tmp_path / "rows.jsonl"
+    rows: Rows = [{"tokens": ["good", "films", "film"], "ner_tags": [0, 1, 2]}, {"tokens": ["good"], "ner_tags": [2]}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    batch = load_batches(DataRequest(TASKS["ner"], file), pieces, config)[0]
+    none = IGNORED_LABEL
+    assert batch["input_ids"].tolist() == [[2, 7, 3, 0, 0, 0], [2, 7, 5, 6, 5, 3]]
+    assert batch["labels"].tolist() == [[none, 2, none, none, none, none], [none, 0, 1, none, 2, none]]
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ([0], "one label per word"),
+        (0, "one label per word"),
+        ([0, 9], "row 1: label 9"),
+        (["O", "X"], "row 1: label 'X'"),
+    ],
+)
+def test_token_labels_that_do_not_fit(tags: Any, words: str, load: Callable[..., Batches]) -> None:
+    config = BertConfig(label2id={"O": 0, "B": 1}, id2label={0: "O", 1: "B"})
+    with pytest.raises(DataError, match=words):
+        load([{"tokens": ["good", "film"], "ner_tags": tags}], task="ner", config=config)
+
+
+@pytest.mark.parametrize("name", ["max_samples", "max_length", "batch_size"])
+def test_numbers_below_one_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"{name} 0: a whole number of at least 1"):
+        DataRequest(TASKS["sst2"], tmp_path / "rows.jsonl", **{name: 0})
+
+
+def test_reading_leaves_nothing_behind(
+    load: Callable[..., Batches], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    load(ROWS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_set_of_the_hub_that_cannot_be_read_is_named(tokenizer: Any) -> None:
+    with pytest.raises(DataError, match="dataset nobody/nothing:plain cannot be read"):
+        load_batches(DataRequest(TASKS["sst2"], dataset="nobody/nothing:plain"), tokenizer, CONFIG)
+
+
+def test_the_name_of_data_has_no_folders(tmp_path: Path) -> None:
+    assert DataRequest(TASKS["sst2"], tmp_path / "rows.csv").name == "rows.csv"
+    assert DataRequest(TASKS["sst2"], dataset="glue:sst2", split="test").name == "glue:sst2 (test)"
+
+
+@pytest.mark.parametrize(
+    ("rows", "max_samples", "calibration", "validation"),
+    [
+        (60, None, 48, 12),
+        (60, 60, 48, 12),
+        (60, 99, 48, 12),
+        (60, 59, 59, 1),
+        (60, 10, 10, 50),
+        (4, None, 3, 1),
+        (HELD_OUT_ROWS + 9, 5, 5, HELD_OUT_ROWS),
+        (6 * HELD_OUT_ROWS, None, 6 * HELD_OUT_ROWS * 4 // 5, HELD_OUT_ROWS),
+    ],
+)
+def test_rows_are_split_without_overlap_and_the_same_each_time(
+    rows: int, max_samples: int | None, calibration: int, validation: int, tmp_path: Path
+) -> None:
+    everything = Dataset.from_dict({"number": range(rows)})
+
+    def split(seed: int) -> list[list[int]]:
+        request = DataRequest(TASKS["sst2"], tmp_path / "rows.csv", max_samples=max_samples, seed=seed)
+        return [part["number"][:] for part in split_rows(everything, request)]
+
+    chosen, rest = split(seed=1)
+    assert (len(chosen), len(rest)) == (calibration, validation)
+    assert not set(chosen) & set(rest)
+    assert split(seed=1) == [chosen, rest] != split(seed=2)
+
+
+def test_a_split_leaves_calibration_the_rows_it_would_have_without(
+    tokenizer: Any, make_sentences: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    rows = Dataset.from_list([{"sentence": text, "label": 0} for text in make_sentences(60)])
+    request = DataRequest(TASKS["sst2"], tmp_path / "rows.csv", max_samples=10, seed=3)
+    chosen, _ = split_rows(rows, request)
+    assert_same(encode_rows(chosen, request, tokenizer, CONFIG), encode_rows(rows, request, tokenizer, CONFIG))
+
+
+def test_examples_of_other_batches_are_taken_out_by_their_tokens(load: Callable[..., Batches]) -> None:
+    batches = load(ROWS, batch_size=2)
+    others = load([{**row, "label": 1} for row in ROWS[:2]] + [{"sentence": "never", "label": 0}])
+    left = batches.without(others)
+    assert_same(left, load(ROWS[2:], batch_size=2))
+    assert (left.examples, batches.examples) == (4, 6)
+    assert batches.without(batches).examples == 0

@@ -1,0 +1,94 @@
+"""The search for the smallest model that keeps a promise, with a metric made up from the model's size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fwsvd_export.architectures.counts import linear_weights
+from fwsvd_export.checkpoints.weights import weights_sha256
+from fwsvd_export.compression import compress as compression
+from fwsvd_export.compression.compress import Prepared
+from fwsvd_export.compression.size import smallest_ratio
+from fwsvd_export.errors import RankError
+from fwsvd_export.evaluation.ratio import RESOLUTION, smallest_within
+from fwsvd_export.ranks import ALLOCATORS
+from fwsvd_export.records import Budget, RankLimits, RankRequest
+from fwsvd_export.solvers import SOLVERS, ClosedForm
+
+SIZE = RankRequest(Budget(rank=1))  # its budget is not looked at
+
+
+@pytest.fixture
+def prepared(tiny_model: Any) -> Prepared:
+    """Without statistics: kfac's name lets greedy take svd's losses."""
+    svd = SOLVERS["svd"]
+    assert isinstance(svd, ClosedForm)
+    return Prepared.of(tiny_model, replace(svd, name="kfac"), SIZE, None)
+
+
+@pytest.fixture
+def share(tiny_model: Any) -> Callable[[Any], float]:
+    """The share of the linear weights that a model kept."""
+    return lambda model: linear_weights(model) / linear_weights(tiny_model)
+
+
+@pytest.mark.parametrize("allocate", ALLOCATORS)
+@pytest.mark.parametrize("needed", [0.0, 0.11, 0.3, 0.62, 0.999, 1.0])
+def test_a_metric_that_rises_with_the_size_gives_the_smallest_ratio_that_is_enough(
+    needed: float, allocate: str, prepared: Prepared, share: Callable[[Any], float]
+) -> None:
+    prepared = replace(prepared, size=replace(SIZE, allocate=allocate))
+    found = smallest_within(prepared, share, dense_value=1.0, max_drop=1 - needed)
+    kept = {trial.ratio for trial in found.trials if trial.kept}
+    missed = {trial.ratio for trial in found.trials if not trial.kept}
+    assert found.kept
+    assert share(found.compressed.model) >= needed - 1e-12
+    below = max(missed, default=smallest_ratio(prepared.model, prepared.size))
+    assert below < min(kept) <= below + RESOLUTION
+    assert found.trials[0].ratio == 1.0
+    expected = prepared.at(Budget(ratio=min(kept)))
+    assert found.compressed.plan == expected.plan
+    assert weights_sha256(found.compressed.model) == weights_sha256(expected.model)
+    for trial in found.trials:
+        assert trial.kept == (trial.value >= 1.0 - (1 - needed))
+
+
+def test_a_promise_that_the_largest_model_breaks_ends_after_one_trial(
+    prepared: Prepared, share: Callable[[Any], float]
+) -> None:
+    prepared = replace(prepared, size=replace(SIZE, limits=RankLimits(largest=2)))
+    found = smallest_within(prepared, share, dense_value=1.0, max_drop=0.5)
+    assert not found.kept
+    (trial,) = found.trials
+    assert (trial.ratio, trial.kept, trial.value) == (1.0, False, share(found.compressed.model))
+    assert set(found.compressed.plan.ranks.values()) == {2}
+
+
+def test_where_only_one_size_is_allowed_nothing_is_searched(prepared: Prepared, share: Callable[[Any], float]) -> None:
+    prepared = replace(prepared, size=replace(SIZE, limits=RankLimits(keep_dense=("*",))))
+    found = smallest_within(prepared, share, dense_value=1.0, max_drop=0)
+    assert (found.kept, len(found.trials)) == (True, 1)
+    assert set(found.compressed.plan.ranks.values()) == {None}
+
+
+@pytest.mark.parametrize(("drop", "kept"), [(0.25, True), (0.125, False)])
+def test_a_drop_of_exactly_the_promise_keeps_it(drop: float, kept: bool, prepared: Prepared) -> None:
+    assert smallest_within(prepared, lambda model: 0.5, dense_value=0.75, max_drop=drop).kept is kept
+
+
+@pytest.mark.parametrize("max_drop", [-0.01, float("nan")])
+def test_a_promise_to_be_better_is_refused(max_drop: float, prepared: Prepared) -> None:
+    with pytest.raises(RankError, match=f"max-drop {max_drop:g}: a number of at least 0 is allowed"):
+        smallest_within(prepared, lambda model: 1.0, dense_value=1.0, max_drop=max_drop)
+
+
+def test_no_trial_decomposes_again(
+    prepared: Prepared, share: Callable[[Any], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(compression, "decompose_layers")
+    monkeypatch.delattr(compression, "solve_layers")
+    assert len(smallest_within(prepared, share, dense_value=1.0, max_drop=0.5).trials) > 5

@@ -1,0 +1,168 @@
+"""Results count only when their digests say that they are of this model or of its base."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fwsvd_export.errors import CardError
+from fwsvd_export.hub.card.measurements import load_measurements, with_results
+from fwsvd_export.storage.json_files import write_json
+
+DENSE, SMALL, OTHER = "d" * 64, "c" * 64, "0" * 64
+DIGESTS = {"dense": DENSE, "compressed": SMALL}
+MACHINE = {"cpu": "CPU", "cores": 2, "gpu": None, "threads": 1, "versions": {"torch": "2"}}
+SCORE = {
+    "model": "/home/me/model",
+    "sha256": SMALL,
+    "task": "sst2",
+    "data": "validation.jsonl",
+    "runtime": "torch",
+    "metric": "accuracy",
+    "value": 0.5,
+    "beside": {},
+    "examples": 8,
+    "environment": MACHINE,
+}
+
+
+def bench_model(digest: str | None, milliseconds: float) -> dict[str, Any]:
+    timing = {"runtime": "torch", "batch_size": 1, "length": 8, "median_ms": milliseconds, "p90_ms": milliseconds}
+    return {
+        "model": "/home/me/model",
+        "sha256": digest,
+        "parameters": 3,
+        "metric": "accuracy",
+        "value": 0.25,
+        "examples": 8,
+        "runtimes": {"torch": {"file_bytes": 7, "value": 0.25, "beside": {}}},
+        "latency": [{**timing, "speedup": 1.0, "flops_ratio": 1.0}],
+    }
+
+
+def bench(*models: dict[str, Any], **environment: Any) -> dict[str, Any]:
+    task = {"task": "sst2", "data": "validation.jsonl", "rounds": 1, "repeats": 2}
+    return {"models": list(models), "environment": {**MACHINE, **task, **environment}}
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> dict[str, Any]:
+    return load_measurements(tmp_path, DIGESTS)
+
+
+def taken(record: dict[str, Any], value: Any, folder: Path) -> dict[str, Any]:
+    write_json(folder / "results.json", value)
+    return with_results(record, folder / "results.json", DIGESTS)
+
+
+def test_digests_tell_dense_from_compressed_and_no_path_is_kept(record: dict[str, Any], tmp_path: Path) -> None:
+    found = taken(record, {**SCORE, "data": "/home/me/validation.jsonl"}, tmp_path)
+    found = taken(found, {**SCORE, "sha256": DENSE}, tmp_path)
+    assert [score["model"] for score in found["scores"]] == ["compressed", "dense"]
+    assert "home" not in json.dumps(found)
+
+
+def test_a_newer_score_of_the_same_thing_replaces_the_older_one(record: dict[str, Any], tmp_path: Path) -> None:
+    found = record
+    for change in ({"value": 0.1}, {"runtime": "onnxruntime"}, {"data": "test.jsonl"}, {"value": 0.9, "examples": 9}):
+        found = taken(found, {**SCORE, **change}, tmp_path)
+    assert [(score["runtime"], score["data"], score["value"]) for score in found["scores"]] == [
+        ("onnxruntime", "validation.jsonl", 0.5),
+        ("torch", "test.jsonl", 0.5),
+        ("torch", "validation.jsonl", 0.9),
+    ]
+
+
+def test_a_bench_gives_scores_sizes_and_latency_of_the_two_models(record: dict[str, Any], tmp_path: Path) -> None:
+    found = taken(record, bench(bench_model(DENSE, 4), bench_model(OTHER, 3), bench_model(SMALL, 2)), tmp_path)
+    assert [score["model"] for score in found["scores"]] == ["dense", "compressed"]
+    (run,) = found["runs"]
+    assert [(model["model"], model["latency"][0]["median_ms"]) for model in run["models"]] == [
+        ("dense", 4.0),
+        ("compressed", 2.0),
+    ]
+    assert run["models"][1]["latency"][0]["speedup"] == 1.0
+
+
+def test_ratios_to_another_model_than_the_base_are_left_out(record: dict[str, Any], tmp_path: Path) -> None:
+    found = taken(record, bench(bench_model(OTHER, 4), bench_model(DENSE, 3), bench_model(SMALL, 2)), tmp_path)
+    for model in found["runs"][0]["models"]:
+        assert {"speedup", "flops_ratio"}.isdisjoint(model["latency"][0])
+
+
+def test_a_bench_of_speed_alone_gives_no_score(record: dict[str, Any], tmp_path: Path) -> None:
+    alone = {**bench_model(SMALL, 2), "metric": None, "value": None, "examples": None}
+    found = taken(record, bench(alone, task=None, data=None), tmp_path)
+    assert (found["scores"], len(found["runs"])) == ([], 1)
+
+
+def test_runs_on_one_machine_replace_each_other_and_other_machines_stay(record: dict[str, Any], tmp_path: Path) -> None:
+    found = record
+    for cpu, milliseconds in (("A", 1.0), ("B", 2.0), ("A", 3.0)):
+        found = taken(found, bench(bench_model(SMALL, milliseconds), cpu=cpu), tmp_path)
+    times = [(run["environment"]["cpu"], run["models"][0]["latency"][0]["median_ms"]) for run in found["runs"]]
+    assert times == [("B", 2.0), ("A", 3.0)]
+
+
+def test_what_was_stored_is_read_back_and_other_weights_are_forgotten(record: dict[str, Any], tmp_path: Path) -> None:
+    found = taken(record, bench(bench_model(OTHER, 9), bench_model(DENSE, 4), bench_model(SMALL, 2)), tmp_path)
+    found = taken(found, {**SCORE, "runtime": "onnxruntime"}, tmp_path)
+    found["published"] = {"repo_id": "me/small", "revision": None}
+    write_json(tmp_path / "measurements.json", found)
+    assert load_measurements(tmp_path, DIGESTS) == found
+    later = load_measurements(tmp_path, {**DIGESTS, "compressed": OTHER})
+    assert {row["model"] for row in (*later["scores"], *later["runs"][0]["models"])} == {"dense"}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({**SCORE, "sha256": OTHER}, f"measured on other weights ({OTHER[:24]}): this model's digest is {SMALL[:24]}"),
+        (bench(bench_model(OTHER, 1)), "measured on other weights"),
+        (bench(bench_model(None, 1)), "weights in several files"),
+        (bench(), "measured on other weights (none)"),
+        ({"value": 1}, "does not say which weights it is about"),
+        ({**SCORE, "value": "high"}, "value is 'high', a number is needed"),
+        ({**SCORE, "value": float("nan")}, "value is nan, a finite number is needed"),
+        ({**SCORE, "examples": True}, "examples is True, a whole number is needed"),
+        ({**SCORE, "metric": None}, "metric is None, a text is needed"),
+        ({**SCORE, "environment": 3}, "environment holds no JSON object"),
+        ({"models": 3}, "models is 3, a list is needed"),
+        ([1], "holds no JSON object"),
+    ],
+)
+def test_what_proves_nothing_is_refused(value: Any, words: str, record: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(CardError) as caught:
+        taken(record, value, tmp_path)
+    assert words in str(caught.value)
+
+
+def test_weights_in_several_files_are_never_taken_for_a_base_without_a_digest(tmp_path: Path) -> None:
+    write_json(tmp_path / "results.json", {**SCORE, "sha256": None})
+    with pytest.raises(CardError, match="weights in several files"):
+        with_results({"scores": [], "runs": []}, tmp_path / "results.json", {"dense": None, "compressed": SMALL})
+
+
+@pytest.mark.parametrize(("content", "words"), [("{", "is not readable JSON"), (None, "does not exist")])
+def test_files_that_cannot_be_read(content: str | None, words: str, record: dict[str, Any], tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "results.json").write_text(content)
+    with pytest.raises(CardError, match=words):
+        with_results(record, tmp_path / "results.json", DIGESTS)
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        ({"format": 9}, "has another format than 1"),
+        ({"format": 1, "scores": {}, "runs": []}, "scores is {}, a list is needed"),
+        ({"format": 1, "published": [1], "scores": [], "runs": []}, "published holds no JSON object"),
+    ],
+)
+def test_a_damaged_store_is_refused(stored: Any, words: str, tmp_path: Path) -> None:
+    write_json(tmp_path / "measurements.json", stored)
+    with pytest.raises(CardError, match=words):
+        load_measurements(tmp_path, DIGESTS)
