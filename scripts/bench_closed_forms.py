@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from fwsvd_export.architectures.registry import compressible_layers
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.compression.norms import build_metric
 from fwsvd_export.compression.solve import solve_layers
 from fwsvd_export.ranks.uniform import plan_uniform
@@ -58,7 +58,7 @@ def main() -> None:
         num_attention_heads=arguments.hidden // 64,
     )
     model = BertModel(config).eval()
-    layers = compressible_layers(model)
+    layers = encoder_of(model).layers
     statistics = deficient_statistics(layers)
     plan = plan_uniform(layers, Budget(ratio=arguments.ratio), 0)
     weights = {layer.name: model.get_submodule(layer.name).weight.detach() for layer in layers}
@@ -72,7 +72,7 @@ def main() -> None:
         taken = {"torch.linalg.svd": time.perf_counter() - start}
         for name, solver in CLOSED_FORMS.items():
             start = time.perf_counter()
-            solutions[name] = solve_layers(model, layers, solver, statistics, plan)
+            solutions[name] = solve_layers(encoder_of(model), solver, statistics, plan)
             taken[name] = time.perf_counter() - start
         if round_number:
             seconds = {name: value + taken[name] for name, value in seconds.items()}

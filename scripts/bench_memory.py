@@ -19,7 +19,7 @@ from pathlib import Path
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from fwsvd_export.architectures.counts import total_parameters
-from fwsvd_export.architectures.registry import compressible_layers
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.records import LayerSpec
 from fwsvd_export.solvers import SOLVERS
@@ -42,7 +42,7 @@ def main() -> None:
         model = BertForSequenceClassification(BertConfig(num_labels=arguments.labels))
         model.save_pretrained(folder)
         AutoTokenizer.from_pretrained(arguments.tokenizer).save_pretrained(folder)
-        layers = compressible_layers(model)
+        layers = encoder_of(model).layers
         model_bytes = FLOAT_BYTES * total_parameters(model)
         statistics_bytes = FLOAT_BYTES * statistics_floats(layers, SOLVERS[arguments.method].needs)
         del model

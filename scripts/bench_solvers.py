@@ -23,7 +23,7 @@ import torch
 from published_iterations import PUBLISHED, clocked
 from torch import Tensor
 
-from fwsvd_export.architectures.registry import base_of, compressible_layers
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.fisher.files import load_statistics
 from fwsvd_export.linalg.decomposition import truncate
@@ -121,10 +121,10 @@ def real_problems(model: str, statistics: Path, prefix: str, ratio: float) -> li
     """The layers of a model whose names start so, with the ranks of a uniform budget."""
     dense = load_checkpoint(model).model
     sums = load_statistics(statistics)
-    plan = plan_uniform(compressible_layers(dense), Budget(ratio=ratio), 0)
-    weights = dict(base_of(dense).named_modules())
+    plan = plan_uniform(encoder_of(dense).layers, Budget(ratio=ratio), 0)
+    weights = dict(encoder_of(dense).base.named_modules())
     problems = []
-    for layer in compressible_layers(dense):
+    for layer in encoder_of(dense).layers:
         elements, rank = sums.layers[layer.name].element, plan.ranks[layer.name]
         if layer.name.startswith(prefix) and elements is not None and rank is not None:
             problems.append(LayerProblem(weights[layer.name].weight.detach(), elements, rank, layer.name))

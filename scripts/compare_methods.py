@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.architectures.counts import total_parameters
-from fwsvd_export.architectures.registry import base_of, compressible_layers
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.compression.compress import compress_model
@@ -133,9 +133,9 @@ def run_task(name: str, variants: Sequence[str], arguments: argparse.Namespace) 
 
 def weighted_loss(dense: Any, small: Any, statistics: Statistics) -> float:
     """The lost share of sum F∘W²: sum F∘(W - UV)² over it, all layers together."""
-    before, after = dict(base_of(dense).named_modules()), dict(base_of(small).named_modules())
+    before, after = dict(encoder_of(dense).base.named_modules()), dict(encoder_of(small).base.named_modules())
     lost = energy = 0.0
-    for layer in compressible_layers(dense):
+    for layer in encoder_of(dense).layers:
         elements = statistics.layers[layer.name].element
         assert elements is not None, "collected above"
         weight, factors = before[layer.name].weight.detach(), after[layer.name]

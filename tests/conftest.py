@@ -13,34 +13,14 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import pytest
 import torch
-import transformers
 from hypothesis import settings
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+from transformers import BertForSequenceClassification, BertTokenizerFast
+
+from tests.helpers import SPECIAL, WORDS, tiny_config, tiny_head
 
 # The same cases on every run: a test that fails, fails for the change that broke it.
 settings.register_profile("same-cases", derandomize=True, deadline=None)
 settings.load_profile("same-cases")
-
-WORDS = [
-    "a", "the", "film", "movie", "plot", "cast", "good", "great", "fine", "bad",
-    "poor", "dull", "is", "was", "very", "not", "and", "but", "never", "always",
-]  # fmt: skip
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-
-
-def tiny_config(**changes: Any) -> BertConfig:
-    """Two layers, 32 wide; 64 in the feed-forward."""
-    settings: dict[str, Any] = {
-        "vocab_size": len(SPECIAL) + len(WORDS),
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
-        "max_position_embeddings": 64,
-        # Weights of ordinary size: with BERT's 0.02 a model this small predicts the same of everything
-        "initializer_range": 0.3,
-    }
-    return BertConfig(**{**settings, **changes})
 
 
 def save_tokenizer(folder: Path) -> None:
@@ -95,12 +75,7 @@ def tiny_model(tiny_folder: Path) -> Any:
 @pytest.fixture(scope="session")
 def make_head() -> Callable[..., Any]:
     """A function that makes a dense model of any class: make_head("BertForMaskedLM", **configuration)."""
-
-    def make(class_name: str, **changes: Any) -> Any:
-        torch.manual_seed(0)
-        return getattr(transformers, class_name)(tiny_config(**changes)).eval()
-
-    return make
+    return tiny_head
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.registry import base_of
-
 # Settings that belong to the class a configuration was made for, or to the place it was loaded from.
 _NOT_CARRIED = ("model_type", "architectures", "auto_map", "low_rank", "_name_or_path", "transformers_version")
 
@@ -17,11 +15,6 @@ _NOT_CARRIED = ("model_type", "architectures", "auto_map", "low_rank", "_name_or
 def carried_settings(config: Any) -> dict[str, Any]:
     """What a configuration says, for a configuration of another class."""
     return {name: value for name, value in config.to_dict().items() if name not in _NOT_CARRIED}
-
-
-def base_prefix(model: Any) -> str:
-    """What stands before the encoder's names in a model's state: ``bert.`` with a head, nothing without."""
-    return "" if base_of(model) is model else f"{model.base_model_prefix}."
 
 
 def tied_decoder(model: Any) -> str | None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fwsvd_export.architectures.registry import base_of, compressible_layers
-
-if TYPE_CHECKING:
-    pass
+from fwsvd_export.architectures.encoder import Encoder
 
 
-def linear_weights(model: Any) -> int:
+def linear_weights(encoder: Encoder) -> int:
     """Weights of the compressible layers as they are now (factors where a layer is factorised; biases not counted)."""
-    modules = dict(base_of(model).named_modules())
     return sum(
         parameter.numel()
-        for layer in compressible_layers(model)
-        for name, parameter in modules[layer.name].named_parameters()
+        for layer in encoder.layers
+        for name, parameter in encoder.module(layer.name).named_parameters()
         if name.endswith("weight")
     )
 

@@ -18,6 +18,7 @@ import numpy
 import torch
 from torch import Tensor
 
+from fwsvd_export.architectures.encoder import IDS, MASK
 from fwsvd_export.errors import DataError
 from fwsvd_export.runtime.progress import Steps, silent
 
@@ -82,6 +83,7 @@ def time_runners(
     openers: Mapping[str, Callable[[], Runner]],
     plan: LatencyPlan,
     vocabulary: int,
+    names: Sequence[str] = (IDS, MASK),
     *,
     seed: int = 0,
     clock: Callable[[], float] = time.perf_counter,
@@ -92,12 +94,13 @@ def time_runners(
     Args:
         openers: name -> a function that loads the runner.
         plan: what and how often.
-        vocabulary: the words of the made-up inputs are below it.
+        vocabulary: token ids of the made-up inputs are below it.
+        names: of the inputs; those beside token ids and mask are zeros.
         seed: of the inputs.
         clock: seconds.
         steps: progress.
     """
-    batches = {shape: _batch(*shape, vocabulary, seed) for shape in plan.shapes}
+    batches = {shape: _batch(*shape, vocabulary, names, seed) for shape in plan.shapes}
     turns: dict[tuple[str, tuple[int, int]], list[list[float]]] = {
         (name, shape): [] for name in openers for shape in batches
     }
@@ -137,7 +140,8 @@ def _timing(shape: tuple[int, int], turns: Sequence[Sequence[float]]) -> Timing:
     return Timing(*shape, float(numpy.median(milliseconds)), float(numpy.percentile(milliseconds, 90)), by_round)
 
 
-def _batch(size: int, length: int, vocabulary: int, seed: int) -> dict[str, Tensor]:
+def _batch(size: int, length: int, vocabulary: int, names: Sequence[str], seed: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(vocabulary, (size, length), generator=generator)
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+    known = {IDS: ids, MASK: torch.ones_like(ids)}
+    return {name: known.get(name, torch.zeros_like(ids)) for name in names}

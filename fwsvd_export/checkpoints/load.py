@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES, Family
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.family import Family
+from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES, encoder_of
 from fwsvd_export.checkpoints.settings import check_settings, check_weights, read_settings
 from fwsvd_export.errors import CheckpointError, UnsupportedModelError, first_line, shown
 from fwsvd_export.storage.digest import file_sha256
@@ -44,6 +47,11 @@ class Checkpoint:
     compressed: bool
     revision: str | None = None
 
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The model's adapter."""
+        return encoder_of(self.model)
+
     @property
     def tokenizer_files(self) -> list[Path]:
         """The tokenizer's files that the folder has."""
@@ -58,7 +66,7 @@ class Checkpoint:
 def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoint:
     """Loads a dense or compressed model.
 
-    A compressed checkpoint is loaded with this installation's own classes when the digests of its two code files are
+    A compressed checkpoint is loaded with this installation's own classes when the digests of its code files are
     those of this installation; other code runs only with ``trust_remote_code``.
 
     Args:
@@ -78,9 +86,9 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
         raise CheckpointError(f"{source} has no {WEIGHTS_FILE}{pickled}; save the model as safetensors first")
     check_weights(settings, family, _stored_tensors(folder), source)
     if not compressed:
-        model_class = family.dense_class(_architecture(settings, family.heads[0].dense))
+        model_class = family.dense_class(_architecture(settings, family.dense_name(family.heads[0])))
     elif is_own_code(folder, family):
-        model_class = family.low_rank_class(_architecture(settings, family.heads[0].low_rank))
+        model_class = family.low_rank_class(_architecture(settings, family.low_rank_name(family.heads[0])))
     elif trust_remote_code:
         model_class = _remote_class(settings, folder)
     else:
@@ -102,10 +110,10 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
 
 
 def is_own_code(folder: Path, family: Family) -> bool:
-    """Whether both code files in a folder are, byte for byte, those of this installation."""
+    """Whether all code files in a folder are, byte for byte, those of this installation."""
     return all(
         (folder / name).is_file() and file_sha256(folder / name) == file_sha256(family.shipped(name))
-        for name in family.modeling_files
+        for name in family.code_files
     )
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from fwsvd_export.architectures.registry import Family, any_family_of
+from fwsvd_export.architectures.family import Family
+from fwsvd_export.architectures.registry import any_family_of
 from fwsvd_export.errors import CheckpointError, shown
 from fwsvd_export.storage.json_files import read_json
 from fwsvd_export.storage.tensors import StoredTensor
@@ -19,7 +20,6 @@ from fwsvd_export.storage.tensors import StoredTensor
 MOST_LABELS = 1_000_000  # transformers makes a name for every one
 _DTYPES = {"float16", "bfloat16", "float32", "float64"}
 _PROBLEMS = {"regression", "single_label_classification", "multi_label_classification"}
-_LAYERS = "num_hidden_layers"
 _ABSENT = object()
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _NUMBERS_OF_POSITIONS = "_ids"  # how the tables end that some versions of transformers store beside the weights
@@ -59,6 +59,7 @@ def _one_of(*values: str | bool | None) -> _Allowed:
 
 
 _SIZE = _Allowed("a whole number of at least 1", lambda value: _is_whole(value) and value >= 1)
+_NAME = _Allowed("a name", lambda value: isinstance(value, str))
 _SHARE = _Allowed("a number from 0 to 1", lambda value: _is_within(value, 0, 1))
 _TRUTH = _one_of(None, False, True)
 _ATTENTION = _one_of(None, "eager", "sdpa")  # transformers would fetch and run the code of any other name
@@ -69,10 +70,17 @@ _DTYPE = _Allowed(
 # What models and our own code read; whatever is not named here stays as it is
 _SETTINGS: dict[str, _Allowed] = {
     "num_attention_heads": _SIZE,
-    "hidden_act": _Allowed("a name", lambda value: isinstance(value, str)),
+    "n_heads": _SIZE,
+    "hidden_act": _NAME,
+    "activation": _NAME,
     "layer_norm_eps": _SHARE,
     "hidden_dropout_prob": _SHARE,
     "attention_probs_dropout_prob": _SHARE,
+    "dropout": _SHARE,
+    "attention_dropout": _SHARE,
+    "qa_dropout": _SHARE,
+    "seq_classif_dropout": _SHARE,
+    "sinusoidal_pos_embds": _one_of(None, False, True),
     "classifier_dropout": _Allowed("null or a number from 0 to 1", lambda value: value is None or _SHARE.fits(value)),
     "initializer_range": _Allowed("a number from 0 to 1000", lambda value: _is_within(value, 0, 1000)),
     "pad_token_id": _Allowed("null or a whole number", lambda value: value is None or _is_whole(value)),
@@ -172,9 +180,9 @@ def check_weights(settings: Mapping[str, Any], family: Family, tensors: Tensors,
         if tensor.dtype not in _FLOATS and not name.endswith(_NUMBERS_OF_POSITIONS):
             raise _unreadable(source, f"{shown(name)} is stored as {tensor.dtype}, and {', '.join(_FLOATS)} are read")
     defaults = family.dense_config_class()()
-    found = {setting: _size(tensors, names, dimension) for setting, names, dimension in family.sizes}
+    found = {size.setting: _size(tensors, size.tensors, size.dimension) for size in family.sizes}
     layer = re.compile(rf"(?:.*\.)?{re.escape(family.layer).replace(re.escape('{}'), '([0-9]+)')}\..*", re.DOTALL)
-    found[_LAYERS] = len({match[1] for match in map(layer.fullmatch, tensors) if match})
+    found[family.layers_setting] = len({match[1] for match in map(layer.fullmatch, tensors) if match})
     for name, stored in found.items():
         value = settings.get(name, getattr(defaults, name))
         if not _SIZE.fits(value):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.errors import CheckpointError, first_line, is_failure, shown
 from fwsvd_export.storage.json_files import read_json
-
-if TYPE_CHECKING:
-    pass
-from fwsvd_export.checkpoints.load import Checkpoint
 
 _NEEDED_INPUTS = {"input_ids", "attention_mask"}
 _VOCABULARY_SETTINGS = ("tokenizer_file", "vocab_file", "merges_file")  # transformers 4 reads any file they name
@@ -21,7 +18,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
     Raises:
         CheckpointError: the folder has none, or it cannot be read.
     """
-    from transformers import AutoTokenizer, BertConfig
+    from transformers import AutoTokenizer
 
     if not checkpoint.has_tokenizer:
         raise CheckpointError(
@@ -37,7 +34,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
             )
     try:
         # A plain configuration keeps AutoTokenizer from asking about the checkpoint's own code.
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, config=BertConfig(), trust_remote_code=False)
+        plain = checkpoint.encoder.family.dense_config_class()()
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, config=plain, trust_remote_code=False)
         inputs, padding = set(tokenizer.model_input_names), tokenizer.pad_token_id
     except BaseException as error:  # the tokenizers library raises plain exceptions and panics
         if not is_failure(error):
@@ -46,8 +44,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
     if not inputs >= _NEEDED_INPUTS:
         raise CheckpointError(
             f"the tokenizer of {checkpoint.name} does not make {' and '.join(sorted(_NEEDED_INPUTS - inputs))}; "
-            "mend model_input_names in its tokenizer_config.json"
+            "correct model_input_names in its tokenizer_config.json"
         )
-    if padding is None or not 0 <= padding < checkpoint.model.config.vocab_size:
+    if padding is None or not 0 <= padding < checkpoint.encoder.embedding.out_features:
         raise CheckpointError(f"the tokenizer of {checkpoint.name} has no padding token that the model knows")
     return tokenizer

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fwsvd_export.architectures.assembly import assemble, base_prefix, carried_settings, tied_decoder
+from fwsvd_export.architectures.assembly import assemble, carried_settings, tied_decoder
 from fwsvd_export.architectures.counts import total_parameters
-from fwsvd_export.architectures.registry import Family, compressible_layers, family_of
-from fwsvd_export.compression.embeddings import embedding_spec
-from fwsvd_export.compression.reconstruct import Matching
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.compression.reconstruct import Reconstruction
 from fwsvd_export.ranks.cost import factor_weights, planned_weights
 from fwsvd_export.records import EmbeddingReport, LayerReport, ParameterCounts, RankPlan, Solution
 
@@ -25,8 +24,8 @@ class Compressed:
         layers: a report of each.
         parameters: before and after.
         embedding: what became of the word embeddings.
-        solutions: layer name -> what the solver found, before matching.
-        matching: what layers were matched on; None when they were not.
+        solutions: layer name -> what the solver found, before reconstruction.
+        reconstruction: what layers were reconstructed on; None when they were not.
     """
 
     model: Any
@@ -35,15 +34,15 @@ class Compressed:
     parameters: ParameterCounts
     embedding: EmbeddingReport
     solutions: Mapping[str, Solution]
-    matching: Matching | None = None
+    reconstruction: Reconstruction | None = None
 
 
 def assembled(
-    model: Any, method: str, plan: RankPlan, solutions: Mapping[str, Solution], embedding: Solution
+    encoder: Encoder, method: str, plan: RankPlan, solutions: Mapping[str, Solution], embedding: Solution
 ) -> Compressed:
     """The compressed model of a plan's solutions and of the word embeddings', with what happened."""
-    layers, table = compressible_layers(model), embedding_spec(model)
-    small = build_model(model, family_of(model.config), {**solutions, table.name: embedding}, method)
+    layers, table = encoder.layers, encoder.embedding
+    small = build_model(encoder, {**solutions, table.name: embedding}, method)
     reports = tuple(
         LayerReport(
             name=layer.name,
@@ -58,7 +57,7 @@ def assembled(
     )
     rank = None if embedding.factors is None else embedding.factors.rank
     dense, kept = sum(layer.weights for layer in layers), planned_weights(layers, plan.ranks)
-    before = total_parameters(model)
+    before = total_parameters(encoder.model)
     after = before - dense + kept
     if rank is not None:
         after += factor_weights(table, rank) - table.weights
@@ -66,17 +65,17 @@ def assembled(
     return Compressed(small, plan, reports, ParameterCounts(dense, kept, before, after), report, solutions)
 
 
-def build_model(model: Any, family: Family, solutions: Mapping[str, Solution], method: str) -> Any:
+def build_model(encoder: Encoder, solutions: Mapping[str, Solution], method: str) -> Any:
     """The ``LowRank…`` model of a dense one: factors where there are any, everything else copied.
 
     It has the dense model's dtype, device, attention implementation and training mode.
     """
+    model, family, prefix = encoder.model, encoder.family, encoder.prefix
     ranks = {name: solution.factors.rank for name, solution in solutions.items() if solution.factors is not None}
     config = family.low_rank_config_class()(
         low_rank={"ranks": ranks, "method": method}, **carried_settings(model.config)
     )
     state = model.state_dict()
-    prefix = base_prefix(model)
     for name, solution in solutions.items():
         if solution.factors is None:
             continue

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from fwsvd_export.architectures.registry import compressible_layers
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.norms import check_collected
 from fwsvd_export.errors import DataError, RankError, StatisticsError
@@ -90,7 +88,7 @@ def matches(solver: Solver, wanted: bool | None, calibration: bool) -> bool:
     return calibration and solver.name in able if wanted is None else wanted
 
 
-def check_statistics(model: Any, solver: Solver, statistics: Statistics | None) -> None:
+def check_statistics(encoder: Encoder, solver: Solver, statistics: Statistics | None) -> None:
     """Refuses statistics that lack what the method needs, or that belong to another model.
 
     Raises:
@@ -98,22 +96,22 @@ def check_statistics(model: Any, solver: Solver, statistics: Statistics | None) 
     """
     check_collected(solver, statistics)
     if statistics is not None:
-        check_same_model(model, statistics)
+        check_same_model(encoder, statistics)
 
 
-def check_same_model(model: Any, statistics: Statistics) -> None:
+def check_same_model(encoder: Encoder, statistics: Statistics) -> None:
     """Refuses statistics that were collected on another model, or whose sums are not as large as its layers.
 
     Raises:
         StatisticsError: the digests differ, or the shapes do, which only a damaged file's can.
     """
-    digest = weights_sha256(model)
+    digest = weights_sha256(encoder.model)
     if digest != statistics.source.model_sha256:
         raise StatisticsError(
             f"the statistics belong to another model (weights {statistics.source.model_sha256[:12]}…, this model has "
             f"{digest[:12]}…); collect them for this model with fwsvd-export fisher"
         )
-    for layer in compressible_layers(model):
+    for layer in encoder.layers:
         sums = statistics.layers.get(layer.name)
         inputs, outputs = layer.in_features, layer.out_features
         shapes = {
@@ -125,7 +123,7 @@ def check_same_model(model: Any, statistics: Statistics) -> None:
         }
         _check_shapes(sums, shapes, layer.name)
     if statistics.embedding is not None:
-        words, width = model.config.vocab_size, model.config.hidden_size
+        words, width = encoder.embedding.out_features, encoder.embedding.in_features
         _check_shapes(statistics.embedding, {"row": (words,), "gradient_gram": (width, width)}, "the word embeddings")
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fwsvd_export.architectures.registry import compressible_layers
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.registry import dense_encoder_of, encoder_of
 from fwsvd_export.compression.build import Compressed, assembled
 from fwsvd_export.compression.checks import allocator_of, check_statistics, closed_form, matches, solver_named
 from fwsvd_export.compression.embeddings import embedding_rank, solve_embedding
-from fwsvd_export.compression.reconstruct import match_outputs
+from fwsvd_export.compression.reconstruct import reconstruct
 from fwsvd_export.compression.size import check_size, parameters_beside
 from fwsvd_export.compression.solve import decompose_layers, solve_layers, truncated
 from fwsvd_export.fisher import collect_statistics
@@ -79,18 +80,19 @@ def compress(
     options = options_from(method, solver.options, solver_options or {})
     budget = Budget(ratio=ratio, rank=rank, params=params)
     size = RankRequest(budget, allocate, limits or RankLimits(), embeddings, cost)
-    check_size(model, solver, size)
+    encoder = dense_encoder_of(model)
+    check_size(encoder, solver, size)
     matched = matches(solver, match, batches is not None)
     if matched and batches is not None:
         batches = list(batches)  # read twice
     if statistics is None and solver.needs is not None and batches is not None:
         statistics = collect_statistics(model, batches, collect=(solver.needs,), labels=labels, seed=seed)
     calibration = batches if matched else None
-    return compress_model(model, solver, size, statistics, calibration, axis=fisher_axis, options=options).model
+    return compress_model(encoder, solver, size, statistics, calibration, axis=fisher_axis, options=options).model
 
 
 def compress_model(
-    model: Any,
+    encoder: Encoder,
     solver: ClosedForm | Iterative,
     size: RankRequest,
     statistics: Statistics | None,
@@ -106,16 +108,15 @@ def compress_model(
     """
     if allocator_of(solver, size) == "greedy":
         # Nothing holds on to the decompositions, which are as large as the model, when matching begins
-        compressed = Prepared.of(model, solver, size, statistics, axis=axis, steps=steps).solved(size.budget)
+        compressed = Prepared.of(encoder, solver, size, statistics, axis=axis, steps=steps).solved(size.budget)
         release_freed_memory()
-        return matched_on(calibration, model, statistics, compressed, steps)
-    layers = compressible_layers(model)
-    check_statistics(model, solver, statistics)
-    embedding = solve_embedding(model, solver, statistics, embedding_rank(model, size))
-    plan = plan_uniform(layers, size.budget, parameters_beside(model, size), size.limits)
-    solutions = solve_layers(model, layers, solver, statistics, plan, axis=axis, options=options, steps=steps)
-    compressed = assembled(model, solver.name, plan, solutions, embedding)
-    return matched_on(calibration, model, statistics, compressed, steps)
+        return matched_on(calibration, encoder, statistics, compressed, steps)
+    check_statistics(encoder, solver, statistics)
+    embedding = solve_embedding(encoder, solver, statistics, embedding_rank(encoder.embedding, size))
+    plan = plan_uniform(encoder.layers, size.budget, parameters_beside(encoder, size), size.limits)
+    solutions = solve_layers(encoder, solver, statistics, plan, axis=axis, options=options, steps=steps)
+    compressed = assembled(encoder, solver.name, plan, solutions, embedding)
+    return matched_on(calibration, encoder, statistics, compressed, steps)
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Prepared:
     """A model whose layers are decomposed at every rank, so that budgets can be tried one after the other.
 
     Attributes:
-        model: the dense model.
+        encoder: of the dense model.
         solver: the closed form.
         size: what was asked for, but for the budget.
         price: of a component when they compete, None for its weights.
@@ -133,7 +134,7 @@ class Prepared:
         calibration: batches that every model is matched on, None for no matching.
     """
 
-    model: Any
+    encoder: Encoder
     solver: ClosedForm
     size: RankRequest
     price: Price | None
@@ -145,7 +146,7 @@ class Prepared:
     @classmethod
     def of(
         cls,
-        model: Any,
+        encoder: Encoder,
         solver: ClosedForm | Iterative,
         size: RankRequest,
         statistics: Statistics | None,
@@ -160,33 +161,32 @@ class Prepared:
             RankError: the method iterates at one rank at a time.
         """
         form = closed_form(solver)
-        check_statistics(model, solver, statistics)
-        layers = compressible_layers(model)
-        embedding = solve_embedding(model, form, statistics, embedding_rank(model, size))
-        decompositions = decompose_layers(model, layers, form, statistics, axis=axis, steps=steps)
-        price = price_of(size.cost, layers, model.device)
-        return cls(model, form, size, price, decompositions, embedding, statistics, calibration)
+        check_statistics(encoder, solver, statistics)
+        embedding = solve_embedding(encoder, form, statistics, embedding_rank(encoder.embedding, size))
+        decompositions = decompose_layers(encoder, form, statistics, axis=axis, steps=steps)
+        price = price_of(size.cost, encoder.layers, encoder.device)
+        return cls(encoder, form, size, price, decompositions, embedding, statistics, calibration)
 
     def at(self, budget: Budget, steps: Steps = silent) -> Compressed:
         """The compressed model under a budget, matched where there is calibration; raises as ``compress``."""
-        return matched_on(self.calibration, self.model, self.statistics, self.solved(budget), steps)
+        return matched_on(self.calibration, self.encoder, self.statistics, self.solved(budget), steps)
 
     def solved(self, budget: Budget) -> Compressed:
         """The compressed model under a budget, not matched; raises as ``compress``."""
-        layers, limits = compressible_layers(self.model), self.size.limits
-        beside = parameters_beside(self.model, self.size)
+        layers, limits = self.encoder.layers, self.size.limits
+        beside = parameters_beside(self.encoder, self.size)
         if allocator_of(self.solver, replace(self.size, budget=budget)) == "greedy":
             losses = {name: decomposition.losses for name, decomposition in self.decompositions.items()}
             plan = plan_greedy(layers, budget, beside, limits, losses, self.price)
         else:
             plan = plan_uniform(layers, budget, beside, limits)
         solutions = {name: truncated(form, plan.ranks[name], name) for name, form in self.decompositions.items()}
-        return assembled(self.model, self.solver.name, plan, solutions, self.embedding)
+        return assembled(self.encoder, self.solver.name, plan, solutions, self.embedding)
 
 
 def matched_on(
     calibration: Iterable[Mapping[str, Any]] | None,
-    model: Any,
+    encoder: Encoder,
     statistics: Statistics | None,
     compressed: Compressed,
     steps: Steps = silent,
@@ -196,5 +196,6 @@ def matched_on(
         return compressed
     assert statistics is not None, "kfac, which alone is matched, has them"
     seed = statistics.source.seed
-    matching = match_outputs(model, compressed.model, calibration, statistics, seed=seed, steps=steps)
-    return replace(compressed, matching=matching)
+    small = encoder_of(compressed.model)
+    done = reconstruct(encoder, small, calibration, statistics, seed=seed, steps=steps)
+    return replace(compressed, reconstruction=done)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fwsvd_export.architectures.assembly import assemble, base_prefix, carried_settings
-from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES
+from fwsvd_export.architectures.assembly import assemble, carried_settings
+from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES, encoder_of
 from fwsvd_export.errors import UnsupportedModelError
 
 
@@ -15,19 +15,20 @@ def densify(model: Any) -> Any:
     Raises:
         UnsupportedModelError: the model is not compressed.
     """
-    family = LOW_RANK_FAMILIES.get(str(model.config.model_type))
-    if family is None:
+    if str(model.config.model_type) not in LOW_RANK_FAMILIES:
         raise UnsupportedModelError(
             f"{type(model).__name__} is not compressed, so nothing can be multiplied out; give a compressed checkpoint"
         )
     state = model.state_dict()
-    prefix = base_prefix(model)
-    table, decoder = f"{prefix}{family.word_embeddings}", "cls.predictions.decoder"
+    encoder = encoder_of(model)
+    family, prefix = encoder.family, encoder.prefix
+    table = f"{prefix}{family.word_embeddings}"
     if f"{table}.table.weight" in state:
         words, projection = state.pop(f"{table}.table.weight"), state.pop(f"{table}.projection.weight")
         state[f"{table}.weight"] = (words.double() @ projection.double().T).to(words.dtype)
-        if f"{decoder}.bias" in state and f"{decoder}.weight" not in state:
-            state[f"{decoder}.weight"] = state[f"{table}.weight"]  # it was tied, and is again
+        for name, module in model.named_modules():
+            if type(module).__name__ == "TiedDecoder":  # of our code, or of the checkpoint's own copy of it
+                state[f"{name}.weight"] = state[f"{table}.weight"]
     for name in model.config.low_rank["ranks"]:
         if name == family.word_embeddings:
             continue

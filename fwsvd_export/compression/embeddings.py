@@ -8,11 +8,10 @@ moment of all words (normalised): row weights that are exact, and one shared met
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 from torch import Tensor
 
-from fwsvd_export.architectures.registry import base_of, family_of
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.compression.solve import truncated
 from fwsvd_export.errors import RankError, StatisticsError
 from fwsvd_export.linalg.decomposition import decompose
@@ -27,14 +26,7 @@ from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
 WORD_DAMPING = 1.0
 
 
-def embedding_spec(model: Any) -> LayerSpec:
-    """The table of word vectors as a layer of shape (vocabulary, width)."""
-    name = family_of(model.config).word_embeddings
-    table: Any = base_of(model).get_submodule(name)
-    return LayerSpec(name, table.num_embeddings, table.embedding_dim, "embedding", "input_ids")
-
-
-def embedding_rank(model: Any, size: RankRequest) -> int | None:
+def embedding_rank(table: LayerSpec, size: RankRequest) -> int | None:
     """The largest rank whose factors keep to ``size.embeddings``; None keeps the table, also where all of it may stay.
 
     Raises:
@@ -42,7 +34,6 @@ def embedding_rank(model: Any, size: RankRequest) -> int | None:
     """
     if size.embeddings is None or size.embeddings == 1:
         return None
-    table = embedding_spec(model)
     allowed = int(Fraction(str(size.embeddings)) * table.weights)
     multiple = size.limits.multiple
     rank = min(allowed // factor_weights(table, 1), table.smaller_side) // multiple * multiple
@@ -55,7 +46,7 @@ def embedding_rank(model: Any, size: RankRequest) -> int | None:
     return rank
 
 
-def solve_embedding(model: Any, solver: Solver, statistics: Statistics | None, rank: int | None) -> Solution:
+def solve_embedding(encoder: Encoder, solver: Solver, statistics: Statistics | None, rank: int | None) -> Solution:
     """The best factors of the table of word vectors: ``up`` (vocabulary, rank), ``down`` (rank, width).
 
     A method without statistics (svd) truncates the table by plain SVD too.
@@ -63,11 +54,10 @@ def solve_embedding(model: Any, solver: Solver, statistics: Statistics | None, r
     Raises:
         StatisticsError: the statistics say nothing of the word embeddings.
     """
-    table = embedding_spec(model)
+    table = encoder.embedding
     if rank is None:
         return Solution(None, 0.0, "dense")
-    module: Any = base_of(model).get_submodule(table.name)
-    weight: Tensor = module.weight.detach()
+    weight: Tensor = encoder.module(table.name).weight.detach()
     if solver.needs is None or statistics is None:
         return truncated(decompose(weight, None, None, table.name), rank, table.name)
     if statistics.embedding is None:

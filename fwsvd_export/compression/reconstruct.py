@@ -15,15 +15,15 @@ towards the dense weight) and the best factors are its truncation in the Kroneck
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.registry import any_family_of, base_of
-from fwsvd_export.compression.sequences import attention_context, entering_states, packed_sequences
+from fwsvd_export.architectures.encoder import IDS, Encoder, Stage
+from fwsvd_export.compression.sequences import entering_states, packed_sequences
 from fwsvd_export.errors import DataError
 from fwsvd_export.fisher.hooks import eval_mode
 from fwsvd_export.fisher.sums import GramSum
@@ -38,11 +38,10 @@ from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
 RIDGE = 1e-2
 RIDGE_OF_FEW_TOKENS = 0.2
 MOST_TOKENS = 2**15  # of calibration; bounds time and memory (six hidden states of every token are held)
-_PROJECTIONS = ("attention.self.query", "attention.self.key", "attention.self.value")
 
 
 @dataclass(frozen=True)
-class Matching:
+class Reconstruction:
     """What the layers were fitted on: sequences and unpadded tokens of the calibration data."""
 
     sequences: int
@@ -50,103 +49,89 @@ class Matching:
 
 
 @torch.no_grad()
-def match_outputs(
-    dense: Any,
-    small: Any,
+def reconstruct(
+    dense: Encoder,
+    small: Encoder,
     batches: Iterable[Mapping[str, Any]],
     statistics: Statistics,
     *,
     seed: int = 0,
     steps: Steps = silent,
-) -> Matching:
-    """Fits factors and biases of ``small``'s factorised layers in place; dense layers stay as they are.
+) -> Reconstruction:
+    """Fits factors and biases of the compressed model's factorised layers in place; dense layers stay as they are.
 
     Args:
-        dense: the model it was made from.
-        small: the compressed model.
+        dense: of the model it was made from.
+        small: of the compressed model.
         batches: calibration batches; labels are not looked at.
-        statistics: with "kfac", for the gradient metric.
+        statistics: with "kfac", for the gradient norm.
         seed: of the choice of sequences when there are more than are used.
         steps: progress.
 
     Raises:
         DataError: the batches hold no tokens.
     """
-    packs = packed_sequences(batches, MOST_TOKENS, seed)
+    packs = packed_sequences(dense, batches, MOST_TOKENS, seed)
     if not packs:
-        raise DataError("there is no calibration data to match layer outputs on; give at least one batch")
-    family, modules = any_family_of(dense.config), dict(base_of(dense).named_modules())
-    layers = dense.config.num_hidden_layers
-    with eval_mode(dense), eval_mode(small), steps("matching layer outputs", layers) as advance:
+        raise DataError("there is no calibration data to reconstruct layers on; give at least one batch")
+    blocks = list(zip(dense.blocks, small.blocks, strict=True))
+    with eval_mode(dense.model), eval_mode(small.model), steps("reconstructing layers", len(blocks)) as advance:
         before, after = entering_states(dense, packs), entering_states(small, packs)
-        for index in range(layers):
-            name = family.layer.format(index)
-            pair = _LayerPair(name, modules[name], base_of(small).get_submodule(name), statistics)
-            pair.match(before, after)
+        for dense_stages, small_stages in blocks:
+            for pair in zip(dense_stages, small_stages, strict=True):
+                _StagePair(dense, small, *pair, statistics).fit(before, after)
             advance()
-    tokens = sum(pack["input_ids"].numel() for pack in packs)
-    return Matching(sum(len(pack["input_ids"]) for pack in packs), tokens)
+    tokens = sum(pack[IDS].numel() for pack in packs)
+    return Reconstruction(sum(len(pack[IDS]) for pack in packs), tokens)
 
 
-class _LayerPair:
-    """One encoder layer, dense and compressed."""
+@dataclass(frozen=True)
+class _StagePair:
+    """One stage of an encoder layer, dense and compressed."""
 
-    def __init__(self, name: str, dense: Any, small: Any, statistics: Statistics) -> None:
-        self._name = name
-        self._dense = dense
-        self._small = small
-        self._statistics = statistics
+    dense: Encoder
+    small: Encoder
+    dense_stage: Stage
+    small_stage: Stage
+    statistics: Statistics
 
-    def match(self, before: list[Tensor], after: list[Tensor]) -> None:
-        """Fits the layer's linear layers in their order and replaces what enters it by what leaves it.
+    def fit(self, before: list[Tensor], after: list[Tensor]) -> None:
+        """Fits the stage's linear layers in their order and replaces what enters it by what leaves it.
 
         Args:
             before: the dense model's hidden states, one (sequences, length, width) per pack.
             after: the compressed model's.
         """
-        dense, small = self._dense, self._small
-        self._fit_to_outputs(_PROJECTIONS, before, after)
-        contexts = [attention_context(small, hidden) for hidden in after]
+        dense, small = self.dense_stage, self.small_stage
+        self._fit_projections(before, after)
         # Each place in the list is replaced as soon as it is used up: three states per token are held of either model
+        readout = self.dense.module(dense.readout)
         for place, hidden in enumerate(before):
-            before[place] = dense.attention.output.dense(attention_context(dense, hidden)) + hidden
-        self._fit("attention.output.dense", zip(contexts, before, after, strict=True))
-        attended = dense.attention.output.LayerNorm
+            before[place] = readout(dense.inner(hidden)) + hidden
+        if self._factorised(dense.readout):
+            read = ((small.inner(own), total - own) for total, own in zip(before, after, strict=True))
+            self._solve(dense.readout, _Moments.of(read))
+        readout = self.small.module(small.readout)
         for place, hidden in enumerate(after):
-            after[place] = small.attention.output(contexts[place], hidden)
-            before[place] = attended(before[place])
-        del contexts
-        self._fit_to_outputs(("intermediate.dense",), before, after)
-        for place, hidden in enumerate(before):
-            before[place] = dense.output.dense(dense.intermediate(hidden)) + hidden
-        inside = ((small.intermediate(hidden), target, hidden) for target, hidden in zip(before, after, strict=True))
-        self._fit("output.dense", inside)
-        for place, hidden in enumerate(after):
-            after[place] = small.output(small.intermediate(hidden), hidden)
-            before[place] = dense.output.LayerNorm(before[place])
+            after[place] = small.norm(readout(small.inner(hidden)) + hidden)
+            before[place] = dense.norm(before[place])
 
-    def _fit_to_outputs(self, paths: Sequence[str], before: list[Tensor], after: list[Tensor]) -> None:
+    def _fit_projections(self, before: list[Tensor], after: list[Tensor]) -> None:
         """Fits layers that read the same hidden states, each to the dense layer's output."""
-        paths = [path for path in paths if self._factorised(path)]
-        if not paths:
+        names = [name for name in self.dense_stage.projections if self._factorised(name)]
+        if not names:
             return
         moments = _Moments.of(zip(after, before, strict=True))
-        for path in paths:
-            linear = self._dense.get_submodule(path)
-            self._solve(path, moments.through(linear.weight, linear.bias))
+        for name in names:
+            linear = self.dense.module(name)
+            self._solve(name, moments.through(linear.weight, linear.bias))
 
-    def _fit(self, path: str, states: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
-        """Fits one layer to (inputs, sum of the dense output and its residual stream, own residual stream)."""
-        if self._factorised(path):
-            self._solve(path, _Moments.of((inputs, total - residual) for inputs, total, residual in states))
+    def _factorised(self, name: str) -> bool:
+        return hasattr(self.small.module(name), "down")
 
-    def _factorised(self, path: str) -> bool:
-        return hasattr(self._small.get_submodule(path), "down")
-
-    def _solve(self, path: str, moments: _Moments) -> None:
+    def _solve(self, name: str, moments: _Moments) -> None:
         """The best factors at the layer's rank, and their bias."""
-        name, layer = f"{self._name}.{path}", self._small.get_submodule(path)
-        weight = self._dense.get_submodule(path).weight.double()
+        layer, weight = self.small.module(name), self.dense.module(name).weight.double()
         share = max(RIDGE, RIDGE_OF_FEW_TOKENS * weight.shape[1] / moments.tokens)
         inputs = Weighting(moments.input_moment, share)
         ridge, damped = inputs.floor(), inputs.damped()
@@ -154,8 +139,8 @@ class _LayerPair:
             return  # inputs that never vary: nothing to learn from them
         pulled = moments.cross_moment + ridge * weight
         unrestricted = torch.cholesky_solve(pulled.T, torch.linalg.cholesky(damped)).T
-        gradients = cast(Tensor, self._statistics.layers[name].gradient_gram).to(weight.device)
-        output = Weighting(gradients, GRADIENT_DAMPING, self._statistics.examples)
+        gradients = cast(Tensor, self.statistics.layers[name].gradient_gram).to(weight.device)
+        output = Weighting(gradients, GRADIENT_DAMPING, self.statistics.examples)
         factors = truncate(decompose(unrestricted, output, inputs, name), layer.rank, name)
         layer.down.weight.copy_(factors.down)
         layer.up.weight.copy_(factors.up)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
-from fwsvd_export.architectures.registry import base_of
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.compression.norms import build_metric
 from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.records import Decomposition, ElementWeights, LayerSpec, RankPlan, Solution, Statistics
@@ -29,8 +29,7 @@ Result = TypeVar("Result")
 
 
 def decompose_layers(
-    model: Any,
-    layers: list[LayerSpec],
+    encoder: Encoder,
     solver: ClosedForm,
     statistics: Statistics | None,
     *,
@@ -40,19 +39,20 @@ def decompose_layers(
     """Every layer's closed form at every rank, layer name -> decomposition; for plans that need the losses first.
 
     Args:
-        model: the dense model.
-        layers: of the model.
+        encoder: of the dense model.
         solver: a closed form.
         statistics: what the solver's metric is built from.
         axis: orientation of row weights.
         steps: progress.
     """
-    decompose = _decomposer(model, solver, statistics, axis)
+    decompose = _decomposer(encoder, solver, statistics, axis)
 
     def note(done: Mapping[str, Decomposition]) -> str:
         return ""
 
-    return _in_turn([[layer] for layer in layers], lambda stack: [decompose(stack[0])], model.device, steps, note)
+    return _in_turn(
+        [[layer] for layer in encoder.layers], lambda stack: [decompose(stack[0])], encoder.device, steps, note
+    )
 
 
 def truncated(decomposition: Decomposition, rank: int | None, layer: str) -> Solution:
@@ -64,8 +64,7 @@ def truncated(decomposition: Decomposition, rank: int | None, layer: str) -> Sol
 
 
 def solve_layers(
-    model: Any,
-    layers: list[LayerSpec],
+    encoder: Encoder,
     solver: ClosedForm | Iterative,
     statistics: Statistics | None,
     plan: RankPlan,
@@ -77,8 +76,7 @@ def solve_layers(
     """Every layer's solution under the plan, layer name -> solution; nothing is kept for other plans.
 
     Args:
-        model: the dense model.
-        layers: of the model.
+        encoder: of the dense model.
         solver: a row of the table.
         statistics: what the solver's metric is built from.
         plan: the ranks.
@@ -86,12 +84,11 @@ def solve_layers(
         options: of an iterative solver; None for its defaults.
         steps: progress, with the sum of the losses so far.
     """
-    modules = dict(base_of(model).named_modules())
 
     def problem(layer: LayerSpec, rank: int) -> LayerProblem:
-        metric = build_metric(solver, statistics, layer.name, axis, model.device)
+        metric = build_metric(solver, statistics, layer.name, axis, encoder.device)
         assert isinstance(metric, ElementWeights), "the metric of every iterative method"
-        return LayerProblem(modules[layer.name].weight.detach(), metric.weights, rank, layer.name)
+        return LayerProblem(encoder.module(layer.name).weight.detach(), metric.weights, rank, layer.name)
 
     def solve(stack: Stack) -> list[Solution]:
         rank = plan.ranks[stack[0].name]
@@ -99,18 +96,18 @@ def solve_layers(
             return [DENSE for _ in stack]
         if isinstance(solver, Iterative):
             return minimise([problem(layer, rank) for layer in stack], solver.method, options or solver.options())
-        decompose = _decomposer(model, solver, statistics, axis)
+        decompose = _decomposer(encoder, solver, statistics, axis)
         return [truncated(decompose(layer), rank, layer.name) for layer in stack]
 
-    limit = STACK_WEIGHTS[model.device.type] if isinstance(solver, Iterative) else 1
+    limit = STACK_WEIGHTS[encoder.device.type] if isinstance(solver, Iterative) else 1
 
     def so_far(done: Mapping[str, Solution]) -> str:
         return f"loss so far {sum(solution.loss for solution in done.values()):.3g}"
 
-    return _in_turn(stacks_of(layers, plan, limit), solve, model.device, steps, so_far)
+    return _in_turn(stacks_of(encoder.layers, plan, limit), solve, encoder.device, steps, so_far)
 
 
-def stacks_of(layers: list[LayerSpec], plan: RankPlan, limit: int) -> list[Stack]:
+def stacks_of(layers: Sequence[LayerSpec], plan: RankPlan, limit: int) -> list[Stack]:
     """Layers of equal shape (up to transposition) and rank, together while they have at most ``limit`` weights."""
     groups: dict[tuple[int, int, int | None], list[Stack]] = {}
     for layer in layers:
@@ -123,13 +120,11 @@ def stacks_of(layers: list[LayerSpec], plan: RankPlan, limit: int) -> list[Stack
 
 
 def _decomposer(
-    model: Any, solver: ClosedForm, statistics: Statistics | None, axis: str
+    encoder: Encoder, solver: ClosedForm, statistics: Statistics | None, axis: str
 ) -> Callable[[LayerSpec], Decomposition]:
-    modules = dict(base_of(model).named_modules())
-
     def decompose(layer: LayerSpec) -> Decomposition:
-        metric = build_metric(solver, statistics, layer.name, axis, model.device)
-        return solver.decompose(modules[layer.name].weight.detach(), metric, layer.name)
+        metric = build_metric(solver, statistics, layer.name, axis, encoder.device)
+        return solver.decompose(encoder.module(layer.name).weight.detach(), metric, layer.name)
 
     return decompose
 

@@ -8,27 +8,28 @@ from typing import Any
 
 import torch
 
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.data.batches import IGNORED_LABEL, Batches
 from fwsvd_export.data.rows import DataRequest, read_rows
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import CheckpointError, DataError, first_line, is_failure
 
 
-def load_batches(request: DataRequest, tokenizer: Any, config: Any) -> Batches:
+def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> Batches:
     """Reads, checks and tokenises the rows that were asked for.
 
     Args:
         request: which rows.
         tokenizer: the model's.
-        config: the model's configuration; its labels are what the data's are checked against.
+        encoder: of the model; its labels are what the data's are checked against.
 
     Raises:
         DataError: missing or empty data, a column that is not there, or a label the model does not know.
     """
-    return encode_rows(read_rows(request), request, tokenizer, config)
+    return encode_rows(read_rows(request), request, tokenizer, encoder)
 
 
-def encode_rows(rows: Any, request: DataRequest, tokenizer: Any, config: Any) -> Batches:
+def encode_rows(rows: Any, request: DataRequest, tokenizer: Any, encoder: Encoder) -> Batches:
     """Checks and tokenises a ``datasets.Dataset``; raises as ``load_batches``."""
     task = request.task
     if len(rows) == 0:
@@ -45,21 +46,19 @@ def encode_rows(rows: Any, request: DataRequest, tokenizer: Any, config: Any) ->
         rows = rows.select(sorted(chosen[: request.max_samples].tolist()))
     columns = {column: rows[column][:] for column in wanted}
     _check_texts(columns, task, request.name)
-    length = min(request.max_length, getattr(config, "max_position_embeddings", request.max_length))
+    length = min(request.max_length, encoder.usable_length)
     options = {"truncation": True, "max_length": length}
     if task.labels == "tokens":
         return Batches(
-            _encode_words(columns, task, tokenizer, config, request.name, options), tokenizer, request.batch_size
+            _encode_words(columns, task, tokenizer, encoder, request.name, options), tokenizer, request.batch_size
         )
     pair = [columns[task.text_pair]] if task.text_pair is not None else []
-    encoding = _encoding(tokenizer, [columns[task.text], *pair], config, request.name, options)
-    encoded: list[dict[str, Any]] = [
-        {name: values[index] for name, values in encoding.items()} for index in range(len(columns[task.text]))
-    ]
+    encoding = _encoding(tokenizer, [columns[task.text], *pair], encoder, request.name, options)
+    encoded = [_example(encoding, index, encoder) for index in range(len(columns[task.text]))]
     if task.label is not None:
         read = _number if task.labels == "number" else _class
         for index, (row, value) in enumerate(zip(encoded, columns[task.label], strict=True)):
-            row["labels"] = read(value, config, f"{request.name}, row {index + 1}")
+            row["labels"] = read(value, encoder.model.config, f"{request.name}, row {index + 1}")
     return Batches(encoded, tokenizer, request.batch_size)
 
 
@@ -101,26 +100,26 @@ def _class(value: Any, config: Any, where: str) -> int:
 
 
 def _encode_words(
-    columns: dict[str, list[Any]], task: Task, tokenizer: Any, config: Any, name: str, options: dict[str, Any]
+    columns: dict[str, list[Any]], task: Task, tokenizer: Any, encoder: Encoder, name: str, options: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Words and their labels; the first piece of each word carries its label, the other pieces none."""
     options = {**options, "is_split_into_words": True}
-    encoding = _encoding(tokenizer, [columns[task.text]], config, name, options)
+    encoding = _encoding(tokenizer, [columns[task.text]], encoder, name, options)
     encoded: list[dict[str, Any]] = []
     for index, words in enumerate(columns[task.text]):
-        row = {key: values[index] for key, values in encoding.items()}
+        row = _example(encoding, index, encoder)
         if task.label is not None:
             where = f"{name}, row {index + 1}"
             tags = columns[task.label][index]
             if not isinstance(tags, list) or len(tags) != len(words):
                 raise DataError(f"{where}: one label per word is needed ({len(words)} words)")
-            numbers = [_class(tag, config, where) for tag in tags]
+            numbers = [_class(tag, encoder.model.config, where) for tag in tags]
             row["labels"] = _first_pieces(encoding.word_ids(index), numbers)
         encoded.append(row)
     return encoded
 
 
-def _encoding(tokenizer: Any, texts: list[Any], config: Any, name: str, options: dict[str, Any]) -> Any:
+def _encoding(tokenizer: Any, texts: list[Any], encoder: Encoder, name: str, options: dict[str, Any]) -> Any:
     """The tokenizer's answer, with numbers that the model knows.
 
     Raises:
@@ -132,16 +131,20 @@ def _encoding(tokenizer: Any, texts: list[Any], config: Any, name: str, options:
         if not is_failure(error):
             raise
         raise CheckpointError(f"the model's tokenizer fails on {name}: {first_line(error)}") from error
-    for field, size in (("input_ids", "vocab_size"), ("token_type_ids", "type_vocab_size")):
-        known = getattr(config, size, None)
+    for field, known in encoder.ranges.items():
         for index, row in enumerate(encoding.get(field, [])):
-            if not row or (known is not None and not 0 <= min(row) <= max(row) < known):
+            if not row or not 0 <= min(row) <= max(row) < known:
                 made = f"{field} {max(row)}" if row else "nothing"
                 raise CheckpointError(
                     f"{name}, row {index + 1}: the tokenizer makes {made} of it, and the model knows {field} from 0 to "
-                    f"{known - 1 if known is not None else '?'}; use the tokenizer that belongs to the model"
+                    f"{known - 1}; use the tokenizer that belongs to the model"
                 )
     return encoding
+
+
+def _example(encoding: Any, index: int, encoder: Encoder) -> dict[str, Any]:
+    """What the model takes of one row; a tokenizer may make more (token types for a model that has none)."""
+    return {name: encoding[name][index] for name in encoder.inputs if name in encoding}
 
 
 def _first_pieces(word_ids: list[int | None], numbers: list[int]) -> list[int]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.registry import any_family_of, base_of
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.fisher.collect import LABEL_KEYS
 from fwsvd_export.fisher.divergence import divergences
@@ -40,35 +39,34 @@ class LayerLosses:
 
 
 def measure_layer_losses(
-    model: Any, solutions: Mapping[str, Solution], batches: Batches, steps: Steps = silent
+    encoder: Encoder, solutions: Mapping[str, Solution], batches: Batches, steps: Steps = silent
 ) -> LayerLosses:
     """Replaces one layer of the dense model at a time by the product of its factors.
 
     The rise is taken over labels that the dense model's own prediction gives, which is what the Fisher stands for, so
-    it is never below zero but for rounding. Factors are those of the closed form or the iteration, before matching.
+    it is never below zero but for rounding. Factors are those of the closed form or the iteration, not reconstructed.
 
     Args:
-        model: dense; it is as before when this returns.
+        encoder: of the dense model, which is as before when this returns.
         solutions: layer name -> solution; dense ones are left out.
         batches: calibration examples, of which ``EXAMPLES`` are used, spread over all lengths.
         steps: progress.
     """
-    modules = dict(base_of(model).named_modules())
     chosen = _spread(batches)
     # First to last, as a person reads them; solvers take layers in an order of their own
-    there = {name: solutions[name] for name in modules if name in solutions}
+    there = {layer.name: solutions[layer.name] for layer in encoder.layers if layer.name in solutions}
     factorised = {name: solution for name, solution in there.items() if solution.factors is not None}
     losses = []
-    with eval_mode(model), torch.no_grad(), steps("measuring layer losses", len(factorised)) as advance:
-        before = [_predict(model, batch) for batch in chosen]
+    with eval_mode(encoder.model), torch.no_grad(), steps("measuring layer losses", len(factorised)) as advance:
+        before = [_predict(encoder, batch) for batch in chosen]
         for name, solution in factorised.items():
             factors = solution.factors
             assert factors is not None, "chosen above"
-            weight: Tensor = modules[name].weight
+            weight: Tensor = encoder.module(name).weight
             kept = weight.clone()
             weight.copy_(factors.up @ factors.down)
             try:
-                rises = [divergences(old, _predict(model, batch)) for old, batch in zip(before, chosen, strict=True)]
+                rises = [divergences(old, _predict(encoder, batch)) for old, batch in zip(before, chosen, strict=True)]
             finally:
                 weight.copy_(kept)
             losses.append(LayerLoss(name, factors.rank, solution.loss, float(torch.cat(rises).mean())))
@@ -82,8 +80,8 @@ def _spread(batches: Batches) -> Sequence[Mapping[str, Tensor]]:
     return [batches[place] for place in range(0, len(batches), step)]
 
 
-def _predict(model: Any, batch: Mapping[str, Tensor]) -> list[Prediction]:
-    predicts = any_family_of(model.config).head(type(model).__name__).predicts
+def _predict(encoder: Encoder, batch: Mapping[str, Tensor]) -> list[Prediction]:
+    model = encoder.model
     there = {name: tensor.to(model.device) for name, tensor in batch.items()}
     outputs = model(**{name: tensor for name, tensor in there.items() if name not in LABEL_KEYS}, return_dict=True)
-    return predictions_of(predicts, model.config, outputs, there)
+    return predictions_of(encoder.head.predicts, model.config, outputs, there)

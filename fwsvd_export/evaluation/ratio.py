@@ -78,7 +78,7 @@ def smallest_within(
     best, kept = tried(1.0)
     if not kept:
         return Promise(best, tuple(trials), kept=False)
-    low, high = smallest_ratio(prepared.model, prepared.size), 1.0
+    low, high = smallest_ratio(prepared.encoder, prepared.size), 1.0
     while high - low > RESOLUTION:
         middle = round((low + high) / 2, 4)
         compressed, kept = tried(middle)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from fwsvd_export.architectures.encoder import MASK, Encoder
 from fwsvd_export.export.session import OnnxModel
-from fwsvd_export.export.signature import Signature
 
 LENGTHS = (1, 7, 128, 512)
 BATCH_SIZES = (1, 8)
@@ -51,9 +50,8 @@ def shapes_up_to(longest: int) -> tuple[Shape, ...]:
 
 
 def differences(
-    model: Any,
+    encoder: Encoder,
     exported: OnnxModel,
-    signature: Signature,
     shapes: Sequence[Shape],
     advance: Callable[[], None] = lambda: None,
     seed: int = 0,
@@ -61,9 +59,8 @@ def differences(
     """Runs both on the same random tokens and token types.
 
     Args:
-        model: the torch model, in evaluation mode, on the CPU.
+        encoder: of the torch model, in evaluation mode, on the CPU.
         exported: the same as ONNX.
-        signature: of the model.
         shapes: what to run.
         advance: called after every shape.
         seed: of the tokens.
@@ -71,11 +68,11 @@ def differences(
     generator = torch.Generator().manual_seed(seed)
     found = []
     for shape in shapes:
-        inputs = _inputs(shape, model.config, signature, generator)
+        inputs = _inputs(shape, encoder, generator)
         with torch.inference_mode():
-            expected = model(**inputs, return_dict=True, output_hidden_states=False, output_attentions=False)
+            expected = encoder.model(**inputs, return_dict=True, output_hidden_states=False, output_attentions=False)
         actual = exported(**inputs)
-        largest = max(_largest(getattr(expected, name), getattr(actual, name)) for name in signature.outputs)
+        largest = max(_largest(getattr(expected, name), getattr(actual, name)) for name in encoder.outputs)
         found.append(Difference(shape, largest))
         advance()
     return tuple(found)
@@ -96,11 +93,12 @@ def _largest(expected: Tensor, actual: Tensor) -> float:
     return math.inf if math.isnan(largest) else largest
 
 
-def _inputs(shape: Shape, config: Any, signature: Signature, generator: torch.Generator) -> dict[str, Tensor]:
-    size = (shape.batch_size, _CHOICES, shape.length) if signature.has_choices else (shape.batch_size, shape.length)
-    tokens = torch.randint(config.vocab_size, size, generator=generator)
-    types = torch.randint(config.type_vocab_size, size, generator=generator)
+def _inputs(shape: Shape, encoder: Encoder, generator: torch.Generator) -> dict[str, Tensor]:
+    choices = (_CHOICES,) if encoder.head.has_choices else ()
+    size = (shape.batch_size, *choices, shape.length)
+    values = {name: torch.randint(count, size, generator=generator) for name, count in encoder.ranges.items()}
     # Every sequence keeps at least one token and, when padded, loses at least one
     kept = torch.randint(1, shape.length, size[:-1], generator=generator) if shape.padded else shape.length
     kept = torch.as_tensor(kept).expand(size[:-1]).unsqueeze(-1)
-    return {"input_ids": tokens, "attention_mask": (torch.arange(shape.length) < kept).long(), "token_type_ids": types}
+    mask = (torch.arange(shape.length) < kept).long()
+    return {name: {**values, MASK: mask}[name] for name in encoder.inputs}

@@ -1,4 +1,4 @@
-"""BERT's encoder as onnxruntime runs it fastest: the same function as transformers' own, for export alone.
+"""A post-norm encoder as onnxruntime runs it fastest: the same function as transformers' own, for export alone.
 
 All of it is standard ONNX. Query, key and value start with one packed product, shapes are constants where they can
 be, and what ``projections`` merges needs no transposition. onnxruntime fuses the rest (Gelu with its bias, scores with
@@ -7,11 +7,15 @@ their transposition) when it opens the file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fwsvd_export.architectures.encoder import IDS, Encoder
+from fwsvd_export.architectures.post_norm import PostNormLayer
+from fwsvd_export.errors import ExportError
 from fwsvd_export.export.projections import Attention, Projection, carrying_bias, fast_attention, linear
 
 
@@ -111,18 +115,19 @@ def _rest(projection: Projection) -> nn.Module:
 class _Layer(nn.Module):
     """Attention and feed-forward, each with its residual and norm."""
 
-    def __init__(self, layer: Any, heads: int, carry_limit: float) -> None:
+    def __init__(self, layer: PostNormLayer, carry_limit: float) -> None:
         super().__init__()
-        block, inner = layer.attention, layer.attention.self
-        query, key, value = (Projection.of(part) for part in (inner.query, inner.key, inner.value))
-        attention = fast_attention(query, key, value, Projection.of(block.output.dense), heads)
-        self.attention = _SelfAttention(attention, heads, carry_limit)
+        query, key, value, output = (
+            Projection.of(layer.part(role)) for role in ("query", "key", "value", "attention_output")
+        )
+        attention = fast_attention(query, key, value, output, layer.heads)
+        self.attention = _SelfAttention(attention, layer.heads, carry_limit)
         self.attention_output = _Chain(attention.output, carry_limit)
-        self.attention_norm = block.output.LayerNorm
-        self.intermediate = _Chain(Projection.of(layer.intermediate.dense), carry_limit)
-        self.activation = layer.intermediate.intermediate_act_fn
-        self.output = _Chain(Projection.of(layer.output.dense), carry_limit)
-        self.norm = layer.output.LayerNorm
+        self.attention_norm = layer.part("attention_norm")
+        self.intermediate = _Chain(Projection.of(layer.part("intermediate")), carry_limit)
+        self.activation = layer.part("activation")
+        self.output = _Chain(Projection.of(layer.part("output")), carry_limit)
+        self.norm = layer.part("norm")
 
     def forward(self, hidden_states: Tensor, mask: Tensor) -> Tensor:
         attended = self.attention_output(self.attention(hidden_states, mask))
@@ -130,30 +135,77 @@ class _Layer(nn.Module):
         return self.norm(self.output(self.activation(self.intermediate(hidden_states))) + hidden_states)  # type: ignore[no-any-return]
 
 
-class FastEncoder(nn.Module):
-    """Takes the place of a ``BertEncoder`` in evaluation mode, dense or factorised.
+class _Layers(nn.Module):
+    """All layers, in a list of the name that the family gives it."""
+
+    def __init__(self, layers: Sequence[PostNormLayer], list_name: str, carry_limit: float) -> None:
+        super().__init__()
+        self._list_name = list_name
+        self.add_module(list_name, nn.ModuleList(_Layer(layer, carry_limit) for layer in layers))
+
+    def forward(self, hidden_states: Tensor, mask: Tensor) -> Tensor:
+        layers: Any = self.get_submodule(self._list_name)
+        for layer in layers:
+            hidden_states = layer(hidden_states, mask)
+        return hidden_states
+
+
+class FastBase(nn.Module):
+    """Takes the place of a base model in evaluation mode, dense or factorised.
+
+    Its modules have the names that they have in the base model, so that the graph's nodes are named after them.
 
     Args:
-        encoder: transformers' own; its norms and activations are shared, its weights are not changed.
-        heads: of every attention block.
+        encoder: of the model; its embeddings, norms and activations are shared, its weights are not changed.
         carry_limit: how large an up factor may be that carries its bias (``projections.carrying_bias``).
+
+    Raises:
+        ExportError: the family has no post-norm layers.
     """
 
-    def __init__(self, encoder: Any, heads: int, carry_limit: float) -> None:
+    def __init__(self, encoder: Encoder, carry_limit: float) -> None:
         super().__init__()
-        self.layer = nn.ModuleList(_Layer(layer, heads, carry_limit) for layer in encoder.layer)
+        layers = encoder.post_norm_layers
+        if layers is None:
+            raise ExportError(f"{encoder.dense_class_name} has no layers that can be rewritten for export")
+        for name, child in encoder.base.named_children():
+            self.add_module(name, child)
+        self._container, list_name, _ = encoder.family.layer.split(".")
+        self.add_module(self._container, _Layers(layers, list_name, carry_limit))
+        self._entering = encoder.entering
 
-    def forward(self, hidden_states: Tensor, attention_mask: Tensor, **_: Any) -> Any:
-        """As transformers calls it; what it passes beside these two is for decoders and caches.
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Any) -> Any:
+        """As a head calls it.
 
         Args:
-            hidden_states: (batch, length, hidden).
-            attention_mask: (batch, 1, 1 or length, length), added to the scores; the same for every query.
+            input_ids: (batch, length).
+            attention_mask: (batch, length), 1 where there is a token.
+            inputs: what else the model takes; None and switches, which heads pass too, do not count.
         """
-        from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+        from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-        mask = attention_mask[:, 0, 0, :]
-        states: Any = hidden_states
-        for layer in self.layer:
-            states = layer(states, mask)
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
+        others = {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
+        hidden_states = self._entering({IDS: input_ids, **others})
+        mask = (1 - attention_mask.to(hidden_states.dtype)) * torch.finfo(hidden_states.dtype).min
+        hidden_states = self.get_submodule(self._container)(hidden_states, mask)
+        pooler: Any = getattr(self, "pooler", None)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=hidden_states, pooler_output=None if pooler is None else pooler(hidden_states)
+        )
+
+
+def with_fast_encoder(encoder: Encoder, carry_limit: float) -> nn.Module:
+    """The model with its base model replaced by a ``FastBase``; as it is for a family without post-norm layers.
+
+    Args:
+        encoder: of a model that is used for nothing else afterwards.
+        carry_limit: as for ``FastBase``.
+    """
+    model: nn.Module = encoder.model
+    if encoder.post_norm_layers is None:
+        return model
+    fast = FastBase(encoder, carry_limit)
+    if encoder.base is model:
+        return fast
+    setattr(model, encoder.model.base_model_prefix, fast)
+    return model

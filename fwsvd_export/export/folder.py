@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.architectures.assembly import carried_settings
-from fwsvd_export.architectures.registry import any_family_of
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.session import OnnxModel
-from fwsvd_export.export.signature import signature_of
 from fwsvd_export.storage.file_names import CONFIG_FILE, INT8_FILE, ONNX_FOLDER, TOKENIZER_FILE
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output, check_output
@@ -83,13 +82,13 @@ def write_surroundings(checkpoint: Checkpoint, folder: Path) -> None:
             shutil.copyfile(file, folder / file.name)
         if not (folder / TOKENIZER_FILE).exists():
             tokenizer.backend_tokenizer.save(str(folder / TOKENIZER_FILE))
-    write_json(folder / CONFIG_FILE, plain_settings(checkpoint.model))
+    write_json(folder / CONFIG_FILE, plain_settings(checkpoint.encoder))
 
 
-def plain_settings(model: Any) -> dict[str, Any]:
+def plain_settings(encoder: Encoder) -> dict[str, Any]:
     """What the configuration of the uncompressed architecture says, without any code of ours."""
-    dense_class = signature_of(model).dense_class
-    config_class = any_family_of(model.config).dense_class(dense_class).config_class
+    model, dense_class = encoder.model, encoder.dense_class_name
+    config_class = encoder.family.dense_config_class()
     settings: dict[str, Any] = json.loads(config_class(**carried_settings(model.config)).to_json_string())
     settings.pop("dtype", None)  # transformers 5 reads the older key too, older versions only that
     if dense_class.endswith("Classification"):  # readers without transformers do not know the default names

@@ -11,8 +11,6 @@ from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.weights import weights_sha256
 
 PREFIX = "fwsvd_export."
-# What a BERT computes and its weights do not tell
-_SETTINGS = ("hidden_act", "layer_norm_eps", "num_attention_heads")
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Identity:
     def of(cls, checkpoint: Checkpoint) -> Identity:
         """The identity of a loaded checkpoint."""
         model = checkpoint.model
-        settings = {name: getattr(model.config, name) for name in _SETTINGS}
+        settings = {name: getattr(model.config, name) for name in checkpoint.encoder.family.function_settings}
         return cls(
             model=checkpoint.name,
             class_name=type(model).__name__,

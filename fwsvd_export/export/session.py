@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fwsvd_export.architectures.encoder import IDS, MASK
 from fwsvd_export.checkpoints.settings import check_settings, read_settings
 from fwsvd_export.errors import ExportError, first_line
 from fwsvd_export.export.libraries import required
@@ -60,16 +61,13 @@ class OnnxModel:
         except Exception as error:  # onnxruntime raises a class of its own per kind of damage
             raise ExportError(_reason(folder / file_name, error, runtime.__version__)) from error
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self._inputs = [given.name for given in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, input_ids: Tensor, **tensors: Tensor) -> Any:
-        """The outputs by name, as attributes; without them the mask is all ones and the token types are all zero."""
-        inputs = {
-            "input_ids": input_ids,
-            "attention_mask": torch.ones_like(input_ids),
-            "token_type_ids": torch.zeros_like(input_ids),
-            **tensors,
-        }
+        """The outputs by name, as attributes; without them the mask is all ones and the rest is all zero."""
+        zeros = torch.zeros_like(input_ids)
+        inputs = {**dict.fromkeys(self._inputs, zeros), MASK: zeros + 1, IDS: input_ids, **tensors}
         arrays = {name: tensor.to(self.device, torch.int64).numpy() for name, tensor in inputs.items()}
         try:
             found = self._session.run(self._outputs, arrays)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from fwsvd_export.architectures.assembly import assemble
-from fwsvd_export.architectures.registry import base_of
+from fwsvd_export.architectures.encoder import IDS, MASK, Encoder
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.errors import ExportError
-from fwsvd_export.export.encoder import FastEncoder
+from fwsvd_export.export.encoder import with_fast_encoder
 from fwsvd_export.export.libraries import required
-from fwsvd_export.export.signature import INPUTS, Signature
 
 OPSETS = range(17, 21)  # 17 has LayerNormalization as one node; torch's tracing exporter ends at 20
 LARGEST_BYTES = 2 * 10**9  # a protobuf message, so an ONNX file with its weights inside, ends at 2 GB
@@ -28,27 +28,27 @@ _BATCH, _CHOICES, _LENGTH = 2, 3, 8
 class _Traced(nn.Module):
     """Takes the inputs by position and gives the outputs as a plain tuple, as the exporter wants them."""
 
-    def __init__(self, model: Any, outputs: tuple[str, ...]) -> None:
+    def __init__(self, model: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
         super().__init__()
         self.model = model
+        self._inputs = inputs
         self._outputs = outputs
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        inputs = dict(zip(INPUTS, tensors, strict=True))
+        inputs = dict(zip(self._inputs, tensors, strict=True))
         found = self.model(**inputs, return_dict=True, output_hidden_states=False, output_attentions=False)
         return tuple(getattr(found, name) for name in self._outputs)
 
 
-def trace(model: Any, signature: Signature, opset: int, file: Path, *, carry_limit: float = math.inf) -> Any:
+def trace(encoder: Encoder, opset: int, file: Path, *, carry_limit: float = math.inf) -> Any:
     """The model as an ``onnx.ModelProto`` with its weights inside.
 
-    Its encoder is replaced by ``FastEncoder``, the same function with less to compute. The exporter is torch's tracing
-    one: with both exporters a BERT graph is right, but this one takes a tenth of the time and names every node after
-    its module.
+    Where the family has post-norm layers, they are replaced by the same function with less to compute
+    (``export.encoder``). The exporter is torch's tracing one: with both exporters a BERT graph is right, but this one
+    takes a tenth of the time and names every node after its module.
 
     Args:
-        model: dense or compressed, in evaluation mode, float32, on the CPU.
-        signature: of the model.
+        encoder: of a dense or compressed model, in evaluation mode, float32, on the CPU.
         opset: one of ``OPSETS``.
         file: where the exporter may write.
         carry_limit: from how many weights on an up factor no longer carries its bias; ``quantize.SMALLEST_PRODUCT`` for
@@ -59,22 +59,21 @@ def trace(model: Any, signature: Signature, opset: int, file: Path, *, carry_lim
         MissingExtraError: onnx is not installed.
     """
     onnx = required("onnx")
-    _check_size(model, signature)
+    model, outputs = encoder.model, encoder.outputs
+    _check_size(encoder)
     config = copy.deepcopy(model.config)  # transformers notes the attention in the one it is given
     plain = assemble(type(model), config, model.state_dict(), like=model, attention="eager")
-    base: Any = base_of(plain)
-    base.encoder = FastEncoder(base.encoder, config.num_attention_heads, carry_limit)
-    traced = _Traced(plain, tuple(signature.outputs))
+    traced = _Traced(with_fast_encoder(encoder_of(plain), carry_limit), encoder.inputs, tuple(outputs))
     traced.eval()  # or dropout may be in the graph: what counts is the mode of the outermost module
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # on values that become constants; the check after the export decides
         torch.onnx.export(
             traced,
-            _example(signature, config.max_position_embeddings),
+            _example(encoder),
             file,
-            input_names=list(INPUTS),
-            output_names=list(signature.outputs),
-            dynamic_axes=signature.axes,
+            input_names=list(encoder.inputs),
+            output_names=list(outputs),
+            dynamic_axes={**dict.fromkeys(encoder.inputs, encoder.head.input_axes), **outputs},
             opset_version=opset,
             dynamo=False,
         )
@@ -92,20 +91,21 @@ def _give_own_weights(graph: Any) -> None:
         graph.initializer[-1].name = node.output[0]
 
 
-def _check_size(model: Any, signature: Signature) -> None:
+def _check_size(encoder: Encoder) -> None:
     # Tied weights count twice: the graph holds one of them transposed
-    size = sum(tensor.numel() for tensor in model.state_dict().values()) * _BYTES_PER_WEIGHT
+    size = sum(tensor.numel() for tensor in encoder.model.state_dict().values()) * _BYTES_PER_WEIGHT
     if size > LARGEST_BYTES:
         raise ExportError(
-            f"this {signature.dense_class} needs {size / 1e9:.1f} GB in float32, and an ONNX file with its weights "
+            f"this {encoder.dense_class_name} needs {size / 1e9:.1f} GB in float32, and an ONNX file with its weights "
             f"inside holds at most {LARGEST_BYTES / 1e9:g} GB; compress the model further"
         )
 
 
-def _example(signature: Signature, longest: int) -> tuple[Tensor, ...]:
+def _example(encoder: Encoder) -> tuple[Tensor, ...]:
     """A padded batch: an attention mask of ones alone would let the mask vanish from the graph."""
-    length = min(_LENGTH, longest)
-    shape = (_BATCH, _CHOICES, length) if signature.has_choices else (_BATCH, length)
+    length = min(_LENGTH, encoder.usable_length)
+    shape = (_BATCH, _CHOICES, length) if encoder.head.has_choices else (_BATCH, length)
     mask = torch.ones(shape, dtype=torch.long)
     mask[..., length // 2 :] = 0
-    return torch.ones(shape, dtype=torch.long), mask, torch.zeros(shape, dtype=torch.long)
+    known = {IDS: torch.ones(shape, dtype=torch.long), MASK: mask}
+    return tuple(known.get(name, torch.zeros(shape, dtype=torch.long)) for name in encoder.inputs)

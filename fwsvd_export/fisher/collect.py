@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.registry import any_family_of, base_of, compressible_layers
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.errors import DataError, StatisticsError, WeightError
 from fwsvd_export.fisher.hooks import Capture, eval_mode
@@ -56,12 +57,12 @@ def collect_statistics(
     unknown = [name for name in collect if name not in COLLECTIONS]
     if unknown or not chosen:
         raise StatisticsError(f"collect {','.join(unknown) or 'nothing'}: choose from {', '.join(COLLECTIONS)}")
-    predicts = any_family_of(model.config).head(type(model).__name__).predicts
-    if predicts == "embedding":
+    encoder = encoder_of(model)
+    if encoder.head.predicts == "embedding":
         labels = "sampled"  # an encoder without a head predicts no label that data could give
     source = source or StatisticsSource(model_sha256=weights_sha256(model), seed=seed)
     source = replace(source, labels=labels)
-    collector = _Collector(model, chosen, labels, torch.Generator().manual_seed(seed))
+    collector = _Collector(encoder, chosen, labels, torch.Generator().manual_seed(seed))
     with eval_mode(model), collector.capture:
         for batch in batches:
             for part in _passes(batch):
@@ -72,16 +73,14 @@ def collect_statistics(
 class _Collector:
     """The sums of all layers, and the pass that is under way."""
 
-    def __init__(self, model: Any, chosen: tuple[str, ...], labels: str, generator: torch.Generator) -> None:
-        family = any_family_of(model.config)
-        modules = dict(base_of(model).named_modules())
-        self.device = next(model.parameters()).device
-        self._model = model
-        self._predicts = family.head(type(model).__name__).predicts
+    def __init__(self, encoder: Encoder, chosen: tuple[str, ...], labels: str, generator: torch.Generator) -> None:
+        self.device = encoder.device
+        self._model = encoder.model
+        self._predicts = encoder.head.predicts
         self._labels = labels
         self._generator = generator
         self._chosen = chosen
-        self._layers = compressible_layers(model)
+        self._layers = encoder.layers
         grams = [layer for layer in self._layers if "kfac" in chosen]
         self._inputs = {layer.reads: GramSum(layer.in_features, self.device) for layer in grams}
         unclaimed = dict(self._inputs)  # of the layers that read one input, the first adds to its Gram
@@ -89,10 +88,10 @@ class _Collector:
             layer.name: LayerSums(layer, chosen, unclaimed.pop(layer.reads, None), self.device)
             for layer in self._layers
         }
-        captured = {layer.name: modules[layer.name] for layer in self._layers}
-        table: Any = modules[family.word_embeddings]
-        self._embedding = EmbeddingSums(table.num_embeddings, table.embedding_dim, self.device)
-        self.capture = Capture(captured, table, self._add)
+        captured = {layer.name: encoder.module(layer.name) for layer in self._layers}
+        words = encoder.embedding
+        self._embedding = EmbeddingSums(words.out_features, words.in_features, self.device)
+        self.capture = Capture(captured, encoder.module(words.name), self._add)
         self._examples = self._tokens = self._examples_in_pass = 0
         self._mask: Tensor | None = None
 

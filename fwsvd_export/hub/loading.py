@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from fwsvd_export.hub.card.snippets import ORT_CLASSES
+from fwsvd_export.architectures.heads import head_of_auto_class
 
 
 def loading_snippet(repo_id: str, commit: str, auto_class: str, files: Container[str]) -> str:
@@ -23,8 +23,8 @@ def loading_snippet(repo_id: str, commit: str, auto_class: str, files: Container
         f"model = {auto_class}.from_pretrained(repo_id, revision=revision, trust_remote_code=True)",
         "tokenizer = AutoTokenizer.from_pretrained(repo_id, revision=revision, trust_remote_code=True)",
     ]
-    if "onnx/model.onnx" in files and auto_class in ORT_CLASSES:
-        onnx_class = ORT_CLASSES[auto_class]
+    onnx_class = head_of_auto_class(auto_class).ort_class
+    if "onnx/model.onnx" in files and onnx_class is not None:
         lines += [
             "",
             "# ONNX, without remote code:",

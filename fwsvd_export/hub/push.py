@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fwsvd_export import __version__
-from fwsvd_export.architectures.registry import Family
+from fwsvd_export.architectures.family import Family
 from fwsvd_export.errors import PushError, first_line
 from fwsvd_export.hub.refusals import MAYBE_DONE, MAYBE_PROPOSED, status_of, told
 from fwsvd_export.hub.verify.contents import belongs, is_legal

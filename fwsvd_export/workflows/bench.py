@@ -14,7 +14,6 @@ from fwsvd_export.benchmark.latency import LatencyPlan, Runner, Timing, speedup,
 from fwsvd_export.benchmark.operations import forward_operations
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
-from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.rows import DataRequest
 from fwsvd_export.errors import DataError
@@ -81,7 +80,8 @@ class _Candidate:
     def runner(self, runtime: str, threads: int) -> Runner:
         """A function of a batch that runs the model."""
         model = self.under(runtime, threads)
-        return lambda batch: model(**batch)
+        inputs = self.checkpoint.encoder.inputs
+        return lambda batch: model(**{name: batch[name] for name in inputs})
 
     def bytes_of(self, runtime: str) -> int:
         """Size of the file that the runtime reads."""
@@ -123,8 +123,10 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> dict[str, Any]:
             for runtime in request.runtimes
             for candidate in candidates
         }
-        vocabulary = min(candidate.checkpoint.model.config.vocab_size for candidate in candidates)
-        timings = time_runners(openers, request.plan, vocabulary, steps=steps)
+        encoders = [candidate.checkpoint.encoder for candidate in candidates]
+        vocabulary = min(encoder.embedding.out_features for encoder in encoders)
+        inputs = {name for encoder in encoders for name in encoder.inputs}
+        timings = time_runners(openers, request.plan, vocabulary, sorted(inputs), steps=steps)
         result = {
             "models": [
                 _row(candidate, candidates[0], request, timings, scores[candidate.source.model])
@@ -183,8 +185,7 @@ def _scores(candidate: _Candidate, request: BenchRequest, steps: Steps) -> dict[
     """Runtime -> what was measured under it."""
     data = request.data
     assert data is not None, "the caller checks"
-    model = candidate.checkpoint.model
-    batches: Batches = load_batches(data, load_tokenizer(candidate.checkpoint), model.config)
+    batches = load_batches(data, load_tokenizer(candidate.checkpoint), candidate.checkpoint.encoder)
     found = {}
     for runtime in request.runtimes:
         runner = candidate.under(runtime, request.plan.threads)
@@ -195,7 +196,7 @@ def _scores(candidate: _Candidate, request: BenchRequest, steps: Steps) -> dict[
 
 def _check_lengths(request: BenchRequest, candidates: Sequence[_Candidate]) -> None:
     for candidate in candidates:
-        most, longest = candidate.checkpoint.model.config.max_position_embeddings, max(request.plan.lengths)
+        most, longest = candidate.checkpoint.encoder.usable_length, max(request.plan.lengths)
         if longest > most:
             raise DataError(f"length {longest}: {candidate.source.model} takes at most {most} tokens; lower --lengths")
 

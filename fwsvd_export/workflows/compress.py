@@ -90,7 +90,7 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
         stored = load_statistics(request.fisher) if request.fisher is not None else None
         checkpoint = load_dense(request.source)
     # A size that cannot be met fails here, before the long work
-    check_size(checkpoint.model, solver, request.size)
+    check_size(checkpoint.encoder, solver, request.size)
     calibration, validation = _batches(request, checkpoint, stored)
     statistics = stored
     if statistics is None and solver.needs is not None and request.data is not None and calibration is not None:
@@ -105,7 +105,7 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     if request.max_drop is None or validation is None:
         with clock.phase("solve"):
             compressed = compress_model(
-                checkpoint.model,
+                checkpoint.encoder,
                 solver,
                 request.size,
                 statistics,
@@ -117,7 +117,7 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     else:
         with clock.phase("solve"):
             prepared = Prepared.of(
-                checkpoint.model, solver, request.size, statistics, match_on, axis=request.axis, steps=steps
+                checkpoint.encoder, solver, request.size, statistics, match_on, axis=request.axis, steps=steps
             )
         with clock.phase("trials"):
             promise, gate = _search(request, prepared, validation)
@@ -131,7 +131,7 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
         record["gate"] = gate
     if request.report is not None and calibration is not None:
         with clock.phase("report"):
-            losses = measure_layer_losses(checkpoint.model, compressed.solutions, calibration, steps)
+            losses = measure_layer_losses(checkpoint.encoder, compressed.solutions, calibration, steps)
             write_report(request.report, record, losses, request.overwrite)
     return compressed, write_compressed(small, request.out, record, checkpoint.tokenizer_files, request.overwrite)
 
@@ -149,9 +149,9 @@ def _batches(
         if needs_validation:
             raise DataError("--max-drop needs data to measure on: give --validation FILE, or --data to split")
         return None, None
-    tokenizer, config = load_tokenizer(checkpoint), checkpoint.model.config
+    tokenizer, encoder = load_tokenizer(checkpoint), checkpoint.encoder
     if not needs_validation:
-        return load_batches(cast(DataRequest, request.data), tokenizer, config), None
+        return load_batches(cast(DataRequest, request.data), tokenizer, encoder), None
     measured = cast(DataRequest, request.validation or request.data)
     metric_of(measured.task)  # a task without one is refused before the long work
     if stored is not None and stored.source.data == measured.name:
@@ -160,13 +160,13 @@ def _batches(
             "without --fisher, which holds rows out first"
         )
     if request.validation is not None:
-        calibration = None if request.data is None else load_batches(request.data, tokenizer, config)
-        validation = load_batches(request.validation, tokenizer, config)
+        calibration = None if request.data is None else load_batches(request.data, tokenizer, encoder)
+        validation = load_batches(request.validation, tokenizer, encoder)
     else:
         data = cast(DataRequest, request.data)
         chosen, rest = split_rows(read_rows(data), data)
         everything = replace(data, max_samples=None)
-        calibration, validation = (encode_rows(rows, everything, tokenizer, config) for rows in (chosen, rest))
+        calibration, validation = (encode_rows(rows, everything, tokenizer, encoder) for rows in (chosen, rest))
     if calibration is not None:
         validation = validation.without(calibration)
         if validation.examples == 0:
@@ -177,7 +177,7 @@ def _batches(
 def _search(request: CompressRequest, prepared: Prepared, validation: Batches) -> tuple[Promise, dict[str, Any]]:
     """The smallest model within ``max_drop``, and what ``compression.json`` says of the search."""
     measured = cast(DataRequest, request.validation or request.data)
-    dense = evaluate_model(prepared.model, validation, measured.task)
+    dense = evaluate_model(prepared.encoder.model, validation, measured.task)
 
     def value_of(model: Any) -> float:
         return evaluate_model(model, validation, measured.task).value
@@ -246,7 +246,7 @@ def _compression_record(
             "cost": request.size.cost,
         },
         "embeddings": asdict(compressed.embedding),
-        "matching": None if compressed.matching is None else asdict(compressed.matching),
+        "matching": None if compressed.reconstruction is None else asdict(compressed.reconstruction),
         "parameters": compressed.parameters.to_json(),
         "layers": [
             {

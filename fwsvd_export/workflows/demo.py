@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import BertForSequenceClassification
+from transformers import AutoModelForSequenceClassification
 
 from fwsvd_export.architectures.counts import linear_weights, total_parameters
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.folder import write_dense
 from fwsvd_export.checkpoints.load import Checkpoint, load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
@@ -172,28 +174,28 @@ def _train_dense(encoder: Path, dense: Path, train_file: Path, device: str, step
     base = load_checkpoint(str(encoder))
     torch.manual_seed(0)  # the head's initial weights
     names = {0: "negative", 1: "positive"}
-    model: Any = BertForSequenceClassification.from_pretrained(
+    model: Any = AutoModelForSequenceClassification.from_pretrained(
         encoder, num_labels=2, id2label=names, label2id={name: index for index, name in names.items()}
     )
     model.to(device_named(device))
-    finetune(model, _batches(train_file, base, model.config), learning_rate=LEARNING_RATE, steps=steps)
+    finetune(model, _batches(train_file, base, encoder_of(model)), learning_rate=LEARNING_RATE, steps=steps)
     write_dense(model.cpu(), dense, base.tokenizer_files)
 
 
-def _batches(file: Path, checkpoint: Checkpoint, config: Any) -> Batches:
-    return load_batches(DataRequest(TASK, file, batch_size=BATCH_SIZE), load_tokenizer(checkpoint), config)
+def _batches(file: Path, checkpoint: Checkpoint, encoder: Encoder) -> Batches:
+    return load_batches(DataRequest(TASK, file, batch_size=BATCH_SIZE), load_tokenizer(checkpoint), encoder)
 
 
 def _measure(name: str, folder: Path, test_file: Path, seconds: float, device: str, steps: Steps) -> DemoRow:
     """Reloads a checkpoint from disk and scores it."""
     checkpoint = load_checkpoint(str(folder))
     model = checkpoint.model.to(device_named(device))
-    batches = _batches(test_file, checkpoint, model.config)
+    batches = _batches(test_file, checkpoint, checkpoint.encoder)
     measured = evaluate_model(model, tracked(batches, len(batches), f"evaluating {name}", steps), TASK)
     return DemoRow(
         model=name,
         parameters=total_parameters(model),
-        linear_weights=linear_weights(model),
+        linear_weights=linear_weights(checkpoint.encoder),
         file_bytes=(folder / WEIGHTS_FILE).stat().st_size,
         accuracy=measured.value,
         compress_seconds=seconds,

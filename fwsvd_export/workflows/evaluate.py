@@ -16,6 +16,6 @@ from fwsvd_export.workflows.source import Source, load_source
 def run_evaluate(source: Source, data: DataRequest, steps: Steps = silent) -> Measurement:
     """The task's metric of a dense or compressed checkpoint."""
     checkpoint = load_source(source)
-    batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.model.config)
+    batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.encoder)
     measured = evaluate_model(checkpoint.model, tracked(batches, len(batches), "evaluating", steps), data.task)
     return replace(measured, sha256=checkpoint.sha256)

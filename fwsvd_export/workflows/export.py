@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from fwsvd_export import __version__
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
@@ -27,7 +28,6 @@ from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries, required
 from fwsvd_export.export.quantize import SMALLEST_PRODUCT
 from fwsvd_export.export.session import OnnxModel
-from fwsvd_export.export.signature import Signature, signature_of
 from fwsvd_export.export.trace import OPSETS, trace
 from fwsvd_export.records import Measurement
 from fwsvd_export.runtime.progress import Steps, silent, tracked
@@ -120,25 +120,25 @@ def run_onnx(request: OnnxRequest, steps: Steps = silent) -> Exported:
     with clock.phase("load"):
         checkpoint = load_source(request.source)
         data = _int8_data(request, checkpoint)
-        model, signature = checkpoint.model, signature_of(checkpoint.model)
+        encoder = checkpoint.encoder
     with onnx_output(parent, request.overwrite) as folder:
         write_surroundings(checkpoint, folder)
         with clock.phase("trace"):
             identity = Identity.of(checkpoint)
-            graph = trace(model, signature, request.opset, folder / ONNX_FILE)
+            graph = trace(encoder, request.opset, folder / ONNX_FILE)
             identity.stamp(graph)
             required("onnx").save(graph, folder / ONNX_FILE)
         with clock.phase("check"):
-            shapes = shapes_up_to(model.config.max_position_embeddings)
+            shapes = shapes_up_to(encoder.usable_length)
             with steps("checking against torch", len(shapes)) as advance:
-                found = differences(model, OnnxModel(folder, ONNX_FILE), signature, shapes, advance)
+                found = differences(encoder, OnnxModel(folder, ONNX_FILE), shapes, advance)
         int8: dict[str, Any] | None = None
         if request.int8:
             with clock.phase("int8"):
-                graph = trace(model, signature, request.opset, folder / INT8_FILE, carry_limit=SMALLEST_PRODUCT)
+                graph = trace(encoder, request.opset, folder / INT8_FILE, carry_limit=SMALLEST_PRODUCT)
                 identity.stamp(graph)
                 report = write_int8(graph, Int8Files(folder, ONNX_FILE, INT8_FILE), data, steps)
-                int8 = {**(report.to_json() if report else {}), **_int8_shift(model, folder, signature, shapes)}
+                int8 = {**(report.to_json() if report else {}), **_int8_shift(encoder, folder, shapes)}
         record = {
             "format": EXPORT_FORMAT,
             **asdict(identity),
@@ -178,7 +178,7 @@ def run_evaluate_exported(
     checkpoint = load_source(Source(source.model, source.trust_remote_code, "cpu"))
     place = _place_of(source, checkpoint, RUNTIME_FILES[runtime], parent)
     model = open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint))
-    batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.model.config)
+    batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.encoder)
     measured = evaluate_model(model, tracked(batches, len(batches), "evaluating", steps), data.task)
     return replace(measured, sha256=checkpoint.sha256)
 
@@ -208,16 +208,14 @@ def _parent_of(source: Source, given: Path | None) -> Path:
 def _int8_data(request: OnnxRequest, checkpoint: Checkpoint) -> Int8Data | None:
     if request.data is None:
         return None
-    batches = load_batches(request.data, load_tokenizer(checkpoint), checkpoint.model.config)
+    batches = load_batches(request.data, load_tokenizer(checkpoint), checkpoint.encoder)
     return Int8Data(batches, request.data.task, request.data.name, request.max_drop)
 
 
-def _int8_shift(model: Any, folder: Path, signature: Signature, shapes: tuple[Shape, ...]) -> dict[str, Any]:
+def _int8_shift(encoder: Encoder, folder: Path, shapes: tuple[Shape, ...]) -> dict[str, Any]:
     """How far the int8 model's outputs are from torch's: told, not judged."""
     short = [shape for shape in shapes if shape.length <= _INT8_LENGTH]
-    return {
-        "max_difference": worst_of(differences(model, OnnxModel(folder, INT8_FILE), signature, short)).max_difference
-    }
+    return {"max_difference": worst_of(differences(encoder, OnnxModel(folder, INT8_FILE), short)).max_difference}
 
 
 def _verdict(found: tuple[Difference, ...], atol: float) -> dict[str, Any]:

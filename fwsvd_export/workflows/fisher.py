@@ -31,7 +31,7 @@ def run_fisher(
     """Collects statistics of a model on task data and writes them to one file."""
     check_output(out, overwrite)
     checkpoint = load_dense(source)
-    batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.model.config)
+    batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.encoder)
     statistics = statistics_of(checkpoint, data, batches, collect, labels, steps)
     save_statistics(statistics, out, overwrite)
     return statistics

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fwsvd_export.architectures.counts import linear_weights, total_parameters
-from fwsvd_export.architectures.registry import any_family_of, compressible_layers
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.ranks.cost import factor_weights
@@ -19,19 +18,19 @@ def inspect_checkpoint(source: str, *, trust_remote_code: bool = False) -> dict[
         CheckpointError, UnsupportedModelError: as ``load_checkpoint``.
     """
     checkpoint = load_checkpoint(source, trust_remote_code=trust_remote_code)
-    model = checkpoint.model
+    model, encoder = checkpoint.model, checkpoint.encoder
     has_record = checkpoint.compressed and (checkpoint.folder / COMPRESSION_FILE).is_file()
     record = read_compression(checkpoint.folder) if has_record else None
     losses = {layer["name"]: layer["predicted_loss"] for layer in (record or {}).get("layers", [])}
     ranks = model.config.low_rank["ranks"] if checkpoint.compressed else {}
-    layers, table = compressible_layers(model), any_family_of(model.config).word_embeddings
+    layers, table = encoder.layers, encoder.embedding
     return {
         "model": source,
         "class": type(model).__name__,
         "compressed": checkpoint.compressed,
         "parameters": {
             "total": total_parameters(model),
-            "linear": linear_weights(model),
+            "linear": linear_weights(encoder),
             "linear_dense": sum(layer.weights for layer in layers),
         },
         "layers": [
@@ -45,9 +44,9 @@ def inspect_checkpoint(source: str, *, trust_remote_code: bool = False) -> dict[
             for layer in layers
         ],
         "embeddings": {
-            "name": table,
-            "shape": [model.config.vocab_size, model.config.hidden_size],
-            "rank": ranks.get(table),
+            "name": table.name,
+            "shape": [table.out_features, table.in_features],
+            "rank": ranks.get(table.name),
         },
         "compression": record,
     }

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from fwsvd_export import compress
-from fwsvd_export.architectures.registry import compressible_layers
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.benchmark.operations import forward_operations
 
 
 def linear_operations(model: Any, tokens: int, rank: int | None) -> int:
     weights = sum(
         layer.weights if rank is None else rank * (layer.out_features + layer.in_features)
-        for layer in compressible_layers(model)
+        for layer in encoder_of(model).layers
     )
     return 2 * tokens * weights
 

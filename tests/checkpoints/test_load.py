@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import BertConfig, BertForMaskedLM
 
 from fwsvd_export.architectures.counts import linear_weights, total_parameters
-from fwsvd_export.architectures.registry import BERT
+from fwsvd_export.architectures.registry import BERT, encoder_of
 from fwsvd_export.checkpoints.load import is_own_code, load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.checkpoints.weights import weights_sha256
@@ -101,7 +101,7 @@ def test_tied_weights_count_once() -> None:
         50 * 16,
         50 * 16 + 50,
     )  # the decoder's bias may be tied too
-    assert linear_weights(tied) == linear_weights(untied) == 4 * 16 * 16 + 2 * 16 * 32
+    assert linear_weights(encoder_of(tied)) == linear_weights(encoder_of(untied)) == 4 * 16 * 16 + 2 * 16 * 32
 
 
 def test_only_this_installations_code_files_are_its_own(tiny_model: Any, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_only_this_installations_code_files_are_its_own(tiny_model: Any, tmp_pat
     compress(tiny_model, method="svd", rank=4).save_pretrained(folder)
     assert is_own_code(folder, BERT)
     assert load_checkpoint(str(folder)).compressed
-    for name in BERT.modeling_files:
+    for name in BERT.code_files:
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content + b"\n")
         assert not is_own_code(folder, BERT)
@@ -141,7 +141,7 @@ def test_a_compressed_model_that_is_loaded_answers_as_in_memory(tiny_model: Any,
         assert not torch.allclose(
             functional.softmax(tiny_model(ids).logits, -1), functional.softmax(small(ids).logits, -1)
         )
-    assert linear_weights(loaded) == 2 * 4 * (4 * 64 + 2 * 96)
+    assert linear_weights(encoder_of(loaded)) == 2 * 4 * (4 * 64 + 2 * 96)
 
 
 def test_a_folder_without_a_tokenizer_says_so(saved: Callable[..., Path]) -> None:

@@ -22,14 +22,13 @@ from click.testing import Result
 from transformers import AutoTokenizer, BertForSequenceClassification
 
 from fwsvd_export import compress
-from fwsvd_export.architectures.registry import BERT
-from fwsvd_export.export.signature import signature_of
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.storage.digest import file_sha256
+from tests.helpers import HEADS
 
 Run = Callable[..., Result]
 Succeed = Callable[..., str]
 Refused = Callable[..., str]
-HEADS = [head.dense for head in BERT.heads]
 TOKENIZER = {"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"}
 
 
@@ -105,7 +104,7 @@ def test_every_head_answers_as_torch_does(
     inputs = head_inputs(head)
     inputs["token_type_ids"] = torch.arange(9).expand_as(inputs["input_ids"]).remainder(2).contiguous()
     found = answers_of(tmp_path / "onnx" / "model.onnx", inputs)
-    assert list(found) == list(signature_of(model).outputs)
+    assert list(found) == list(encoder_of(model).outputs)
     with torch.no_grad():
         expected = model(**inputs)
     for name, tensor in found.items():

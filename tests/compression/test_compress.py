@@ -13,7 +13,7 @@ from transformers import BertForSequenceClassification
 
 import fwsvd_export as fe
 from fwsvd_export.architectures.counts import linear_weights, total_parameters
-from fwsvd_export.architectures.registry import compressible_layers
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.checks import allocator_of
 from fwsvd_export.compression.compress import Prepared, compress_model
@@ -120,14 +120,14 @@ def test_the_result_keeps_dtype_mode_and_attention(
 
 @pytest.mark.parametrize("size", [{"ratio": 0.4}, {"rank": 6}, {"params": 14_000}, {"rank": 16}, {"rank": 22}])
 def test_the_reported_counts_are_those_of_the_model(size: dict[str, Any], tiny_model: Any) -> None:
-    made = compress_model(tiny_model, SOLVERS["svd"], RankRequest(Budget(**size)), None)
-    assert made.parameters.linear_dense == linear_weights(tiny_model)
-    assert made.parameters.linear_compressed == linear_weights(made.model)
+    made = compress_model(encoder_of(tiny_model), SOLVERS["svd"], RankRequest(Budget(**size)), None)
+    assert made.parameters.linear_dense == linear_weights(encoder_of(tiny_model))
+    assert made.parameters.linear_compressed == linear_weights(encoder_of(made.model))
     assert made.parameters.total_dense == total_parameters(tiny_model)
     assert made.parameters.total_compressed == total_parameters(made.model)
     assert made.parameters.linear_compressed <= size.get("ratio", 1) * made.parameters.linear_dense
     assert made.parameters.total_compressed <= size.get("params", made.parameters.total_dense)
-    for report, layer in zip(made.layers, compressible_layers(tiny_model), strict=True):
+    for report, layer in zip(made.layers, encoder_of(tiny_model).layers, strict=True):
         assert (report.name, report.shape) == (layer.name, (layer.out_features, layer.in_features))
         assert report.rank == made.model.config.low_rank["ranks"].get(layer.name)
         assert report.kept_dense == (report.rank is None) == (report.status == "dense")
@@ -137,7 +137,10 @@ def test_predicted_losses_fall_and_logits_approach_the_dense_ones_with_the_rank(
     tiny_model: Any, batches: Batches, statistics: Statistics
 ) -> None:
     dense = logits(tiny_model, batches)
-    made = [compress_model(tiny_model, SOLVERS["kfac"], RankRequest(Budget(rank=rank)), statistics) for rank in RANKS]
+    made = [
+        compress_model(encoder_of(tiny_model), SOLVERS["kfac"], RankRequest(Budget(rank=rank)), statistics)
+        for rank in RANKS
+    ]
     predicted = [sum(report.predicted_loss for report in one.layers) for one in made]
     assert predicted == sorted(predicted, reverse=True)
     assert len(set(predicted)) == len(predicted)
@@ -147,7 +150,7 @@ def test_predicted_losses_fall_and_logits_approach_the_dense_ones_with_the_rank(
 
 def predicted_loss(model: Any, statistics: Statistics, **size: Any) -> float:
     allocate = size.pop("allocate", None)
-    made = compress_model(model, SOLVERS["kfac"], RankRequest(Budget(**size), allocate), statistics)
+    made = compress_model(encoder_of(model), SOLVERS["kfac"], RankRequest(Budget(**size), allocate), statistics)
     return sum(report.predicted_loss for report in made.layers)
 
 
@@ -175,11 +178,11 @@ def test_a_model_prepared_once_gives_every_size_as_if_made_for_it(
 ) -> None:
     calibration = batches if matched else None
     size = RankRequest(Budget(ratio=0.5), allocate, RankLimits(multiple=2), embeddings=0.4)
-    prepared = Prepared.of(tiny_model, SOLVERS["kfac"], size, statistics, calibration)
+    prepared = Prepared.of(encoder_of(tiny_model), SOLVERS["kfac"], size, statistics, calibration)
     for ratio in (0.2, 0.7):
         size = replace(size, budget=Budget(ratio=ratio))
         tried = prepared.at(size.budget)
-        made = compress_model(tiny_model, SOLVERS["kfac"], size, statistics, calibration)
+        made = compress_model(encoder_of(tiny_model), SOLVERS["kfac"], size, statistics, calibration)
         assert (tried.matching is not None) == matched
         for name in ("matching", "plan", "layers", "parameters", "embedding"):
             assert getattr(tried, name) == getattr(made, name), name
@@ -188,14 +191,14 @@ def test_a_model_prepared_once_gives_every_size_as_if_made_for_it(
 
 def test_only_closed_forms_can_be_prepared(tiny_model: Any, statistics: Statistics) -> None:
     with pytest.raises(RankError, match="method als solves one rank at a time; give --ratio, --rank or --params"):
-        Prepared.of(tiny_model, SOLVERS["als"], RankRequest(Budget(ratio=0.5)), statistics)
+        Prepared.of(encoder_of(tiny_model), SOLVERS["als"], RankRequest(Budget(ratio=0.5)), statistics)
 
 
 @pytest.mark.parametrize("allocate", ALLOCATORS)
 def test_limits_of_the_ranks_are_kept(allocate: str, tiny_model: Any, batches: Batches) -> None:
     limits = RankLimits(multiple=3, smallest=4, largest=10, keep_dense=("*.0.attention.*",))
     ranks = fe.compress(tiny_model, batches, ratio=0.6, allocate=allocate, limits=limits).config.low_rank["ranks"]
-    names = [layer.name for layer in compressible_layers(tiny_model) if ".0.attention." not in layer.name]
+    names = [layer.name for layer in encoder_of(tiny_model).layers if ".0.attention." not in layer.name]
     assert sorted(ranks) == sorted(names)
     assert set(ranks.values()) <= {6, 9}
 
@@ -218,11 +221,11 @@ def test_the_way_of_a_budget_is_the_methods_own_unless_asked_for(
 
 def test_the_smallest_ratio_is_the_least_that_is_not_refused(tiny_model: Any) -> None:
     limits = RankLimits(smallest=3, keep_dense=("*.key",))
-    least = smallest_ratio(tiny_model, RankRequest(Budget(rank=1), limits=limits))
+    least = smallest_ratio(encoder_of(tiny_model), RankRequest(Budget(rank=1), limits=limits))
     assert least == (2 * 1024 + 6 * 3 * 64 + 4 * 3 * 96) / 16384
-    check_size(tiny_model, SOLVERS["kfac"], RankRequest(Budget(ratio=least), limits=limits))
+    check_size(encoder_of(tiny_model), SOLVERS["kfac"], RankRequest(Budget(ratio=least), limits=limits))
     with pytest.raises(RankError, match=r"ask for a ratio of at least"):
-        check_size(tiny_model, SOLVERS["kfac"], RankRequest(Budget(ratio=least - 1e-4), limits=limits))
+        check_size(encoder_of(tiny_model), SOLVERS["kfac"], RankRequest(Budget(ratio=least - 1e-4), limits=limits))
 
 
 def test_kfac_predicts_less_rise_of_the_loss_for_its_own_factors_than_for_svd(
@@ -364,7 +367,7 @@ def test_a_layer_the_task_never_uses_is_reported(tiny_model: Any, batches: Batch
     with torch.no_grad():
         tiny_model.bert.encoder.layer[1].output.dense.weight.zero_()
     statistics = fe.collect_statistics(tiny_model, batches)
-    made = compress_model(tiny_model, SOLVERS["kfac"], RankRequest(Budget(rank=4)), statistics)
+    made = compress_model(encoder_of(tiny_model), SOLVERS["kfac"], RankRequest(Budget(rank=4)), statistics)
     status = {report.name: report.status for report in made.layers}
     assert "never uses this layer" in status["encoder.layer.1.intermediate.dense"]
     assert status["encoder.layer.0.intermediate.dense"] == "exact"

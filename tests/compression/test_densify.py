@@ -7,14 +7,13 @@ import pytest
 import torch
 
 from fwsvd_export import compress, densify
-from fwsvd_export.architectures.registry import BERT, base_of, compressible_layers
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.errors import UnsupportedModelError
-
-HEADS = [head.dense for head in BERT.heads]
+from tests.helpers import HEADS
 
 
 def layers_of(model: Any) -> dict[str, Any]:
-    return {layer.name: base_of(model).get_submodule(layer.name) for layer in compressible_layers(model)}
+    return {layer.name: encoder_of(model).base.get_submodule(layer.name) for layer in encoder_of(model).layers}
 
 
 @pytest.mark.parametrize("class_name", HEADS)
@@ -49,8 +48,8 @@ def test_factorised_word_embeddings_are_multiplied_out_too(
     assert {name: tensor.shape for name, tensor in plain.state_dict().items()} == {
         name: tensor.shape for name, tensor in original.state_dict().items()
     }
-    words = base_of(small).get_submodule("embeddings.word_embeddings")
-    table = base_of(plain).get_submodule("embeddings.word_embeddings").weight
+    words = encoder_of(small).base.get_submodule("embeddings.word_embeddings")
+    table = encoder_of(plain).base.get_submodule("embeddings.word_embeddings").weight
     torch.testing.assert_close(table, words.table.weight @ words.projection.weight.T)
     inputs = head_inputs(class_name)
     with torch.no_grad():

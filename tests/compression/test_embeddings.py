@@ -13,9 +13,10 @@ from torch import Tensor
 
 import fwsvd_export as fe
 from fwsvd_export.architectures.counts import total_parameters
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.compress import compress_model
-from fwsvd_export.compression.embeddings import WORD_DAMPING, embedding_rank, embedding_spec, solve_embedding
+from fwsvd_export.compression.embeddings import WORD_DAMPING, embedding_rank, solve_embedding
 from fwsvd_export.errors import RankError, StatisticsError
 from fwsvd_export.records import Budget, EmbeddingReport, RankLimits, RankRequest, Statistics
 from fwsvd_export.solvers import SOLVERS
@@ -45,7 +46,7 @@ def product_of(solution: Any) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("class_name", ["BertModel", "BertForMaskedLM"])
 def test_the_table_is_a_layer_of_words_by_width(class_name: str, make_head: Callable[..., Any]) -> None:
-    table = embedding_spec(make_head(class_name))
+    table = encoder_of(make_head(class_name)).embedding
     assert (table.name, table.out_features, table.in_features, table.weights) == (TABLE, WORDS, WIDTH, WORDS * WIDTH)
 
 
@@ -55,7 +56,7 @@ def test_a_rank_uses_as_much_of_its_share_as_it_can_and_no_more(
     share: float, multiple: int, make_head: Callable[..., Any]
 ) -> None:
     model = make_head("BertModel", vocab_size=300)
-    rank = embedding_rank(model, size_of(share, multiple=multiple))
+    rank = embedding_rank(encoder_of(model).embedding, size_of(share, multiple=multiple))
     assert rank is not None
     assert rank % multiple == 0
     assert rank * (300 + WIDTH) <= share * 300 * WIDTH < (rank + multiple) * (300 + WIDTH)
@@ -63,8 +64,8 @@ def test_a_rank_uses_as_much_of_its_share_as_it_can_and_no_more(
 
 def test_a_share_that_is_met_exactly_is_not_missed_by_rounding(make_head: Callable[..., Any]) -> None:
     model = make_head("BertModel", vocab_size=288)  # a rank is 320 weights of 9216
-    assert embedding_rank(model, size_of(0.625)) == 18
-    assert embedding_rank(model, size_of(0.6249)) == 17
+    assert embedding_rank(encoder_of(model).embedding, size_of(0.625)) == 18
+    assert embedding_rank(encoder_of(model).embedding, size_of(0.6249)) == 17
 
 
 @pytest.mark.parametrize("share", [None, 1.0])
@@ -72,12 +73,12 @@ def test_a_table_that_may_keep_all_its_weights_stays_as_it_is(
     share: float | None, tiny_model: Any, statistics: Statistics
 ) -> None:
     size = size_of(share)
-    assert embedding_rank(tiny_model, size) is None
-    assert embedding_rank(tiny_model, size_of(share, multiple=64)) is None
-    made = compress_model(tiny_model, SOLVERS["kfac"], size, statistics)
+    assert embedding_rank(encoder_of(tiny_model).embedding, size) is None
+    assert embedding_rank(encoder_of(tiny_model).embedding, size_of(share, multiple=64)) is None
+    made = compress_model(encoder_of(tiny_model), SOLVERS["kfac"], size, statistics)
     assert made.embedding == EmbeddingReport(TABLE, (WORDS, WIDTH), None, 0.0)
     assert torch.equal(table_of(made.model), table_of(tiny_model))
-    assert embedding_rank(tiny_model, size_of(0.99)) == 13, "one weight less and it is factorised"
+    assert embedding_rank(encoder_of(tiny_model).embedding, size_of(0.99)) == 13, "one weight less and it is factorised"
 
 
 @pytest.mark.parametrize(
@@ -90,13 +91,13 @@ def test_a_table_that_may_keep_all_its_weights_stays_as_it_is(
 def test_a_share_too_small_for_any_rank_is_refused(share: float, multiple: int, sentence: str, tiny_model: Any) -> None:
     limits = RankLimits(multiple=multiple)
     with pytest.raises(RankError) as refusal:
-        embedding_rank(tiny_model, size_of(share, multiple=multiple))
+        embedding_rank(encoder_of(tiny_model).embedding, size_of(share, multiple=multiple))
     assert str(refusal.value) == sentence
     with pytest.raises(RankError) as refusal:  # before statistics are asked for
         fe.compress(tiny_model, method="kfac", ratio=0.5, limits=limits, embeddings=share)
     assert str(refusal.value) == sentence
     enough = float(sentence.rpartition(" ")[2])
-    assert embedding_rank(tiny_model, size_of(enough, multiple=multiple)) == multiple
+    assert embedding_rank(encoder_of(tiny_model).embedding, size_of(enough, multiple=multiple)) == multiple
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.01, float("nan")])
@@ -112,7 +113,7 @@ def test_a_share_that_is_no_share_is_refused(share: float) -> None:
 @pytest.mark.parametrize("rank", [1, 5, 13])
 def test_factors_are_the_weighted_truncation(rank: int, tiny_model: Any, statistics: Statistics) -> None:
     """With w words' weights and G the directions' metric: the SVD of w^½ W G^½ truncated, both roots undone."""
-    found = solve_embedding(tiny_model, SOLVERS["kfac"], statistics, rank)
+    found = solve_embedding(encoder_of(tiny_model), SOLVERS["kfac"], statistics, rank)
     row = statistics.embedding.row.double().numpy() / statistics.examples
     words = np.sqrt(row + WORD_DAMPING * row.mean())
     gram = statistics.embedding.gradient_gram.double().numpy()
@@ -128,14 +129,14 @@ def test_factors_are_the_weighted_truncation(rank: int, tiny_model: Any, statist
 
 
 def test_factors_of_full_rank_are_the_table(tiny_model: Any, statistics: Statistics) -> None:
-    found = solve_embedding(tiny_model, SOLVERS["kfac"], statistics, WORDS)
+    found = solve_embedding(encoder_of(tiny_model), SOLVERS["kfac"], statistics, WORDS)
     np.testing.assert_allclose(product_of(found), table_of(tiny_model).numpy(), atol=1e-5)
     assert found.loss == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("with_statistics", [True, False])
 def test_svd_truncates_without_weights(with_statistics: bool, tiny_model: Any, statistics: Statistics) -> None:
-    found = solve_embedding(tiny_model, SOLVERS["svd"], statistics if with_statistics else None, 6)
+    found = solve_embedding(encoder_of(tiny_model), SOLVERS["svd"], statistics if with_statistics else None, 6)
     left, singular, right = np.linalg.svd(table_of(tiny_model).double().numpy())
     np.testing.assert_allclose(product_of(found), (left[:, :6] * singular[:6]) @ right[:6], atol=1e-5)
     assert found.loss == pytest.approx(0.5 * (singular[6:] ** 2).sum(), rel=1e-5)
@@ -144,7 +145,7 @@ def test_svd_truncates_without_weights(with_statistics: bool, tiny_model: Any, s
 @pytest.mark.parametrize("method", FISHER_METHODS)
 def test_every_method_with_statistics_weighs_the_words(method: str, tiny_model: Any, statistics: Statistics) -> None:
     small = fe.compress(tiny_model, statistics=statistics, method=method, rank=6, embeddings=0.5)
-    expected = solve_embedding(tiny_model, SOLVERS["kfac"], statistics, 7)
+    expected = solve_embedding(encoder_of(tiny_model), SOLVERS["kfac"], statistics, 7)
     embeddings = small.bert.embeddings.word_embeddings
     assert torch.equal(embeddings.table.weight, expected.factors.up)
     assert torch.equal(embeddings.projection.weight, expected.factors.down.T)
@@ -156,7 +157,7 @@ def test_words_that_matter_are_kept_better(tiny_model: Any, statistics: Statisti
     row = torch.ones(WORDS)
     row[7] = 1e4
     sums = replace(statistics, embedding=replace(statistics.embedding, row=row))
-    plain, weighted = (solve_embedding(tiny_model, SOLVERS["kfac"], one, 3) for one in (statistics, sums))
+    plain, weighted = (solve_embedding(encoder_of(tiny_model), SOLVERS["kfac"], one, 3) for one in (statistics, sums))
     errors = [np.abs(product_of(one) - table_of(tiny_model).numpy()).sum(axis=1) for one in (plain, weighted)]
     assert errors[1][7] < 0.1 * errors[0][7]
 
@@ -179,7 +180,7 @@ def test_reported_counts_and_rank_are_those_of_the_model(
     class_name: str, size: dict[str, Any], make_head: Callable[..., Any]
 ) -> None:
     dense = make_head(class_name)
-    made = compress_model(dense, SOLVERS["svd"], RankRequest(Budget(**size), embeddings=0.4), None)
+    made = compress_model(encoder_of(dense), SOLVERS["svd"], RankRequest(Budget(**size), embeddings=0.4), None)
     assert made.parameters.total_compressed == total_parameters(made.model)
     assert made.parameters.total_compressed <= size.get("params", made.parameters.total_dense)
     assert (made.embedding.name, made.embedding.shape, made.embedding.rank) == (TABLE, (WORDS, WIDTH), 5)
@@ -191,7 +192,7 @@ def test_reported_counts_and_rank_are_those_of_the_model(
 def test_what_the_table_saves_is_left_for_the_layers(tiny_model: Any, statistics: Statistics) -> None:
     budget = Budget(params=12_000)
     dense, factorised = (
-        compress_model(tiny_model, SOLVERS["kfac"], RankRequest(budget, embeddings=share), statistics)
+        compress_model(encoder_of(tiny_model), SOLVERS["kfac"], RankRequest(budget, embeddings=share), statistics)
         for share in (None, 0.3)
     )
     saved = WORDS * WIDTH - 4 * (WORDS + WIDTH)

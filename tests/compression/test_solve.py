@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import fwsvd_export as fe
-from fwsvd_export.architectures.registry import compressible_layers
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.compression import solve as solving
 from fwsvd_export.compression.solve import solve_layers, stacks_of
 from fwsvd_export.errors import WeightError
@@ -77,7 +77,7 @@ def test_stacks_hold_every_layer_once_with_others_of_its_shape_and_rank_up_to_th
 
 
 def test_matrices_and_their_transposes_share_a_stack_and_dense_layers_keep_apart(tiny_model: Any) -> None:
-    layers = compressible_layers(tiny_model)
+    layers = encoder_of(tiny_model).layers
     stacks = stacks_of(layers, plan_of(layers, value=None, query=3), limit=10**9)
     roles = [sorted(layer.role for layer in stack) for stack in stacks]
     assert sorted(roles) == [
@@ -92,7 +92,7 @@ def test_matrices_and_their_transposes_share_a_stack_and_dense_layers_keep_apart
 def test_layers_solved_together_are_solved_as_well_as_alone(
     method: str, tiny_model: Any, statistics: Statistics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layers, sizes = compressible_layers(tiny_model), []
+    layers, sizes = encoder_of(tiny_model).layers, []
 
     def counted(stack: list[LayerProblem], *arguments: Any) -> list[Solution]:
         sizes.append(len(stack))
@@ -103,7 +103,7 @@ def test_layers_solved_together_are_solved_as_well_as_alone(
         # als without its warm-up, which projects as the others do: its own sweeps are the same in every stack
         options = AlsOptions(warm_up=0) if method == "als" else None
         plan = plan_of(layers, value=None)
-        return solve_layers(tiny_model, layers, SOLVERS[method], statistics, plan, options=options)
+        return solve_layers(encoder_of(tiny_model), SOLVERS[method], statistics, plan, options=options)
 
     monkeypatch.setattr(solving, "minimise", counted)
     alone, together = solve(1), solve(2**30)
@@ -122,10 +122,10 @@ def test_layers_solved_together_are_solved_as_well_as_alone(
 
 
 def test_an_iterative_method_without_options_takes_its_own(tiny_model: Any, statistics: Statistics) -> None:
-    layers, solver = compressible_layers(tiny_model), SOLVERS["als"]
+    layers, solver = encoder_of(tiny_model).layers, SOLVERS["als"]
     assert isinstance(solver, Iterative)
     default, named, other = (
-        solve_layers(tiny_model, layers, solver, statistics, plan_of(layers), options=options)
+        solve_layers(encoder_of(tiny_model), solver, statistics, plan_of(layers), options=options)
         for options in (None, solver.options(), solver.options(start="svd", max_iterations=2))
     )
     for name, solution in default.items():
@@ -142,8 +142,10 @@ def test_every_layer_is_a_step_that_tells_the_loss_so_far(method: str, tiny_mode
         shown.append((what, total))
         yield lambda note="": shown.append(note)
 
-    layers = compressible_layers(tiny_model)
-    solutions = solve_layers(tiny_model, layers, SOLVERS[method], statistics, plan_of(layers, key=None), steps=noted)
+    layers = encoder_of(tiny_model).layers
+    solutions = solve_layers(
+        encoder_of(tiny_model), SOLVERS[method], statistics, plan_of(layers, key=None), steps=noted
+    )
     head, *notes = shown
     assert head == ("solving layers", 12)
     assert len(notes) == 12
@@ -158,17 +160,17 @@ def test_every_layer_is_a_step_that_tells_the_loss_so_far(method: str, tiny_mode
 def test_threads_are_as_many_as_before_also_when_a_layer_cannot_be_solved(
     method: str, tiny_model: Any, statistics: Statistics
 ) -> None:
-    layers = compressible_layers(tiny_model)
+    layers = encoder_of(tiny_model).layers
 
     def threads() -> tuple[int, int]:
         with ThreadPoolExecutor(1) as pool:
             return torch.get_num_threads(), pool.submit(torch.get_num_threads).result()
 
-    solve_layers(tiny_model, layers, SOLVERS[method], statistics, plan_of(layers))
+    solve_layers(encoder_of(tiny_model), SOLVERS[method], statistics, plan_of(layers))
     assert threads() == (4, 4)
     sums = statistics.layers[BROKEN]
     nothing = replace(sums, element=sums.element * torch.nan, input_gram=sums.input_gram * torch.nan)
     broken = replace(statistics, layers={**statistics.layers, BROKEN: nothing})
     with pytest.raises(WeightError, match=f"{BROKEN}: its statistics hold NaN"):
-        solve_layers(tiny_model, layers, SOLVERS[method], broken, plan_of(layers))
+        solve_layers(encoder_of(tiny_model), SOLVERS[method], broken, plan_of(layers))
     assert threads() == (4, 4)

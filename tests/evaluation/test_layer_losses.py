@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from fwsvd_export import collect_statistics
-from fwsvd_export.architectures.registry import compressible_layers
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.compress import compress_model
 from fwsvd_export.data.batches import Batches
@@ -35,7 +35,7 @@ def batches(tiny_folder: Path, make_sentences: Callable[..., list[str]]) -> Batc
 
 def solutions_of(model: Any, rank: int = 6, **limits: Any) -> dict[str, Solution]:
     size = RankRequest(Budget(rank=rank), limits=RankLimits(**limits))
-    return dict(compress_model(model, SOLVERS["svd"], size, None).solutions)
+    return dict(compress_model(encoder_of(model), SOLVERS["svd"], size, None).solutions)
 
 
 def by_name(losses: LayerLosses) -> dict[str, float]:
@@ -45,8 +45,8 @@ def by_name(losses: LayerLosses) -> dict[str, float]:
 @torch.no_grad()
 def test_the_measured_loss_is_that_of_a_model_with_this_layer_alone_replaced(tiny_model: Any, batches: Batches) -> None:
     solutions = solutions_of(tiny_model)
-    found = measure_layer_losses(tiny_model, solutions, batches)
-    assert [loss.name for loss in found.layers] == [layer.name for layer in compressible_layers(tiny_model)]
+    found = measure_layer_losses(encoder_of(tiny_model), solutions, batches)
+    assert [loss.name for loss in found.layers] == [layer.name for layer in encoder_of(tiny_model).layers]
     assert {loss.rank for loss in found.layers} == {6}
     assert {loss.name: loss.predicted for loss in found.layers} == {
         name: solution.loss for name, solution in solutions.items()
@@ -71,11 +71,11 @@ def test_the_measured_loss_is_that_of_a_model_with_this_layer_alone_replaced(tin
 def test_the_model_is_as_before(training: bool, tiny_model: Any, batches: Batches) -> None:
     tiny_model.train(training)
     before = weights_sha256(tiny_model)
-    first = measure_layer_losses(tiny_model, solutions_of(tiny_model), batches)
+    first = measure_layer_losses(encoder_of(tiny_model), solutions_of(tiny_model), batches)
     assert weights_sha256(tiny_model) == before
     assert all(module.training is training for module in tiny_model.modules())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in tiny_model.parameters())
-    assert measure_layer_losses(tiny_model, solutions_of(tiny_model), batches) == first, "dropout is off"
+    assert measure_layer_losses(encoder_of(tiny_model), solutions_of(tiny_model), batches) == first, "dropout is off"
 
 
 @pytest.mark.parametrize("passes", [0, 9, 20])
@@ -92,7 +92,7 @@ def test_the_model_is_as_before_when_a_pass_fails(
     solutions = solutions_of(tiny_model)
     handle = tiny_model.classifier.register_forward_pre_hook(fail_later)
     with pytest.raises(KeyboardInterrupt):
-        measure_layer_losses(tiny_model, solutions, batches)
+        measure_layer_losses(encoder_of(tiny_model), solutions, batches)
     handle.remove()
     assert weights_sha256(tiny_model) == before
     assert tiny_model.training
@@ -103,7 +103,7 @@ def test_factors_that_change_nothing_cost_nothing(tiny_model: Any, batches: Batc
     exact = Factors(torch.eye(32), weight.clone())
     halved = Factors(torch.eye(32) / 2, weight.clone())
     exactly, half = (
-        measure_layer_losses(tiny_model, {LAYER: Solution(factors, 0.5, "exact")}, batches).layers[0]
+        measure_layer_losses(encoder_of(tiny_model), {LAYER: Solution(factors, 0.5, "exact")}, batches).layers[0]
         for factors in (exact, halved)
     )
     assert exactly.measured == pytest.approx(0, abs=1e-7)
@@ -113,8 +113,8 @@ def test_factors_that_change_nothing_cost_nothing(tiny_model: Any, batches: Batc
 
 def test_layers_that_stay_dense_are_left_out(tiny_model: Any, batches: Batches) -> None:
     solutions = solutions_of(tiny_model, keep_dense=("*.key", "*.0.*"))
-    found = measure_layer_losses(tiny_model, solutions, batches)
-    layers = [layer.name for layer in compressible_layers(tiny_model)]
+    found = measure_layer_losses(encoder_of(tiny_model), solutions, batches)
+    layers = [layer.name for layer in encoder_of(tiny_model).layers]
     kept = [name for name in layers if ".1." in name and not name.endswith(".key")]
     assert [loss.name for loss in found.layers] == kept
     assert len(kept) == 5
@@ -127,12 +127,12 @@ def test_every_layer_is_a_step(tiny_model: Any, batches: Batches) -> None:
         steps.append((what, total))
         return nullcontext(lambda note="": steps.append(note))
 
-    measure_layer_losses(tiny_model, solutions_of(tiny_model), batches, begin)
+    measure_layer_losses(encoder_of(tiny_model), solutions_of(tiny_model), batches, begin)
     assert steps == [("measuring layer losses", 12), *[""] * 12]
 
 
 def test_all_of_a_few_examples_are_counted(tiny_model: Any, batches: Batches) -> None:
-    assert measure_layer_losses(tiny_model, {}, batches) == LayerLosses((), 30)
+    assert measure_layer_losses(encoder_of(tiny_model), {}, batches) == LayerLosses((), 30)
 
 
 @pytest.mark.parametrize(("allowed", "places"), [(30, range(8)), (15, [0, 2, 4, 6]), (8, [0, 3, 6])])
@@ -144,7 +144,7 @@ def test_examples_of_all_lengths_are_taken_when_there_are_many(
     handle = tiny_model.bert.embeddings.word_embeddings.register_forward_pre_hook(
         lambda module, inputs: seen.append(tuple(inputs[0].shape))
     )
-    found = measure_layer_losses(tiny_model, {}, batches)
+    found = measure_layer_losses(encoder_of(tiny_model), {}, batches)
     handle.remove()
     expected = [tuple(batches[place]["input_ids"].shape) for place in places]
     assert seen == expected
@@ -157,11 +157,11 @@ def test_predicted_losses_of_kfac_order_the_layers_as_the_measured_ones(tiny_mod
 
     statistics = collect_statistics(tiny_model, batches, labels="sampled")
     size = RankRequest(Budget(rank=10))
-    solutions = compress_model(tiny_model, SOLVERS["kfac"], size, statistics).solutions
-    losses = measure_layer_losses(tiny_model, solutions, batches).layers
+    solutions = compress_model(encoder_of(tiny_model), SOLVERS["kfac"], size, statistics).solutions
+    losses = measure_layer_losses(encoder_of(tiny_model), solutions, batches).layers
     agreement = spearmanr([loss.predicted for loss in losses], [loss.measured for loss in losses]).statistic
     assert agreement > 0.5
     worse = {name: replace(solution, loss=-solution.loss) for name, solution in solutions.items()}
-    assert [loss.measured for loss in measure_layer_losses(tiny_model, worse, batches).layers] == [
+    assert [loss.measured for loss in measure_layer_losses(encoder_of(tiny_model), worse, batches).layers] == [
         loss.measured for loss in losses
     ]

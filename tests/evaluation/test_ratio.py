@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fwsvd_export.architectures.counts import linear_weights
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression import compress as compression
 from fwsvd_export.compression.compress import Prepared
@@ -27,13 +28,13 @@ def prepared(tiny_model: Any) -> Prepared:
     """Without statistics: kfac's name lets greedy take svd's losses."""
     svd = SOLVERS["svd"]
     assert isinstance(svd, ClosedForm)
-    return Prepared.of(tiny_model, replace(svd, name="kfac"), SIZE, None)
+    return Prepared.of(encoder_of(tiny_model), replace(svd, name="kfac"), SIZE, None)
 
 
 @pytest.fixture
 def share(tiny_model: Any) -> Callable[[Any], float]:
     """The share of the linear weights that a model kept."""
-    return lambda model: linear_weights(model) / linear_weights(tiny_model)
+    return lambda model: linear_weights(encoder_of(model)) / linear_weights(encoder_of(tiny_model))
 
 
 @pytest.mark.parametrize("allocate", ALLOCATORS)
@@ -47,7 +48,7 @@ def test_a_metric_that_rises_with_the_size_gives_the_smallest_ratio_that_is_enou
     missed = {trial.ratio for trial in found.trials if not trial.kept}
     assert found.kept
     assert share(found.compressed.model) >= needed - 1e-12
-    below = max(missed, default=smallest_ratio(prepared.model, prepared.size))
+    below = max(missed, default=smallest_ratio(prepared.encoder, prepared.size))
     assert below < min(kept) <= below + RESOLUTION
     assert found.trials[0].ratio == 1.0
     expected = prepared.at(Budget(ratio=min(kept)))

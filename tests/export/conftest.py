@@ -14,7 +14,7 @@ import pytest
 from transformers import BertForSequenceClassification
 
 from fwsvd_export import compress
-from fwsvd_export.export.signature import signature_of
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.export.trace import trace
 from fwsvd_export.records import RankLimits
 
@@ -68,11 +68,11 @@ def small_model(tiny_folder: Path) -> Any:
 @pytest.fixture(scope="session")
 def graph(small_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Its ONNX graph. Do not change it."""
-    return trace(small_model, signature_of(small_model), 17, tmp_path_factory.mktemp("graph") / "model.onnx")
+    return trace(encoder_of(small_model), 17, tmp_path_factory.mktemp("graph") / "model.onnx")
 
 
 @pytest.fixture(scope="session")
 def quantizable(small_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Its ONNX graph with all biases outside the weights. Do not change it."""
     file = tmp_path_factory.mktemp("quantizable") / "model.onnx"
-    return trace(small_model, signature_of(small_model), 17, file, carry_limit=0)
+    return trace(encoder_of(small_model), 17, file, carry_limit=0)

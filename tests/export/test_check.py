@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.export.check import Shape, differences, shapes_up_to, worst_of
-from fwsvd_export.export.signature import signature_of
 
 SHAPES = shapes_up_to(64)
 
@@ -29,7 +29,7 @@ class Echo:
 
 
 def largest(model: Any, exported: Any) -> float:
-    return worst_of(differences(model, exported, signature_of(model), SHAPES)).max_difference
+    return worst_of(differences(encoder_of(model), exported, SHAPES)).max_difference
 
 
 def test_lengths_stay_within_the_positions_and_one_token_is_never_padded() -> None:
@@ -45,7 +45,7 @@ def test_lengths_stay_within_the_positions_and_one_token_is_never_padded() -> No
 
 def test_the_model_itself_does_not_differ_and_every_shape_is_told(tiny_model: Any) -> None:
     steps: list[str] = []
-    found = differences(tiny_model, Echo(tiny_model), signature_of(tiny_model), SHAPES, lambda: steps.append(""))
+    found = differences(encoder_of(tiny_model), Echo(tiny_model), SHAPES, lambda: steps.append(""))
     assert [row.shape for row in found] == list(SHAPES)
     assert {row.max_difference for row in found} == {0.0}
     assert len(steps) == len(SHAPES)
@@ -64,7 +64,7 @@ def test_a_mask_that_is_not_looked_at_is_seen_where_there_is_padding(tiny_model:
         result: Tensor = tiny_model(**{**inputs, "attention_mask": torch.ones_like(inputs["input_ids"])}).logits
         return result
 
-    found = differences(tiny_model, Echo(tiny_model, unmasked), signature_of(tiny_model), SHAPES)
+    found = differences(encoder_of(tiny_model), Echo(tiny_model, unmasked), SHAPES)
     assert all((row.max_difference > 1e-3) == row.shape.padded for row in found)
     assert worst_of(found).shape.padded
 

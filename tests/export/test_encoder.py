@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from pathlib import Path
@@ -11,38 +12,45 @@ import pytest
 import torch
 
 from fwsvd_export import compress
-from fwsvd_export.export.encoder import FastEncoder
-from fwsvd_export.export.signature import signature_of
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.registry import encoder_of
+from fwsvd_export.export.encoder import with_fast_encoder
 from fwsvd_export.export.trace import trace
 from fwsvd_export.records import RankLimits
+from tests.helpers import HEADS
 
 RANKS = [1, 3, 9, 16]
 
 
-def states_of(model: Any, encoder: Any) -> torch.Tensor:
-    torch.manual_seed(0)
-    states = torch.randn(2, 7, model.config.hidden_size)
-    mask = torch.zeros(2, 1, 1, 7)
-    mask[1, ..., 4:] = torch.finfo(torch.float32).min
+def outputs_of(model: Any, encoder: Encoder) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
+    inputs = {name: torch.randint(count, (2, 7), generator=generator) for name, count in encoder.ranges.items()}
+    inputs = {name: values.unsqueeze(0) if encoder.head.has_choices else values for name, values in inputs.items()}
+    inputs["attention_mask"] = mask.unsqueeze(0) if encoder.head.has_choices else mask
     with torch.inference_mode():
-        found: torch.Tensor = encoder(states, attention_mask=mask).last_hidden_state
-    return found
+        found = model(**inputs)
+    return [getattr(found, name) for name in encoder.outputs]
 
 
 @pytest.mark.parametrize("limit", [0, 200, math.inf])
 @pytest.mark.parametrize("rank", [None, *RANKS])
-def test_it_is_the_encoder(rank: int | None, limit: float, make_head: Any) -> None:
-    model = make_head("BertForSequenceClassification", attn_implementation="eager")
+@pytest.mark.parametrize("class_name", HEADS)
+def test_it_is_the_same_function(class_name: str, rank: int | None, limit: float, make_head: Any) -> None:
+    model = make_head(class_name)
     if rank is not None:
-        limits = RankLimits(keep_dense=("encoder.layer.1.attention.self.value", "encoder.layer.0.output.dense"))
+        layers = encoder_of(model).layers
+        limits = RankLimits(keep_dense=(layers[5].name, layers[8].name))  # first output, second value
         model = compress(model, method="svd", rank=rank, limits=limits)
-    model.bert.encoder.config._attn_implementation = "eager"
-    fast = FastEncoder(model.bert.encoder, model.config.num_attention_heads, limit).eval()
-    torch.testing.assert_close(states_of(model, fast), states_of(model, model.bert.encoder), rtol=1e-5, atol=1e-5)
+    encoder = encoder_of(model)
+    expected = outputs_of(model, encoder)
+    fast = with_fast_encoder(encoder_of(copy.deepcopy(model)), limit).eval()
+    for found, wanted in zip(outputs_of(fast, encoder), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=2e-5)
 
 
 def nodes_of(model: Any, tmp_path: Path, **options: Any) -> Any:
-    return trace(model, signature_of(model), 17, tmp_path / "model.onnx", **options).graph.node
+    return trace(encoder_of(model), 17, tmp_path / "model.onnx", **options).graph.node
 
 
 def test_query_key_and_value_start_with_one_product(tiny_model: Any, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoConfig
 
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.folder import Place, open_exported, plain_settings, write_surroundings
@@ -36,12 +37,12 @@ def place(graph: Any, small_model: Any, tmp_path_factory: pytest.TempPathFactory
     stamped.CopyFrom(graph)
     IDENTITY.stamp(stamped)
     onnx.save(stamped, folder / ONNX_FILE)
-    (folder / "config.json").write_text(json.dumps(plain_settings(small_model)))
+    (folder / "config.json").write_text(json.dumps(plain_settings(encoder_of(small_model))))
     return parent
 
 
 def test_the_configuration_is_that_of_the_plain_architecture(small_model: Any, tmp_path: Path) -> None:
-    settings = plain_settings(small_model)
+    settings = plain_settings(encoder_of(small_model))
     assert not {"auto_map", "low_rank"} & settings.keys()
     expected = {"model_type": "bert", "architectures": ["BertForSequenceClassification"], "torch_dtype": "float32"}
     assert {name: settings[name] for name in expected} == expected
@@ -60,7 +61,7 @@ def test_names_of_labels_and_the_kind_of_problem_are_carried(make_head: Callable
         problem_type="single_label_classification",
         dtype="float16",
     )
-    settings = json.loads(json.dumps(plain_settings(model)))
+    settings = json.loads(json.dumps(plain_settings(encoder_of(model))))
     assert settings["id2label"] == {str(index): name for index, name in names.items()}
     assert settings["label2id"]["good"] == 2
     assert settings["problem_type"] == "single_label_classification"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from fwsvd_export.export.projections import Attention, Projection, carrying_bias, fast_attention, linear
-from fwsvd_export.modeling.modeling_lowrank_bert import LowRankLinear
+from fwsvd_export.modeling.lowrank_layers import LowRankLinear
 
 HIDDEN, HEADS, LENGTH = 24, 3, 5
 ranks = st.one_of(st.none(), st.integers(1, HIDDEN))

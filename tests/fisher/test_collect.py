@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fwsvd_export.architectures.registry import compressible_layers
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.errors import DataError, StatisticsError, WeightError
 from fwsvd_export.fisher import collect_statistics
@@ -36,7 +36,7 @@ def single_examples(batches: Batches) -> Batches:
 
 def reference(model: Any, batches: Batches) -> Statistics:
     """The definition: transformers' own loss, autograd's own weight gradients, one example at a time."""
-    layers = compressible_layers(model)
+    layers = encoder_of(model).layers
     modules = {layer.name: model.base_model.get_submodule(layer.name) for layer in layers}
     flows: dict[str, tuple[Tensor, Tensor]] = {}
 

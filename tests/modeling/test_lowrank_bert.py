@@ -16,19 +16,15 @@ from transformers import BertConfig
 from transformers.dynamic_module_utils import get_relative_imports
 
 from fwsvd_export import compress
-from fwsvd_export.architectures.registry import BERT
-from fwsvd_export.modeling import configuration_lowrank_bert, modeling_lowrank_bert
-from fwsvd_export.modeling.configuration_lowrank_bert import AUTO_MAP, LowRankBertConfig
-from fwsvd_export.modeling.modeling_lowrank_bert import (
-    LowRankBertForMaskedLM,
-    LowRankBertModel,
-    LowRankLinear,
-    factorize,
-)
+from fwsvd_export.architectures.registry import FAMILIES
+from fwsvd_export.modeling.configuration_lowrank_bert import LowRankBertConfig
+from fwsvd_export.modeling.lowrank_layers import LowRankLinear, factorize
+from fwsvd_export.modeling.modeling_lowrank_bert import LowRankBertForMaskedLM, LowRankBertModel
+from tests.helpers import HEADS, TIED_HEADS, decoder_of, words_of
 
-CODE_FILES = [Path(str(module.__file__)) for module in (configuration_lowrank_bert, modeling_lowrank_bert)]
-HEADS = [head.dense for head in BERT.heads]
-TIED_HEADS = ["BertForMaskedLM", "BertForPreTraining"]
+AUTO_MAP = LowRankBertConfig.complete_auto_map()
+AUTO_MAPS = [family.low_rank_config_class().complete_auto_map() for family in FAMILIES.values()]
+CODE_FILES = sorted({family.shipped(name) for family in FAMILIES.values() for name in family.code_files})
 LAYER = "encoder.layer.0.output.dense"
 
 
@@ -141,15 +137,10 @@ def test_a_configuration_without_ranks_is_saved_with_none(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["low_rank"] == {"ranks": {}}
 
 
-@pytest.mark.parametrize("reference", AUTO_MAP.values())
+@pytest.mark.parametrize("reference", [reference for found in AUTO_MAPS for reference in found.values()])
 def test_every_class_of_the_auto_map_exists(reference: str) -> None:
     module, _, class_name = reference.partition(".")
     assert isinstance(getattr(importlib.import_module(f"fwsvd_export.modeling.{module}"), class_name), type)
-
-
-def test_the_auto_map_names_every_head_of_the_family() -> None:
-    named = {reference.partition(".")[2] for reference in AUTO_MAP.values()}
-    assert named == {"LowRankBertConfig", *(head.low_rank for head in BERT.heads)}
 
 
 @pytest.mark.parametrize("file", CODE_FILES, ids=lambda file: file.name)
@@ -216,8 +207,9 @@ def test_heads_with_a_vocabulary_stay_tied(class_name: str, make_head: Callable[
     made = compress(make_head(class_name), method="svd", rank=5)
     made.save_pretrained(tmp_path)
     for model in (made, type(made).from_pretrained(tmp_path)):
-        assert model.cls.predictions.decoder.weight is model.bert.embeddings.word_embeddings.weight
-        assert model.cls.predictions.decoder.bias is model.cls.predictions.bias
+        decoder, bias = decoder_of(model)
+        assert decoder.weight is words_of(model).weight
+        assert decoder.bias is bias
 
 
 def test_an_untied_head_stays_untied(make_head: Callable[..., Any], tmp_path: Path) -> None:

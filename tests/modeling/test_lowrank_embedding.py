@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fwsvd_export import compress, densify
-from fwsvd_export.architectures.registry import BERT
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.modeling.configuration_lowrank_bert import LowRankBertConfig
-from fwsvd_export.modeling.modeling_lowrank_bert import LowRankBertModel, LowRankEmbedding, TiedDecoder, factorize
+from fwsvd_export.modeling.lowrank_layers import LowRankEmbedding, TiedDecoder, factorize
+from fwsvd_export.modeling.modeling_lowrank_bert import LowRankBertModel
+from tests.helpers import HEADS, TIED_HEADS, decoder_of, words_of
 
-HEADS = [head.dense for head in BERT.heads]
-TIED_HEADS = ["BertForMaskedLM", "BertForPreTraining"]
 TABLE = "embeddings.word_embeddings"
 
 
@@ -101,19 +101,19 @@ def test_a_language_model_predicts_what_its_multiplied_out_table_does(
     """The dense model here is put together by hand: the original with the product written into its table."""
     small = make_small(class_name, tie_word_embeddings=tied)
     dense = make_head(class_name, tie_word_embeddings=tied)
-    own = dense.cls.predictions.decoder.weight.detach().clone()
+    own = decoder_of(dense)[0].weight.detach().clone()
     with torch.no_grad():
-        dense.bert.embeddings.word_embeddings.weight.copy_(product_of(small))
+        words_of(dense).weight.copy_(product_of(small))
         for name in small.config.low_rank["ranks"].keys() - {TABLE}:
-            layer = small.bert.get_submodule(name)
-            dense.bert.get_submodule(name).weight.copy_(layer.up.weight @ layer.down.weight)
-        decoder = dense.cls.predictions.decoder.weight
+            layer = encoder_of(small).module(name)
+            encoder_of(dense).module(name).weight.copy_(layer.up.weight @ layer.down.weight)
+        decoder = decoder_of(dense)[0].weight
         torch.testing.assert_close(decoder, product_of(small) if tied else own)
         ours, theirs = small(**head_inputs(class_name)).to_tuple(), dense(**head_inputs(class_name)).to_tuple()
     assert len(ours) == len(theirs)
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
-    assert isinstance(small.cls.predictions.decoder, TiedDecoder) is tied
+    assert isinstance(decoder_of(small)[0], TiedDecoder) is tied
 
 
 @pytest.mark.parametrize("class_name", HEADS)
@@ -138,9 +138,11 @@ def test_a_tied_output_layer_trains_words_that_were_not_read(
     model(**batch).to_tuple()[0].square().sum().backward()
     unread = [word for word in range(25) if word not in batch["input_ids"]]
     assert unread
-    assert (model.bert.embeddings.word_embeddings.table.weight.grad[unread].abs().amax(dim=1) > 0).all()
-    assert model.cls.predictions.bias.grad.abs().max() > 0
-    assert model.cls.predictions.decoder.bias is model.cls.predictions.bias
+    assert (words_of(model).table.weight.grad[unread].abs().amax(dim=1) > 0).all()
+    decoder, bias = decoder_of(model)
+    assert bias.grad is not None
+    assert bias.grad.abs().max() > 0
+    assert decoder.bias is bias
 
 
 @pytest.mark.parametrize("class_name", HEADS)
@@ -152,7 +154,9 @@ def test_the_saved_file_holds_the_factors_once_and_loads_without_a_word(
     names = load_file(tmp_path / "model.safetensors").keys()
     assert sum(name.endswith("word_embeddings.table.weight") for name in names) == 1
     assert sum(name.endswith("word_embeddings.projection.weight") for name in names) == 1
-    assert [name for name in names if name.endswith(("decoder.weight", "word_embeddings.weight"))] == []
+    assert [
+        name for name in names if name.endswith(("decoder.weight", "vocab_projector.weight", "word_embeddings.weight"))
+    ] == []
     loaded, report = type(model).from_pretrained(tmp_path, output_loading_info=True)
     assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     with torch.no_grad():
@@ -160,7 +164,8 @@ def test_the_saved_file_holds_the_factors_once_and_loads_without_a_word(
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
     if class_name in TIED_HEADS:
-        assert loaded.cls.predictions.decoder.bias is loaded.cls.predictions.bias
+        decoder, bias = decoder_of(loaded)
+        assert decoder.bias is bias
 
 
 @pytest.mark.parametrize("class_name", TIED_HEADS)
@@ -171,11 +176,11 @@ def test_an_untied_head_keeps_an_output_layer_of_its_own(
     made.save_pretrained(tmp_path)
     loaded, report = type(made).from_pretrained(tmp_path, output_loading_info=True)
     assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    own = make_head(class_name, tie_word_embeddings=False).cls.predictions.decoder.weight
+    own = decoder_of(make_head(class_name, tie_word_embeddings=False))[0].weight
     for model in (made, loaded):
-        assert type(model.cls.predictions.decoder) is torch.nn.Linear
-        assert torch.equal(model.cls.predictions.decoder.weight, own)
-        assert model.get_output_embeddings() is model.cls.predictions.decoder
+        assert type(decoder_of(model)[0]) is torch.nn.Linear
+        assert torch.equal(decoder_of(model)[0].weight, own)
+        assert model.get_output_embeddings() is decoder_of(model)[0]
 
 
 @pytest.mark.parametrize("class_name", TIED_HEADS)
@@ -189,11 +194,11 @@ def test_a_copy_shares_nothing_with_the_original(
         for parameter in twin.parameters():
             parameter.mul_(0).add_(0.5)
         assert torch.equal(model(**head_inputs(class_name)).to_tuple()[0], before)
-        model.bert.embeddings.word_embeddings.table.weight.zero_()
+        words_of(model).table.weight.zero_()
         changed = twin(**head_inputs(class_name)).to_tuple()[0]
     # every word of the copy has one and the same vector, of its own factors
     assert (changed - changed[..., :1]).abs().max() < 1e-4
-    assert twin.cls.predictions.decoder._embeddings[0] is twin.bert.embeddings.word_embeddings
+    assert decoder_of(twin)[0]._embeddings[0] is words_of(twin)
 
 
 @pytest.mark.parametrize("class_name", TIED_HEADS)
@@ -203,7 +208,7 @@ def test_there_is_no_output_layer_to_tie_or_resize(class_name: str, make_small: 
     before = model.state_dict()
     model.tie_weights()
     assert model.state_dict().keys() == before.keys()
-    assert isinstance(model.cls.predictions.decoder, TiedDecoder)
+    assert isinstance(decoder_of(model)[0], TiedDecoder)
 
 
 @pytest.mark.parametrize("class_name", HEADS)
@@ -223,4 +228,4 @@ def test_resizing_is_refused_where_the_words_are_factorised(
 @pytest.mark.parametrize("class_name", TIED_HEADS)
 def test_multiplied_out_it_is_tied_as_it_was(class_name: str, tied: bool, make_small: Callable[..., Any]) -> None:
     plain = densify(make_small(class_name, tie_word_embeddings=tied))
-    assert (plain.cls.predictions.decoder.weight is plain.bert.embeddings.word_embeddings.weight) is tied
+    assert (decoder_of(plain)[0].weight is words_of(plain).weight) is tied

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fwsvd_export.architectures.registry import family_of_class
 from fwsvd_export.checkpoints.weights import stored_weights
 from fwsvd_export.errors import CardError, CheckpointError, first_line
 from fwsvd_export.hub.card.measurements import COMPRESSED, DENSE, Digests
@@ -67,7 +68,8 @@ def _classes(folder: Path) -> dict[str, Any]:
         config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
         class_name = str(config["architectures"][0])
         auto_class = next(auto for auto, path in config["auto_map"].items() if path.endswith(f".{class_name}"))
-        return {"class": class_name, "auto_class": auto_class, "max_tokens": int(config["max_position_embeddings"])}
+        usable = family_of_class(class_name).usable_length(int(config["max_position_embeddings"]))
+        return {"class": class_name, "auto_class": auto_class, "max_tokens": usable}
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, StopIteration) as error:
         raise CheckpointError(
             f"the config.json in {folder} is not one that compress wrote ({type(error).__name__}: {first_line(error)})"

@@ -10,6 +10,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
+from fwsvd_export.architectures.heads import head_of_auto_class
 from fwsvd_export.errors import CardError, first_line
 from fwsvd_export.hub.card.facts import Facts
 from fwsvd_export.hub.card.markdown import one_line
@@ -19,12 +20,6 @@ from fwsvd_export.storage.names import hub_data
 LIBRARY, RELATION = "transformers", "quantized"  # what the Hub calls a compressed rebuild
 RESULTS = "model-index"
 _JOINED = ("tags", "datasets", "metrics")  # lists in which the owner's and ours stand side by side
-_PIPELINES = {
-    "ForSequenceClassification": "text-classification",
-    "ForTokenClassification": "token-classification",
-    "ForMaskedLM": "fill-mask",
-    "ForQuestionAnswering": "question-answering",
-}
 _TRUTH_TAG = "tag:yaml.org,2002:bool"
 # The Hub's names of metrics that have another here
 _METRICS = {"pearson": "pearsonr", "spearman": "spearmanr", "entity_f1": "f1"}
@@ -57,7 +52,7 @@ def metadata_of(facts: Facts) -> Metadata:
     data: Any = ModelCardData(
         **inherited,
         library_name=LIBRARY,
-        pipeline_tag=_pipeline(facts),
+        pipeline_tag=head_of_auto_class(facts["model"]["auto_class"]).pipeline,
         base_model=hub_base,
         base_model_relation=RELATION if hub_base else None,
         tags=["fwsvd-export", "low-rank", "compression", compression["method"], *(["onnx"] if facts["onnx"] else [])],
@@ -143,7 +138,7 @@ def _results(facts: Facts) -> Iterator[EvalResult]:
         runtime = "" if score["runtime"] == TORCH else f" ({score['runtime']})"
         for name, value in {score["metric"]: score["value"], **score["beside"]}.items():
             yield EvalResult(
-                task_type=_pipeline(facts) or "other",
+                task_type=head_of_auto_class(facts["model"]["auto_class"]).pipeline or "other",
                 dataset_type=one_line(data["id"]),
                 dataset_name=one_line(score["data"]),
                 dataset_config=data["config"],
@@ -153,11 +148,6 @@ def _results(facts: Facts) -> Iterator[EvalResult]:
                 metric_name=one_line(name + runtime),
                 metric_value=value,
             )
-
-
-def _pipeline(facts: Facts) -> str | None:
-    name = facts["model"]["class"]
-    return next((tag for ending, tag in _PIPELINES.items() if name.endswith(ending)), None)
 
 
 def _clean(value: Any) -> Any:

@@ -5,20 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from fwsvd_export.architectures.heads import head_of_auto_class
+from fwsvd_export.architectures.inputs import ENCODING_FIELDS
+from fwsvd_export.architectures.registry import family_of_class
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.hub.card.facts import Facts
 
 _LOCAL_NAME = "this-model"  # where no id is known: the reader's folder
-# optimum's readers of ONNX files; it has none for the other Auto classes
-ORT_CLASSES = {
-    "AutoModel": "ORTModelForFeatureExtraction",
-    "AutoModelForMaskedLM": "ORTModelForMaskedLM",
-    "AutoModelForSequenceClassification": "ORTModelForSequenceClassification",
-    "AutoModelForTokenClassification": "ORTModelForTokenClassification",
-    "AutoModelForQuestionAnswering": "ORTModelForQuestionAnswering",
-    "AutoModelForMultipleChoice": "ORTModelForMultipleChoice",
-}
-_CHOICE = "AutoModelForMultipleChoice"
 
 
 @dataclass(frozen=True)
@@ -41,10 +34,11 @@ class Snippets:
         published = facts["measurements"]["published"] or {}
         repo_id, revision = published.get("repo_id"), published.get("revision") or "main"
         auto_class = facts["model"]["auto_class"]
+        inputs = family_of_class(facts["model"]["class"]).inputs
         texts = ", ".join(json.dumps(text) for text in _texts(facts))
         return cls(
             _torch(auto_class, repo_id, revision, texts, facts["model"]["weights"]["dtype"]),
-            _onnx(auto_class, repo_id, revision, texts),
+            _onnx(auto_class, inputs, repo_id, revision, texts),
             _optimum(auto_class),
         )
 
@@ -69,12 +63,12 @@ def _torch(auto_class: str, repo_id: str | None, revision: str, texts: str, dtyp
         f"tokenizer = AutoTokenizer.from_pretrained(name, {options})",
         f'inputs = tokenizer({texts}, return_tensors="pt")',
     ]
-    if auto_class == _CHOICE:
+    if head_of_auto_class(auto_class).has_choices:
         lines.append("inputs = {name: values[None] for name, values in inputs.items()}  # one question, one choice")
     return "\n".join([*lines, "print(model(**inputs)[0])"])
 
 
-def _onnx(auto_class: str, repo_id: str | None, revision: str, texts: str) -> str:
+def _onnx(auto_class: str, inputs: tuple[str, ...], repo_id: str | None, revision: str, texts: str) -> str:
     lines = ["import numpy", "import onnxruntime"]
     if repo_id is None:
         where = json.dumps(f"{_LOCAL_NAME}/onnx")
@@ -82,8 +76,7 @@ def _onnx(auto_class: str, repo_id: str | None, revision: str, texts: str) -> st
         lines.append("from huggingface_hub import snapshot_download")
         arguments = f'{json.dumps(repo_id)}, revision={json.dumps(revision)}, allow_patterns="onnx/*"'
         where = f'snapshot_download({arguments}) + "/onnx"'
-    rows = "[[{}]]" if auto_class == _CHOICE else "[{}]"
-    arrays = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    rows = "[[{}]]" if head_of_auto_class(auto_class).has_choices else "[{}]"
     return "\n".join(
         [
             *lines,
@@ -93,8 +86,8 @@ def _onnx(auto_class: str, repo_id: str | None, revision: str, texts: str) -> st
             f'encoded = Tokenizer.from_file(folder + "/tokenizer.json").encode({texts})',
             "inputs = {",
             *(
-                f'    "{name}": numpy.array({rows.format(f"encoded.{field}")}, dtype=numpy.int64),'
-                for name, field in arrays.items()
+                f'    "{name}": numpy.array({rows.format(f"encoded.{ENCODING_FIELDS[name]}")}, dtype=numpy.int64),'
+                for name in inputs
             ),
             "}",
             'session = onnxruntime.InferenceSession(folder + "/model.onnx")  # or model_quantized.onnx, where it is',
@@ -104,9 +97,9 @@ def _onnx(auto_class: str, repo_id: str | None, revision: str, texts: str) -> st
 
 
 def _optimum(auto_class: str) -> str:
-    if auto_class not in ORT_CLASSES:
+    name = head_of_auto_class(auto_class).ort_class
+    if name is None:
         return ""
-    name = ORT_CLASSES[auto_class]
     return (
         f"from optimum.onnxruntime import {name}\n\n"
         f'model = {name}.from_pretrained(folder, file_name="model.onnx")  # folder as above'

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.architectures.registry import Family
+from fwsvd_export.architectures.family import Family
 from fwsvd_export.hub.verify.findings import Finding
 
 _PROGRAM = Path(__file__).with_name("clean_program.py")
@@ -24,7 +24,7 @@ def auto_class_of(settings: dict[str, Any], family: Family) -> str | None:
     architectures, auto_map = settings.get("architectures"), settings.get("auto_map")
     if not isinstance(architectures, list) or not isinstance(auto_map, dict):
         return None
-    known = {head.low_rank for head in family.heads}
+    known = set(map(family.low_rank_name, family.heads))
     endings = tuple(f".{name}" for name in architectures if name in known)
     return next((str(auto) for auto, path in auto_map.items() if endings and str(path).endswith(endings)), None)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from fwsvd_export.architectures.registry import Family
+from fwsvd_export.architectures.family import Family
 from fwsvd_export.hub.verify.findings import Finding
 from fwsvd_export.storage.file_names import CARD_FILE, EXPORT_FILE, ONNX_FOLDER, TOKENIZER_FILES, WEIGHTS_FILE
 
@@ -60,7 +60,7 @@ def belongs(path: str, family: Family) -> bool:
     folder, _, name = path.rpartition("/")
     if folder == ONNX_FOLDER:
         return name in _ONNX_PLAIN or name.endswith(".onnx")
-    return folder == "" and (name in _PLAIN or name in family.modeling_files or is_legal(name))
+    return folder == "" and (name in _PLAIN or name in family.code_files or is_legal(name))
 
 
 def is_legal(name: str) -> bool:
@@ -88,7 +88,7 @@ def list_contents(folder: Path, family: Family) -> Contents:
             findings.append(Finding(name, "is no part of a checkpoint", _ELSEWHERE))
         else:
             files[path] = status.st_size
-    for needed in ("config.json", *family.modeling_files, "compression.json", CARD_FILE):
+    for needed in ("config.json", *family.code_files, "compression.json", CARD_FILE):
         if needed not in files and all(finding.file != needed for finding in findings):
             findings.append(Finding(needed, "is missing", "compress the model again, or take it from a backup"))
     return Contents(files, tuple(findings))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.architectures.registry import Family
+from fwsvd_export.architectures.family import Family
 from fwsvd_export.hub.verify.findings import Finding
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.file_names import COMPRESSION_FILE, EXPORT_FILE, ONNX_FOLDER, WEIGHTS_FILE
@@ -17,11 +17,11 @@ _COMPRESS_AGAIN = "compress the model again"
 
 
 def check_code(folder: Path, files: Mapping[str, int], family: Family) -> Iterator[Finding]:
-    """The two code files, byte for byte; configurations must not name any other code."""
-    for name in family.modeling_files:
+    """The code files, byte for byte; configurations must not name any other code."""
+    for name in family.code_files:
         if name in files and file_sha256(folder / name) != file_sha256(family.shipped(name)):
             yield Finding(name, "is not the code that this installation writes", f"{_COMPRESS_AGAIN} with this version")
-    modules = {Path(name).stem for name in family.modeling_files}
+    modules = {Path(name).stem for name in family.code_files}
     for prefix, allowed in (("", modules), (f"{ONNX_FOLDER}/", set[str]())):
         for path in (prefix + name for name in _CONFIGS if prefix + name in files):
             named = _texts(_json_object(folder / path).get("auto_map"))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES, Family
+from fwsvd_export.architectures.family import Family
+from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.errors import CardError, CheckpointError, first_line
 from fwsvd_export.hub.verify.card import check_card
@@ -70,7 +71,7 @@ def verify_folder(folder: Path, own_token: str | None = None, steps: Steps = sil
         advance("loading in a fresh process")
         if auto_class is None:
             findings.append(Finding(CONFIG_FILE, "names no class that its code has", "compress the model again"))
-        elif not foreign_code and all(name in files for name in family.modeling_files):
+        elif not foreign_code and all(name in files for name in family.code_files):
             findings += check_loading(folder, auto_class)
         advance()
     # What a library says may hold anything

@@ -1,0 +1,87 @@
+"""BERT (Devlin et al. 2019, arXiv 1810.04805) in transformers' modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fwsvd_export.architectures.encoder import POSITIONS, Encoder, given_or
+from fwsvd_export.architectures.family import Family, Size
+from fwsvd_export.architectures.post_norm import PostNormNames
+
+_TYPES = "token_type_ids"
+_WORDS = "embeddings.word_embeddings"
+
+
+class BertEncoder(Encoder):
+    """A BERT with any head: it takes token types, and positions that a batch gives."""
+
+    @cached_property
+    def ranges(self) -> dict[str, int]:
+        """Token ids and token types."""
+        return {**super().ranges, _TYPES: int(self.model.config.type_vocab_size)}
+
+    def per_token(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """As ``Encoder``, with token types."""
+        inputs = super().per_token(batch)
+        ids, positions = inputs.values()
+        return {
+            **inputs,
+            _TYPES: given_or(batch, _TYPES, torch.zeros_like(ids)),
+            POSITIONS: given_or(batch, POSITIONS, positions),
+        }
+
+    def entering(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """As ``Encoder``."""
+        hidden: Tensor = self.module("embeddings")(**inputs)
+        return hidden
+
+
+BERT = Family(
+    model_type="bert",
+    prefix="Bert",
+    endings=(
+        "Model",
+        "ForMaskedLM",
+        "ForSequenceClassification",
+        "ForTokenClassification",
+        "ForQuestionAnswering",
+        "ForMultipleChoice",
+        "ForNextSentencePrediction",
+        "ForPreTraining",
+    ),
+    has_pooler=True,
+    inputs=("input_ids", "attention_mask", _TYPES),
+    word_embeddings=_WORDS,
+    layer="encoder.layer.{}",
+    post_norm=PostNormNames(
+        query="attention.self.query",
+        key="attention.self.key",
+        value="attention.self.value",
+        attention_output="attention.output.dense",
+        intermediate="intermediate.dense",
+        output="output.dense",
+        attention="attention.self",
+        attention_norm="attention.output.LayerNorm",
+        activation="intermediate.intermediate_act_fn",
+        norm="output.LayerNorm",
+    ),
+    layers_setting="num_hidden_layers",
+    sizes=(
+        Size("vocab_size", (f"{_WORDS}.weight", f"{_WORDS}.table.weight"), 0),
+        Size("hidden_size", ("embeddings.position_embeddings.weight",), 1),
+        Size("max_position_embeddings", ("embeddings.position_embeddings.weight",), 0),
+        Size("type_vocab_size", ("embeddings.token_type_embeddings.weight",), 0),
+        Size(
+            "intermediate_size",
+            ("encoder.layer.0.intermediate.dense.weight", "encoder.layer.0.intermediate.dense.up.weight"),
+            0,
+        ),
+    ),
+    function_settings=("hidden_act", "layer_norm_eps", "num_attention_heads"),
+    adapter=BertEncoder,
+)

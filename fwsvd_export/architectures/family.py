@@ -1,0 +1,131 @@
+"""What is known of one architecture before any model of it is loaded: names of classes, modules and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fwsvd_export.architectures.heads import HEADS, Head
+from fwsvd_export.architectures.post_norm import PostNormNames
+from fwsvd_export.errors import UnsupportedModelError, shown
+
+if TYPE_CHECKING:
+    from fwsvd_export.architectures.encoder import Encoder
+
+SHARED_CODE = "lowrank_layers.py"  # ships with every family's two files
+_MODELING = "fwsvd_export.modeling"
+_LOW_RANK = "LowRank"  # before the names of our classes
+
+
+@dataclass(frozen=True)
+class Size:
+    """A setting that must agree with the weights.
+
+    Attributes:
+        setting: its name in ``config.json``.
+        tensors: names, relative to the base model, of which a checkpoint has one.
+        dimension: which of the tensor's dimensions the setting is.
+    """
+
+    setting: str
+    tensors: tuple[str, ...]
+    dimension: int
+
+
+@dataclass(frozen=True)
+class Family:
+    """One architecture.
+
+    Attributes:
+        model_type: of the dense configuration.
+        prefix: of transformers' class names ("Bert").
+        endings: of the supported classes' names, the base model's first; keys of ``heads.HEADS``.
+        has_pooler: whether the base model hands out ``pooler_output``.
+        inputs: what a model takes beside the labels, in the order of an exported graph.
+        word_embeddings: name of the table of word vectors, relative to the base model.
+        layer: name of the n-th encoder layer, with ``{}`` for n.
+        post_norm: where the parts of an encoder layer are; None for a family that is not built so.
+        layers_setting: the setting that says how many there are.
+        sizes: settings that must agree with the weights.
+        function_settings: settings that change what is computed and that the weights do not tell.
+        adapter: (model, family, head) -> the ``Encoder`` of a loaded model.
+        reserved_positions: positions that no token takes.
+    """
+
+    model_type: str
+    prefix: str
+    endings: tuple[str, ...]
+    has_pooler: bool
+    inputs: tuple[str, ...]
+    word_embeddings: str
+    layer: str
+    post_norm: PostNormNames | None
+    layers_setting: str
+    sizes: tuple[Size, ...]
+    function_settings: tuple[str, ...]
+    adapter: Callable[[Any, Family, Head], Encoder]
+    reserved_positions: int = 0
+
+    @property
+    def low_rank_type(self) -> str:
+        """``model_type`` of the compressed configuration."""
+        return f"lowrank_{self.model_type}"
+
+    @property
+    def code_files(self) -> tuple[str, ...]:
+        """The code files that ship with a checkpoint: what is imported stands before what imports it."""
+        return SHARED_CODE, f"configuration_{self.low_rank_type}.py", f"modeling_{self.low_rank_type}.py"
+
+    def usable_length(self, max_position_embeddings: int) -> int:
+        """Tokens at most in one sequence of a model with so many positions."""
+        return max_position_embeddings - self.reserved_positions
+
+    @staticmethod
+    def shipped(name: str) -> Path:
+        """One of ``code_files`` as this installation ships it."""
+        return Path(__file__).parents[1] / "modeling" / name
+
+    def dense_name(self, head: Head) -> str:
+        """Transformers' class name."""
+        return f"{self.prefix}{head.ending}"
+
+    def low_rank_name(self, head: Head) -> str:
+        """Our class name."""
+        return f"{_LOW_RANK}{self.prefix}{head.ending}"
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The supported heads, the bare encoder first."""
+        return tuple(HEADS[ending] for ending in self.endings)
+
+    def head(self, class_name: str) -> Head:
+        """The head of a dense or compressed class name.
+
+        Raises:
+            UnsupportedModelError: another class; the message lists the supported ones.
+        """
+        for head in self.heads:
+            if class_name in (self.dense_name(head), self.low_rank_name(head)):
+                return head
+        supported = ", ".join(map(self.dense_name, self.heads))
+        raise UnsupportedModelError(f"{shown(class_name)[1:-1]} is not supported; supported are {supported}")
+
+    def low_rank_class(self, class_name: str) -> Any:
+        """Our model class for a dense or compressed class name."""
+        module = import_module(f"{_MODELING}.modeling_{self.low_rank_type}")
+        return getattr(module, self.low_rank_name(self.head(class_name)))
+
+    def low_rank_config_class(self) -> Any:
+        """Our configuration class."""
+        return self.low_rank_class(self.dense_name(self.heads[0])).config_class
+
+    def dense_class(self, class_name: str) -> Any:
+        """Transformers' model class for a dense or compressed class name."""
+        return getattr(import_module("transformers"), self.dense_name(self.head(class_name)))
+
+    def dense_config_class(self) -> Any:
+        """Transformers' configuration class."""
+        return self.dense_class(self.dense_name(self.heads[0])).config_class

@@ -1,0 +1,254 @@
+"""Factorised layers and what every compressed architecture shares (written by fwsvd-export).
+
+Each factorised layer computes ``up(down(x))`` with ``down.weight`` (rank, in) and ``up.weight`` (out, rank), plus the
+original bias; factorised word embeddings compute ``projection(table(ids))``.
+
+This file travels inside the checkpoint; it needs only the standard library, torch and transformers.
+"""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+# Ending of a class name -> the Auto class that loads it
+AUTO_CLASSES = {
+    "Model": "AutoModel",
+    "ForMaskedLM": "AutoModelForMaskedLM",
+    "ForSequenceClassification": "AutoModelForSequenceClassification",
+    "ForTokenClassification": "AutoModelForTokenClassification",
+    "ForQuestionAnswering": "AutoModelForQuestionAnswering",
+    "ForMultipleChoice": "AutoModelForMultipleChoice",
+    "ForNextSentencePrediction": "AutoModelForNextSentencePrediction",
+    "ForPreTraining": "AutoModelForPreTraining",
+}
+
+
+def _is_rank(rank: Any, largest: int) -> bool:
+    """Whether a value, which may come from anybody's config.json, is a rank that a layer can have."""
+    return isinstance(rank, int) and not isinstance(rank, bool) and 1 <= rank <= largest
+
+
+class LowRankLinear(nn.Module):
+    """A linear layer whose weight is the product of two thin factors: ``weight = up.weight @ down.weight``.
+
+    Args:
+        in_features: size of the last dimension that comes in.
+        out_features: size of the last dimension that goes out.
+        rank: inner size of the product, at most the smaller of the two.
+        bias: whether ``up`` has a bias (out_features).
+
+    Raises:
+        ValueError: the rank is outside 1 … min(in_features, out_features).
+    """
+
+    def __init__(self, in_features: int, out_features: int, rank: int, bias: bool = True) -> None:
+        super().__init__()
+        if not _is_rank(rank, min(in_features, out_features)):
+            raise ValueError(
+                f"rank {rank!r:.40} of a {out_features} x {in_features} layer: 1 to its smaller side is allowed"
+            )
+        self.in_features = in_features
+        self.out_features = out_features
+        self.rank = rank
+        self.down = nn.Linear(in_features, rank, bias=False)
+        self.up = nn.Linear(rank, out_features, bias=bias)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Maps (..., in_features) to (..., out_features)."""
+        return self.up(self.down(hidden_states))
+
+    def extra_repr(self) -> str:
+        """What ``print(model)`` shows beside the two factors."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, rank={self.rank}"
+
+
+class LowRankEmbedding(nn.Module):
+    """An embedding table that is the product of two thin factors: ``weight = table.weight @ projection.weight.T``.
+
+    Args:
+        num_embeddings: size of the vocabulary.
+        embedding_dim: size of the vectors that come out.
+        rank: size of the vectors in the table.
+        padding_idx: as in ``nn.Embedding``.
+
+    Raises:
+        ValueError: the rank is outside 1 … embedding_dim.
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, rank: int, padding_idx: Any = None) -> None:
+        super().__init__()
+        if not _is_rank(rank, min(num_embeddings, embedding_dim)):
+            raise ValueError(
+                f"rank {rank!r:.40} of a {num_embeddings} x {embedding_dim} embedding: 1 to its smaller side is allowed"
+            )
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.rank = rank
+        self.table = nn.Embedding(num_embeddings, rank, padding_idx=padding_idx)
+        self.projection = nn.Linear(rank, embedding_dim, bias=False)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Maps (...) token ids to (..., embedding_dim)."""
+        return self.projection(self.table(input_ids))
+
+    def scores(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """The product of (..., embedding_dim) with every token's vector, (..., num_embeddings)."""
+        return nn.functional.linear(hidden_states @ self.projection.weight, self.table.weight)
+
+    def extra_repr(self) -> str:
+        """What ``print(model)`` shows beside the two factors."""
+        return f"{self.num_embeddings}, {self.embedding_dim}, rank={self.rank}"
+
+
+class TiedDecoder(nn.Module):
+    """The output layer of a language model whose weight is the factorised word embeddings' own.
+
+    Args:
+        embeddings: whose factors it uses; they stay parameters of that module alone.
+        bias: (num_embeddings), of the output layer it takes the place of.
+    """
+
+    def __init__(self, embeddings: LowRankEmbedding, bias: nn.Parameter) -> None:
+        super().__init__()
+        self._embeddings = (embeddings,)  # in a tuple: no submodule, so its weights are saved once
+        self.bias = bias
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Maps (..., embedding_dim) to scores of all tokens, (..., num_embeddings)."""
+        return self._embeddings[0].scores(hidden_states) + self.bias
+
+
+def factorize(base_model: nn.Module, ranks: dict[str, int]) -> None:
+    """Puts (untrained) factors in the place of every linear or embedding layer of ``base_model`` that has a rank.
+
+    Raises:
+        ValueError: a name that is neither in this model.
+    """
+    modules = dict(base_model.named_modules())
+    for name, rank in ranks.items():
+        dense = modules.get(name)
+        if isinstance(dense, nn.Linear):
+            layer: nn.Module = LowRankLinear(dense.in_features, dense.out_features, rank, dense.bias is not None)
+        elif isinstance(dense, nn.Embedding):
+            layer = LowRankEmbedding(dense.num_embeddings, dense.embedding_dim, rank, dense.padding_idx)
+        else:
+            raise ValueError(
+                f"low_rank names {name!s:.100}, which is neither a linear layer nor an embedding of this model"
+            )
+        parent, _, attribute = name.rpartition(".")
+        setattr(modules[parent], attribute, layer.to(device=dense.weight.device, dtype=dense.weight.dtype))
+
+
+class LowRankConfigMixin:
+    """A configuration with the ranks of the factorised layers, which are checked when it is made.
+
+    A family's class puts it before transformers' own and sets ``sides`` and ``endings``.
+    """
+
+    # (pattern of layer names, the two settings that are the sides of their weight) of layers that may be factorised
+    sides: tuple[Any, ...] = ()
+    # of the names of the model classes beside it
+    endings: tuple[str, ...] = ()
+
+    def __init__(self, low_rank: Any = None, **kwargs: Any) -> None:
+        self.low_rank = {"ranks": {}} if low_rank is None else low_rank
+        ranks = self.low_rank.get("ranks") if isinstance(self.low_rank, dict) else None
+        if not isinstance(ranks, dict):
+            raise ValueError('low_rank must be an object with a "ranks" object in it: layer name -> rank')
+        for name, rank in ranks.items():
+            if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
+                raise ValueError(f"rank {rank!r:.40} of {name!s:.100}: a whole number of at least 1 is needed")
+        for setting in kwargs.keys() & {setting for _, sides in self.sides for setting in sides}:
+            size = kwargs[setting]
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ValueError(f"{setting} {size!r:.40}: a whole number of at least 1 is needed")
+        super().__init__(**kwargs)
+        # Before a model of these sizes is made, which refuses names that it does not have
+        for name, rank in ranks.items():
+            for sides in (sides for pattern, sides in self.sides if re.fullmatch(pattern, str(name))):
+                largest = min(getattr(self, setting) for setting in sides)
+                if rank > largest:
+                    raise ValueError(f"rank {rank!r:.40} of {name}: at most {largest}, its smaller side, is allowed")
+
+    @classmethod
+    def complete_auto_map(cls) -> dict[str, str]:
+        """Every class beside this one; transformers writes only the class being saved into ``auto_map``."""
+        name = cls.__name__.removesuffix("Config")
+        models = {AUTO_CLASSES[ending]: f"modeling_{cls.model_type}.{name}{ending}" for ending in cls.endings}
+        return {"AutoConfig": f"configuration_{cls.model_type}.{cls.__name__}", **models}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as JSON-ready values, always with the complete ``auto_map``."""
+        return {**super().to_dict(), "auto_map": self.complete_auto_map()}
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """What is saved: no defaults, but always ranks and ``auto_map``; never the folder it was loaded from."""
+        saved = {**super().to_diff_dict(), "low_rank": self.low_rank, "auto_map": self.complete_auto_map()}
+        saved.pop("_name_or_path", None)
+        return saved
+
+
+class LowRankModelMixin:
+    """What all model classes share: the layers are swapped once the dense skeleton stands; the code saves itself.
+
+    A family's class puts it before transformers' own and sets ``decoder`` where it has a language model's head.
+    """
+
+    # names of the output layer tied to the word embeddings, and of its bias
+    decoder: tuple[str, str] = ("", "")
+    _tied_weights_keys: Any
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        # A head builds its encoder as a plain base model, so the swap happens once, at the outermost class.
+        factorize(getattr(self, self.base_model_prefix, self), config.low_rank["ranks"])
+        embeddings, (name, bias) = self.get_input_embeddings(), self.decoder
+        if isinstance(embeddings, LowRankEmbedding) and config.tie_word_embeddings and self._has(name):
+            parent, _, attribute = name.rpartition(".")
+            setattr(self.get_submodule(parent), attribute, TiedDecoder(embeddings, self.get_parameter(bias)))
+            # A list in transformers 4, a mapping in 5; the decoder's weight is no longer one to be tied
+            tied = self._tied_weights_keys
+            kept = [key for key in tied if key != f"{name}.weight"]
+            self._tied_weights_keys = {key: tied[key] for key in kept} if isinstance(tied, dict) else kept
+        self.post_init()
+
+    def _has(self, name: str) -> bool:
+        return name != "" and any(found == name for found, _ in self.named_modules())
+
+    def get_output_embeddings(self) -> Any:
+        """As transformers does, but None where there is no weight that could be tied or resized."""
+        found = super().get_output_embeddings()
+        return None if isinstance(found, TiedDecoder) else found
+
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> Any:
+        """As transformers does, for a table that is not factorised.
+
+        The projection spans only the directions that the old tokens need, so a new one could not be learned freely: it
+        has to be added to the dense model.
+
+        Raises:
+            ValueError: the word embeddings are factorised.
+        """
+        embeddings = self.get_input_embeddings()
+        if isinstance(embeddings, LowRankEmbedding):
+            raise ValueError(
+                f"word embeddings of rank {embeddings.rank} cannot be resized, new tokens would be confined to the old "
+                "ones' directions; resize the dense model and compress it again"
+            )
+        return super().resize_token_embeddings(*args, **kwargs)
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
+        """As transformers does, and puts the code files beside the weights, whichever way the model was loaded."""
+        saved = super().save_pretrained(save_directory, *args, **kwargs)
+        family = next(base for base in type(self).__mro__ if LowRankModelMixin in base.__bases__)
+        for module in (__name__, self.config_class.__module__, family.__module__):
+            source = Path(sys.modules[module].__file__)
+            target = Path(save_directory) / source.name
+            if source.resolve() != target.resolve():
+                shutil.copyfile(source, target)
+        return saved

@@ -1,0 +1,62 @@
+"""Plain functions and tables that tests of several packages share; importable as ``tests.helpers``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import transformers
+
+from fwsvd_export.architectures.registry import FAMILIES, encoder_of
+
+WORDS = [
+    "a", "the", "film", "movie", "plot", "cast", "good", "great", "fine", "bad",
+    "poor", "dull", "is", "was", "very", "not", "and", "but", "never", "always",
+]  # fmt: skip
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+VOCABULARY = len(SPECIAL) + len(WORDS)
+
+# Configurations of two layers, 32 wide, 64 in the feed-forward, with weights of ordinary size: with the usual 0.02 a
+# model this small predicts the same of everything. A new family adds its line.
+TINY: dict[str, dict[str, Any]] = {
+    "bert": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64},
+    "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64},
+}
+SHARED = {"vocab_size": VOCABULARY, "max_position_embeddings": 64, "initializer_range": 0.3}
+
+# Every dense class name of every family
+HEADS = [family.dense_name(head) for family in FAMILIES.values() for head in family.heads]
+
+
+def heads_ending(*endings: str) -> list[str]:
+    """The dense class names of all families with one of these endings."""
+    return [family.dense_name(head) for family in FAMILIES.values() for head in family.heads if head.ending in endings]
+
+
+def tiny_config(model_type: str = "bert", **changes: Any) -> Any:
+    """A small configuration of a family; ``changes`` are settings under the family's own names."""
+    config_class = FAMILIES[model_type].dense_config_class()
+    return config_class(**{**SHARED, **TINY[model_type], **changes})
+
+
+def tiny_head(class_name: str, **changes: Any) -> Any:
+    """A small dense model of any class with the same weights every time: tiny_head("BertForMaskedLM")."""
+    model_class = getattr(transformers, class_name)
+    torch.manual_seed(0)
+    return model_class(tiny_config(model_class.config_class.model_type, **changes)).eval()
+
+
+TIED_HEADS = heads_ending("ForMaskedLM", "ForPreTraining")  # with an output layer tied to the word embeddings
+
+
+def decoder_of(model: Any) -> tuple[Any, torch.nn.Parameter]:
+    """The output layer over the vocabulary of a dense or compressed language model, and its bias."""
+    encoder = encoder_of(model)
+    name, bias = encoder.family.low_rank_class(encoder.dense_class_name).decoder
+    return model.get_submodule(name), model.get_parameter(bias)
+
+
+def words_of(model: Any) -> Any:
+    """The word embeddings of a dense or compressed model."""
+    encoder = encoder_of(model)
+    return encoder.module(encoder.embedding.name)
