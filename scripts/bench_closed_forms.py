@@ -32,10 +32,10 @@ from fwsvd_export.records import (
     Statistics,
     StatisticsSource,
 )
-from fwsvd_export.solvers import SOLVERS, ClosedForm
 from fwsvd_export.solvers.activation import INPUT_DAMPING
 from fwsvd_export.solvers.fwsvd import ROW_DAMPING
 from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
+from fwsvd_export.solvers.table import SOLVERS, ClosedForm
 
 EXAMPLES = 64
 CLOSED_FORMS = {name: solver for name, solver in SOLVERS.items() if isinstance(solver, ClosedForm)}

@@ -17,8 +17,8 @@ def command(as_json: bool) -> None:
       fwsvd-export methods
     """
     from fwsvd_export.cli.console import print_json, print_table
-    from fwsvd_export.solvers import SOLVERS, ClosedForm
     from fwsvd_export.solvers.options import options_to_json
+    from fwsvd_export.solvers.table import SOLVERS, ClosedForm
 
     if as_json:
         print_json(

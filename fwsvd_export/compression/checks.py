@@ -10,7 +10,7 @@ from fwsvd_export.compression.norms import check_collected
 from fwsvd_export.errors import DataError, RankError, StatisticsError
 from fwsvd_export.ranks import ALLOCATORS, COSTS
 from fwsvd_export.records import Kronecker, RankRequest, Statistics
-from fwsvd_export.solvers import SOLVERS, ClosedForm, Iterative, Solver
+from fwsvd_export.solvers.table import SOLVERS, ClosedForm, Iterative, Solver
 
 
 def solver_named(method: str) -> ClosedForm | Iterative:

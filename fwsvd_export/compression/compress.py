@@ -20,8 +20,8 @@ from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import Budget, Decomposition, RankLimits, RankRequest, Solution, Statistics
 from fwsvd_export.runtime.device import release_freed_memory
 from fwsvd_export.runtime.progress import Steps, silent
-from fwsvd_export.solvers import ClosedForm, Iterative
 from fwsvd_export.solvers.options import IterationOptions, options_from
+from fwsvd_export.solvers.table import ClosedForm, Iterative
 
 
 def compress(

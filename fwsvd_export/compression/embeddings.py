@@ -19,8 +19,8 @@ from fwsvd_export.linalg.decomposition import decompose
 from fwsvd_export.linalg.weighting import Weighting
 from fwsvd_export.ranks.cost import factor_weights
 from fwsvd_export.records import LayerSpec, RankRequest, Solution, Statistics
-from fwsvd_export.solvers import Solver
 from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
+from fwsvd_export.solvers.table import Solver
 
 # Added to every word's weight, as a share of the mean weight: most words of a vocabulary are in no calibration text,
 # and still come in production.

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fwsvd_export.errors import RankError, StatisticsError
 from fwsvd_export.records import ElementWeights, InputGram, Kronecker, Metric, Plain, RowWeights, Statistics
-from fwsvd_export.solvers import Solver
+from fwsvd_export.solvers.table import Solver
 
 AXES = ("input", "output")
 

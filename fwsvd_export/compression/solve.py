@@ -13,10 +13,10 @@ from fwsvd_export.compression.norms import build_metric
 from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.records import Decomposition, ElementWeights, LayerSpec, RankPlan, Solution, Statistics
 from fwsvd_export.runtime.progress import Steps, silent
-from fwsvd_export.solvers import ClosedForm, Iterative
 from fwsvd_export.solvers.driver import minimise
 from fwsvd_export.solvers.options import IterationOptions
 from fwsvd_export.solvers.problem import LayerProblem
+from fwsvd_export.solvers.table import ClosedForm, Iterative
 
 AT_ONCE_ON_CPU = 2  # stacks; more would not be faster on common machines, and each holds copies of its matrices
 # Weights in one stack of equal layers. A processor is fastest with one layer in its caches (half the time of stacks of

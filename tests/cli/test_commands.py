@@ -15,7 +15,7 @@ from click.testing import Result
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.digest import file_sha256
 
 Run = Callable[..., Result]

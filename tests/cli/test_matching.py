@@ -13,7 +13,7 @@ from click.testing import Result
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.workflows import compress as pipeline
 

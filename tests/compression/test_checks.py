@@ -13,7 +13,7 @@ from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.compress import matches
 from fwsvd_export.errors import DataError, RankError
 from fwsvd_export.records import Statistics
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.table import SOLVERS
 
 Batches = list[dict[str, Tensor]]
 

@@ -22,7 +22,7 @@ from fwsvd_export.compression.solve import solve_layers
 from fwsvd_export.errors import RankError, SolverOptionError, StatisticsError, UnsupportedModelError
 from fwsvd_export.ranks import ALLOCATORS
 from fwsvd_export.records import Budget, RankLimits, RankRequest, Solution, Statistics
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.table import SOLVERS
 
 RANKS = (1, 4, 8, 15, 22)  # at 22 every layer stays dense
 Batches = list[dict[str, Tensor]]

@@ -18,8 +18,8 @@ from fwsvd_export.compression.compress import compress_model
 from fwsvd_export.compression.embeddings import WORD_DAMPING, embedding_rank, embedding_spec, solve_embedding
 from fwsvd_export.errors import RankError, StatisticsError
 from fwsvd_export.records import Budget, EmbeddingReport, RankLimits, RankRequest, Statistics
-from fwsvd_export.solvers import SOLVERS
 from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
+from fwsvd_export.solvers.table import SOLVERS
 
 WORDS, WIDTH = 25, 32
 TABLE = "embeddings.word_embeddings"

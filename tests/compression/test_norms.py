@@ -10,7 +10,7 @@ from torch import Tensor
 from fwsvd_export.compression.norms import build_metric
 from fwsvd_export.errors import StatisticsError
 from fwsvd_export.records import COLLECTIONS, ElementWeights, LayerStatistics, Statistics, StatisticsSource
-from fwsvd_export.solvers import SOLVERS, Iterative
+from fwsvd_export.solvers.table import SOLVERS, Iterative
 
 LAYER = "encoder.layer.0.intermediate.dense"
 ITERATIVE = [name for name, solver in SOLVERS.items() if isinstance(solver, Iterative)]

@@ -17,7 +17,7 @@ from fwsvd_export.errors import RankError
 from fwsvd_export.evaluation.ratio import RESOLUTION, smallest_within
 from fwsvd_export.ranks import ALLOCATORS
 from fwsvd_export.records import Budget, RankLimits, RankRequest
-from fwsvd_export.solvers import SOLVERS, ClosedForm
+from fwsvd_export.solvers.table import SOLVERS, ClosedForm
 
 SIZE = RankRequest(Budget(rank=1))  # its budget is not looked at
 

@@ -23,10 +23,10 @@ from fwsvd_export.records import (
     Statistics,
     StatisticsSource,
 )
-from fwsvd_export.solvers import SOLVERS, ClosedForm, Iterative
 from fwsvd_export.solvers.activation import INPUT_DAMPING
 from fwsvd_export.solvers.fwsvd import ROW_DAMPING
 from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
+from fwsvd_export.solvers.table import SOLVERS, ClosedForm, Iterative
 
 LAYER = "encoder.layer.0.intermediate.dense"
 SHAPES = [(6, 10), (10, 6), (8, 8)]

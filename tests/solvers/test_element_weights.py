@@ -12,12 +12,12 @@ from torch import Tensor
 
 from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.records import Factors, RowWeights, Solution
-from fwsvd_export.solvers import SOLVERS, Iterative
 from fwsvd_export.solvers.anderson import Anderson, AndersonOptions
 from fwsvd_export.solvers.driver import minimise
 from fwsvd_export.solvers.fwsvd import decompose_rows
 from fwsvd_export.solvers.problem import LayerProblem, Scaled, iterate_at, scaled, start_factors
 from fwsvd_export.solvers.starts import STARTS
+from fwsvd_export.solvers.table import SOLVERS, Iterative
 
 METHODS = [name for name, solver in SOLVERS.items() if isinstance(solver, Iterative)]
 Make = Callable[..., LayerProblem]

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from fwsvd_export.errors import SolverOptionError
-from fwsvd_export.solvers import SOLVERS, ClosedForm, Iterative
 from fwsvd_export.solvers.als import AlsOptions
 from fwsvd_export.solvers.anderson import AndersonOptions
 from fwsvd_export.solvers.options import IterationOptions, options_from, options_to_json
+from fwsvd_export.solvers.table import SOLVERS, ClosedForm, Iterative
 
 ITERATIVE = [name for name, solver in SOLVERS.items() if isinstance(solver, Iterative)]
 CLOSED = [name for name, solver in SOLVERS.items() if isinstance(solver, ClosedForm)]
