@@ -20,8 +20,8 @@ from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import Budget, Decomposition, RankLimits, RankRequest, Solution, Statistics
 from fwsvd_export.runtime.device import release_freed_memory
 from fwsvd_export.runtime.progress import Steps, silent
-from fwsvd_export.solvers.options import IterationOptions, options_from
-from fwsvd_export.solvers.table import ClosedForm, Iterative
+from fwsvd_export.solvers.options import SolverOptions, options_from, with_fisher_axis
+from fwsvd_export.solvers.solver import ClosedForm, Iterative
 
 
 def compress(
@@ -38,7 +38,7 @@ def compress(
     limits: RankLimits | None = None,
     embeddings: float | None = None,
     match: bool | None = None,
-    fisher_axis: str = "input",
+    fisher_axis: str | None = None,
     labels: str = "data",
     seed: int = 0,
     solver_options: Mapping[str, Any] | None = None,
@@ -60,10 +60,10 @@ def compress(
         embeddings: fraction of the word embeddings' weights that may be used (part of ``params``); None keeps them.
         match: whether every layer is fitted again, on its own inputs, to the dense model's output (kfac only); None
             does it where it can be done: with kfac and batches.
-        fisher_axis: orientation of fwsvd's weights, "input" (the paper's) or "output".
+        fisher_axis: alias of that option of fwsvd.
         labels: "data" or "sampled", when statistics are collected here.
         seed: of sampled labels.
-        solver_options: of an iterative method, by name.
+        solver_options: of the method, by name; fwsvd's ``axis`` is "input" (as in the paper, the default) or "output".
 
     Raises:
         FwsvdExportError: one of its kinds, with a sentence that says what to do.
@@ -76,7 +76,7 @@ def compress(
         ('LowRankBertForSequenceClassification', 4)
     """
     solver = solver_named(method)
-    options = options_from(method, solver.options, solver_options or {})
+    options = options_from(method, solver.options, with_fisher_axis(method, solver_options or {}, fisher_axis))
     budget = Budget(ratio=ratio, rank=rank, params=params)
     size = RankRequest(budget, allocate, limits or RankLimits(), embeddings, cost)
     check_size(model, solver, size)
@@ -86,7 +86,7 @@ def compress(
     if statistics is None and solver.needs is not None and batches is not None:
         statistics = collect_statistics(model, batches, collect=(solver.needs,), labels=labels, seed=seed)
     calibration = batches if matched else None
-    return compress_model(model, solver, size, statistics, calibration, axis=fisher_axis, options=options).model
+    return compress_model(model, solver, size, statistics, calibration, options=options).model
 
 
 def compress_model(
@@ -96,8 +96,7 @@ def compress_model(
     statistics: Statistics | None,
     calibration: Iterable[Mapping[str, Any]] | None = None,
     *,
-    axis: str = "input",
-    options: IterationOptions | None = None,
+    options: SolverOptions | None = None,
     steps: Steps = silent,
 ) -> Compressed:
     """Plans the ranks, solves every layer, builds the model, and matches it on calibration batches where there are any.
@@ -106,14 +105,14 @@ def compress_model(
     """
     if allocator_of(solver, size) == "greedy":
         # Nothing holds on to the decompositions, which are as large as the model, when matching begins
-        compressed = Prepared.of(model, solver, size, statistics, axis=axis, steps=steps).solved(size.budget)
+        compressed = Prepared.of(model, solver, size, statistics, options=options, steps=steps).solved(size.budget)
         release_freed_memory()
         return matched_on(calibration, model, statistics, compressed, steps)
     layers = compressible_layers(model)
     check_statistics(model, solver, statistics)
     embedding = solve_embedding(model, solver, statistics, embedding_rank(model, size))
     plan = plan_uniform(layers, size.budget, parameters_beside(model, size), size.limits)
-    solutions = solve_layers(model, layers, solver, statistics, plan, axis=axis, options=options, steps=steps)
+    solutions = solve_layers(model, layers, solver, statistics, plan, options=options, steps=steps)
     compressed = assembled(model, solver.name, plan, solutions, embedding)
     return matched_on(calibration, model, statistics, compressed, steps)
 
@@ -151,7 +150,7 @@ class Prepared:
         statistics: Statistics | None,
         calibration: Iterable[Mapping[str, Any]] | None = None,
         *,
-        axis: str = "input",
+        options: SolverOptions | None = None,
         steps: Steps = silent,
     ) -> Prepared:
         """Decomposes every layer, and measures prices where they are times.
@@ -163,7 +162,7 @@ class Prepared:
         check_statistics(model, solver, statistics)
         layers = compressible_layers(model)
         embedding = solve_embedding(model, form, statistics, embedding_rank(model, size))
-        decompositions = decompose_layers(model, layers, form, statistics, axis=axis, steps=steps)
+        decompositions = decompose_layers(model, layers, form, statistics, options=options, steps=steps)
         price = price_of(size.cost, layers, model.device)
         return cls(model, form, size, price, decompositions, embedding, statistics, calibration)
 

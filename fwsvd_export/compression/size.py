@@ -12,7 +12,7 @@ from fwsvd_export.ranks.choices import offers_of
 from fwsvd_export.ranks.cost import factor_weights
 from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import RankRequest
-from fwsvd_export.solvers.table import Solver
+from fwsvd_export.solvers.solver import Solver
 
 
 def check_size(model: Any, solver: Solver, size: RankRequest) -> None:

@@ -3,7 +3,7 @@
 # method -> names of its options, in the order of the table
 OPTIONS: dict[str, tuple[str, ...]] = {
     "svd": (),
-    "fwsvd": (),
+    "fwsvd": ("axis",),
     "em": ("start", "max_iterations", "tolerance"),
     "nesterov": ("start", "max_iterations", "tolerance"),
     "anderson": ("start", "max_iterations", "tolerance", "depth", "regularisation"),

@@ -2,144 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 from torch import Tensor
 
-from fwsvd_export.records import Decomposition, ElementWeights, InputGram, Kronecker, Plain, RowWeights
+from fwsvd_export.records import ElementWeights, InputGram, Kronecker, Plain, RowWeights
 from fwsvd_export.solvers import activation, fwsvd, kfac, svd
 from fwsvd_export.solvers.als import Als, AlsOptions
 from fwsvd_export.solvers.anderson import Anderson, AndersonOptions
-from fwsvd_export.solvers.driver import MakeMethod
 from fwsvd_export.solvers.em import Em
 from fwsvd_export.solvers.nesterov import Nesterov
-from fwsvd_export.solvers.options import IterationOptions
+from fwsvd_export.solvers.options import IterationOptions, SolverOptions
+from fwsvd_export.solvers.problem import Scaled
+from fwsvd_export.solvers.solver import ClosedForm, Iterative
 
 
-@dataclass(frozen=True)
-class Solver:
-    """What every row of the table has.
-
-    Attributes:
-        name: what ``--method`` takes.
-        metric: the metric type the solver minimises.
-        needs: the collection its metric is built from, None when it needs no statistics.
-        minimises: the objective, in one line.
-        comparable: whether losses mean the same in every layer, so that one budget can be shared.
-        source: citation.
-    """
-
-    name: str
-    metric: type[Plain] | type[RowWeights] | type[InputGram] | type[Kronecker] | type[ElementWeights]
-    needs: str | None
-    minimises: str
-    comparable: bool
-    source: str
-
-
-@dataclass(frozen=True)
-class ClosedForm(Solver):
-    """A method that gives the global minimum at every rank at once.
-
-    Attributes:
-        decompose: (weight (out, in), metric, layer name) -> the closed form.
-    """
-
-    decompose: Callable[[Tensor, Any, str], Decomposition]
-    options = None
-
-
-@dataclass(frozen=True)
-class Iterative(Solver):
-    """A method that improves a start step by step; ``driver.minimise`` runs it.
-
-    Attributes:
-        method: makes its state for a stack of problems.
-        options: the record of its options.
-    """
-
-    method: MakeMethod
-    options: type[IterationOptions]
+def _als_after_anderson(problem: Scaled, directions: Tensor, options: AlsOptions) -> Als:
+    """Als, whose first steps are those of anderson with its defaults."""
+    return Als(options, Anderson(problem, directions, AndersonOptions()))
 
 
 _ELEMENTS = "squared error weighted by the Fisher of each weight"
 _ROWS: tuple[ClosedForm | Iterative, ...] = (
     ClosedForm(
         name="svd",
-        metric=Plain,
+        norm=Plain,
         needs=None,
         minimises="squared error of the weights",
         comparable=False,
         source="Eckart & Young 1936",
+        options=SolverOptions,
         decompose=svd.decompose_plain,
     ),
     ClosedForm(
         name="fwsvd",
-        metric=RowWeights,
+        norm=RowWeights,
         needs="row",
         minimises="squared error weighted by the Fisher of each input (or output) feature",
         comparable=False,
         source="Hsu et al. 2022, arXiv 2207.00112",
+        options=fwsvd.FwsvdOptions,
         decompose=fwsvd.decompose_rows,
     ),
     Iterative(
         name="em",
-        metric=ElementWeights,
+        norm=ElementWeights,
         needs="element",
         minimises=f"{_ELEMENTS}, by filling in and truncating",
         comparable=True,
         source="Srebro & Jaakkola 2003",
-        method=Em,
         options=IterationOptions,
+        method=Em,
     ),
     Iterative(
         name="nesterov",
-        metric=ElementWeights,
+        norm=ElementWeights,
         needs="element",
         minimises=f"{_ELEMENTS}, em with momentum",
         comparable=True,
         source="Tuzhilina & Hastie 2021, arXiv 2109.11057",
-        method=Nesterov,
         options=IterationOptions,
+        method=Nesterov,
     ),
     Iterative(
         name="anderson",
-        metric=ElementWeights,
+        norm=ElementWeights,
         needs="element",
         minimises=f"{_ELEMENTS}, em with Anderson's combination of steps",
         comparable=True,
         source="Tuzhilina & Hastie 2021, arXiv 2109.11057",
-        method=Anderson,
         options=AndersonOptions,
+        method=Anderson,
     ),
     Iterative(
         name="als",
-        metric=ElementWeights,
+        norm=ElementWeights,
         needs="element",
         minimises=f"{_ELEMENTS}, by exact alternating least squares",
         comparable=True,
         source="Gabriel & Zamir 1979",
-        method=Als,
         options=AlsOptions,
+        method=_als_after_anderson,
     ),
     ClosedForm(
         name="activation",
-        metric=InputGram,
+        norm=InputGram,
         needs="kfac",
         minimises="squared error of the layer's output on the calibration inputs",
         comparable=False,
         source="Wang et al. 2024 (SVD-LLM), arXiv 2403.07378",
+        options=SolverOptions,
         decompose=activation.decompose_input_gram,
     ),
     ClosedForm(
         name="kfac",
-        metric=Kronecker,
+        norm=Kronecker,
         needs="kfac",
         minimises="rise of the task loss, by the Kronecker-factored Fisher",
         comparable=True,
         source="Martens & Grosse 2015, arXiv 1503.05671",
+        options=SolverOptions,
         decompose=kfac.decompose_kronecker,
     ),
 )

@@ -1,4 +1,4 @@
-"""Word embeddings become two factors: the rank that was asked for, the best factors in the words' own metric."""
+"""Word embeddings become two factors: the rank that was asked for, the best factors in the words' own norm."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.compress import compress_model
 from fwsvd_export.compression.embeddings import WORD_DAMPING, embedding_rank, embedding_spec, solve_embedding
 from fwsvd_export.errors import RankError, StatisticsError
+from fwsvd_export.linalg.weighting import GRADIENT_DAMPING
 from fwsvd_export.records import Budget, EmbeddingReport, RankLimits, RankRequest, Statistics
-from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
 from fwsvd_export.solvers.table import SOLVERS
 
 WORDS, WIDTH = 25, 32
@@ -111,7 +111,7 @@ def test_a_share_that_is_no_share_is_refused(share: float) -> None:
 
 @pytest.mark.parametrize("rank", [1, 5, 13])
 def test_factors_are_the_weighted_truncation(rank: int, tiny_model: Any, statistics: Statistics) -> None:
-    """With w words' weights and G the directions' metric: the SVD of w^½ W G^½ truncated, both roots undone."""
+    """With w words' weights and G the directions' weighting: the SVD of w^½ W G^½ truncated, both roots undone."""
     found = solve_embedding(tiny_model, SOLVERS["kfac"], statistics, rank)
     row = statistics.embedding.row.double().numpy() / statistics.examples
     words = np.sqrt(row + WORD_DAMPING * row.mean())

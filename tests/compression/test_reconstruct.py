@@ -19,9 +19,9 @@ from fwsvd_export.architectures.registry import BERT, base_of, compressible_laye
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.reconstruct import RIDGE, RIDGE_OF_FEW_TOKENS, Matching, match_outputs
 from fwsvd_export.errors import DataError
+from fwsvd_export.linalg.weighting import GRADIENT_DAMPING
 from fwsvd_export.records import RankLimits, Statistics
 from fwsvd_export.runtime.progress import Advance
-from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
 
 Batches = list[dict[str, Tensor]]
 Array = NDArray[np.float64]

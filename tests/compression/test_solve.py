@@ -23,7 +23,8 @@ from fwsvd_export.runtime.progress import Advance
 from fwsvd_export.solvers.als import AlsOptions
 from fwsvd_export.solvers.driver import minimise
 from fwsvd_export.solvers.problem import LayerProblem
-from fwsvd_export.solvers.table import SOLVERS, Iterative
+from fwsvd_export.solvers.solver import Iterative
+from fwsvd_export.solvers.table import SOLVERS
 
 ITERATIVE = [name for name, solver in SOLVERS.items() if isinstance(solver, Iterative)]
 BROKEN = "encoder.layer.0.attention.self.key"
