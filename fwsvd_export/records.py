@@ -171,7 +171,7 @@ class ElementWeights:
     weights: Tensor
 
 
-Metric = Plain | RowWeights | InputGram | Kronecker | ElementWeights
+WeightingNorm = Plain | RowWeights | InputGram | Kronecker | ElementWeights
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class Decomposition:
         whitened: X (m, n) float32.
         losses: (m + 1) float64; entry r is the weighted squared error (times ½) that rank r leaves.
         transposed: whether the weight was (n, m).
-        note: advice when the metric said nothing about the layer, else empty.
+        note: advice when the norm said nothing about the layer, else empty.
     """
 
     vectors: Tensor

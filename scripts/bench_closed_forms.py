@@ -19,8 +19,9 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from fwsvd_export.architectures.registry import encoder_of
-from fwsvd_export.compression.norms import build_metric
+from fwsvd_export.compression.norms import build_norm
 from fwsvd_export.compression.solve import solve_layers
+from fwsvd_export.linalg.weighting import GRADIENT_DAMPING, INPUT_DAMPING, ROW_DAMPING
 from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import (
     Budget,
@@ -32,10 +33,8 @@ from fwsvd_export.records import (
     Statistics,
     StatisticsSource,
 )
-from fwsvd_export.solvers import SOLVERS, ClosedForm
-from fwsvd_export.solvers.activation import INPUT_DAMPING
-from fwsvd_export.solvers.fwsvd import ROW_DAMPING
-from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
+from fwsvd_export.solvers.solver import ClosedForm
+from fwsvd_export.solvers.table import SOLVERS
 
 EXAMPLES = 64
 CLOSED_FORMS = {name: solver for name, solver in SOLVERS.items() if isinstance(solver, ClosedForm)}
@@ -78,7 +77,9 @@ def main() -> None:
             seconds = {name: value + taken[name] for name, value in seconds.items()}
     errors = {
         name: max(
-            loss_error(weights[layer.name], build_metric(solver, statistics, layer.name, "input"), solution.factors)
+            loss_error(
+                weights[layer.name], build_norm(solver, statistics, layer.name, solver.options()), solution.factors
+            )
             for layer in (layers[0], layers[4], layers[5])
             if (solution := solutions[name][layer.name]).factors is not None
         )
@@ -119,9 +120,9 @@ def half_rank_gram(size: int) -> Tensor:
     return vectors.T @ vectors
 
 
-def loss_error(weight: Tensor, metric: Any, factors: Any) -> float:
+def loss_error(weight: Tensor, norm: Any, factors: Any) -> float:
     """Relative excess of the factors' loss over the float64 optimum of the same rank."""
-    output, inputs = reference_roots(metric)
+    output, inputs = reference_roots(norm)
     dense = weight.double()
     whitened = multiply(output, dense, inputs)
     optimum = torch.linalg.svdvals(whitened)[factors.rank :].square().sum()
@@ -129,14 +130,14 @@ def loss_error(weight: Tensor, metric: Any, factors: Any) -> float:
     return float((rest.square().sum() - optimum).abs() / optimum)
 
 
-def reference_roots(metric: Any) -> tuple[Tensor | None, Tensor | None]:
+def reference_roots(norm: Any) -> tuple[Tensor | None, Tensor | None]:
     """Symmetric float64 square roots of the damped output and input weightings."""
-    if isinstance(metric, Kronecker):
-        return symmetric_root(metric.gradient_gram, GRADIENT_DAMPING), symmetric_root(metric.input_gram, INPUT_DAMPING)
-    if isinstance(metric, InputGram):
-        return None, symmetric_root(metric.gram, INPUT_DAMPING)
-    if isinstance(metric, RowWeights):
-        return None, symmetric_root(torch.diag(metric.weights), ROW_DAMPING)
+    if isinstance(norm, Kronecker):
+        return symmetric_root(norm.gradient_gram, GRADIENT_DAMPING), symmetric_root(norm.input_gram, INPUT_DAMPING)
+    if isinstance(norm, InputGram):
+        return None, symmetric_root(norm.gram, INPUT_DAMPING)
+    if isinstance(norm, RowWeights):
+        return None, symmetric_root(torch.diag(norm.weights), ROW_DAMPING)
     return None, None
 
 

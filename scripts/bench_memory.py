@@ -22,7 +22,7 @@ from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.records import LayerSpec
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.table import SOLVERS
 
 FLOAT_BYTES = 4
 

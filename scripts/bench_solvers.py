@@ -30,11 +30,14 @@ from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import Budget
 from fwsvd_export.report.figures import Panel, draw_loss_against_seconds
-from fwsvd_export.solvers import SOLVERS, Iterative, als
-from fwsvd_export.solvers.driver import Method, advance, minimise
+from fwsvd_export.solvers import als
+from fwsvd_export.solvers.driver import minimise
+from fwsvd_export.solvers.method import Method, advance
 from fwsvd_export.solvers.options import IterationOptions
 from fwsvd_export.solvers.problem import Iterate, LayerProblem, Scaled
+from fwsvd_export.solvers.solver import Iterative
 from fwsvd_export.solvers.starts import STARTS
+from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.json_files import write_json
 
 Points = list[tuple[float, float]]

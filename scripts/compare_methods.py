@@ -27,7 +27,6 @@ from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.compression.compress import compress_model
-from fwsvd_export.compression.norms import AXES
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.rows import DataRequest
 from fwsvd_export.data.tasks import task_named
@@ -36,7 +35,9 @@ from fwsvd_export.fisher import collect_statistics
 from fwsvd_export.ranks import ALLOCATORS
 from fwsvd_export.records import Budget, RankRequest, Statistics
 from fwsvd_export.report.figures import Panel, draw_metric_against_size
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.fwsvd import AXES
+from fwsvd_export.solvers.options import options_from
+from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.json_files import write_json
 
 DEFAULT_VARIANTS = "svd,fwsvd,activation,kfac:uniform,kfac:greedy,kfac:matched"
@@ -94,6 +95,7 @@ def run_task(name: str, variants: Sequence[str], arguments: argparse.Namespace) 
     for ratio in map(float, arguments.ratios.split(",")):
         for label in variants:
             method, _, manners = label.partition(":")
+            solver = SOLVERS[method]
             asked = manners.split("+")
             embeddings = [float(manner.partition("=")[2]) for manner in asked if manner.startswith("embeddings=")]
             size = RankRequest(
@@ -101,14 +103,15 @@ def run_task(name: str, variants: Sequence[str], arguments: argparse.Namespace) 
                 next((manner for manner in asked if manner in ALLOCATORS), None),
                 embeddings=embeddings[0] if embeddings else None,
             )
+            axis = next((manner for manner in asked if manner in AXES), None)
             begin = time.perf_counter()
             compressed = compress_model(
                 checkpoint.model,
-                SOLVERS[method],
+                solver,
                 size,
                 statistics,
                 calibration if "matched" in asked else None,
-                axis=next((manner for manner in asked if manner in AXES), "input"),
+                options=options_from(method, solver.options, {"axis": axis} if axis else {}),
             )
             seconds = time.perf_counter() - begin
             row = {

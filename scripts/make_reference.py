@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from fwsvd_export.cli import COMMANDS, group
-from fwsvd_export.solvers import SOLVERS, ClosedForm
+from fwsvd_export.solvers.solver import ClosedForm
+from fwsvd_export.solvers.table import SOLVERS
 
 TARGET = Path(__file__).parent.parent / "docs" / "commands.md"
 WIDTH = 100

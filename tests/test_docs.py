@@ -10,7 +10,7 @@ import pytest
 
 from fwsvd_export.cli import COMMANDS, group
 from fwsvd_export.data.tasks import TASKS
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.table import SOLVERS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

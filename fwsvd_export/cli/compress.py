@@ -83,14 +83,14 @@ def parse_options(context: click.Context, option: click.Parameter, texts: tuple[
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="DIR", help="Predicted and measured loss per layer, a page."
 )
-@click.option("--fisher-axis", default="input", show_default=True, help="fwsvd's weights: per input feature or output.")
+@click.option("--fisher-axis", metavar="AXIS", help="Alias of --solver-option axis=AXIS, for fwsvd: input or output.")
 @click.option(
     "--solver-option",
     "solver_options",
     metavar="NAME=VALUE",
     multiple=True,
     callback=parse_options,
-    help="Of an iterative method, for example start=row; methods --json lists them. Repeatable.",
+    help="Of the method, for example start=row or axis=output; methods --json lists them. Repeatable.",
 )
 @click.option("--fisher", type=click.Path(path_type=Path), help="Statistics file; --data beside it is for matching.")
 @labels_option
@@ -116,7 +116,7 @@ def command(
     keep_dense: tuple[str, ...],
     match: bool | None,
     report: Path | None,
-    fisher_axis: str,
+    fisher_axis: str | None,
     solver_options: dict[str, str],
     fisher: Path | None,
     labels: str,
@@ -138,6 +138,7 @@ def command(
     (data, validation), source = data_and_validation(options), source_of(model, options)
     from fwsvd_export.cli.console import hint, prepare_libraries, print_json, steps
     from fwsvd_export.records import Budget, RankLimits, RankRequest
+    from fwsvd_export.solvers.options import with_fisher_axis
     from fwsvd_export.workflows.compress import CompressRequest, run_compress
 
     if (max_drop, ratio, rank, params) == (None, None, None, None):
@@ -160,8 +161,7 @@ def command(
         report=report,
         fisher=fisher,
         labels=labels,
-        axis=fisher_axis,
-        solver_options=solver_options,
+        solver_options=with_fisher_axis(method, solver_options, fisher_axis),
         dtype=dtype,
         overwrite=overwrite,
         command=tuple(click.get_current_context().meta[TYPED]),

@@ -17,8 +17,9 @@ def command(as_json: bool) -> None:
       fwsvd-export methods
     """
     from fwsvd_export.cli.console import print_json, print_table
-    from fwsvd_export.solvers import SOLVERS, ClosedForm
     from fwsvd_export.solvers.options import options_to_json
+    from fwsvd_export.solvers.solver import ClosedForm
+    from fwsvd_export.solvers.table import SOLVERS
 
     if as_json:
         print_json(
@@ -30,7 +31,7 @@ def command(as_json: bool) -> None:
                         "exact": isinstance(solver, ClosedForm),
                         "needs": solver.needs,
                         "comparable_across_layers": solver.comparable,
-                        "options": options_to_json(solver.options() if solver.options else None),
+                        "options": options_to_json(solver.options()),
                         "source": solver.source,
                     }
                     for solver in SOLVERS.values()

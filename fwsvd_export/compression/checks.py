@@ -8,7 +8,8 @@ from fwsvd_export.compression.norms import check_collected
 from fwsvd_export.errors import DataError, RankError, StatisticsError
 from fwsvd_export.ranks import ALLOCATORS, COSTS
 from fwsvd_export.records import Kronecker, RankRequest, Statistics
-from fwsvd_export.solvers import SOLVERS, ClosedForm, Iterative, Solver
+from fwsvd_export.solvers.solver import ClosedForm, Iterative, Solver
+from fwsvd_export.solvers.table import SOLVERS
 
 
 def solver_named(method: str) -> ClosedForm | Iterative:
@@ -37,7 +38,7 @@ def allocator_of(solver: Solver, size: RankRequest) -> str:
     """How a request's budget becomes ranks: as asked, else greedy where the method's losses allow it.
 
     Raises:
-        RankError: an unknown way, or greedy with a metric that is not comparable across layers.
+        RankError: an unknown way, or greedy with a norm that is not comparable across layers.
     """
     able = [row.name for row in SOLVERS.values() if row.comparable and isinstance(row, ClosedForm)]
     if size.cost not in COSTS:
@@ -74,13 +75,13 @@ def matches(solver: Solver, wanted: bool | None, calibration: bool) -> bool:
         calibration: whether there are batches.
 
     Raises:
-        RankError: asked for with a method that has no gradient metric.
+        RankError: asked for with a method that has no gradient weighting.
         DataError: asked for without batches.
     """
-    able = [row.name for row in SOLVERS.values() if row.metric is Kronecker]
+    able = [row.name for row in SOLVERS.values() if row.norm is Kronecker]
     if wanted and solver.name not in able:
         raise RankError(
-            f"matching fits layers in the metric of their gradients, which method {solver.name} does not have; "
+            f"matching fits layers in the norm of their gradients, which method {solver.name} does not have; "
             f"use --method {' or '.join(able)}, or leave out --match"
         )
     if wanted and not calibration:

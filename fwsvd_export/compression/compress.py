@@ -21,8 +21,8 @@ from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import Budget, Decomposition, RankLimits, RankRequest, Solution, Statistics
 from fwsvd_export.runtime.device import release_freed_memory
 from fwsvd_export.runtime.progress import Steps, silent
-from fwsvd_export.solvers import ClosedForm, Iterative
-from fwsvd_export.solvers.options import IterationOptions, options_from
+from fwsvd_export.solvers.options import SolverOptions, options_from, with_fisher_axis
+from fwsvd_export.solvers.solver import ClosedForm, Iterative
 
 
 def compress(
@@ -39,7 +39,7 @@ def compress(
     limits: RankLimits | None = None,
     embeddings: float | None = None,
     match: bool | None = None,
-    fisher_axis: str = "input",
+    fisher_axis: str | None = None,
     labels: str = "data",
     seed: int = 0,
     solver_options: Mapping[str, Any] | None = None,
@@ -61,10 +61,10 @@ def compress(
         embeddings: fraction of the word embeddings' weights that may be used (part of ``params``); None keeps them.
         match: whether every layer is fitted again, on its own inputs, to the dense model's output (kfac only); None
             does it where it can be done: with kfac and batches.
-        fisher_axis: orientation of fwsvd's weights, "input" (the paper's) or "output".
+        fisher_axis: alias of that option of fwsvd.
         labels: "data" or "sampled", when statistics are collected here.
         seed: of sampled labels.
-        solver_options: of an iterative method, by name.
+        solver_options: of the method, by name; fwsvd's ``axis`` is "input" (as in the paper, the default) or "output".
 
     Raises:
         FwsvdExportError: one of its kinds, with a sentence that says what to do.
@@ -77,7 +77,7 @@ def compress(
         ('LowRankBertForSequenceClassification', 4)
     """
     solver = solver_named(method)
-    options = options_from(method, solver.options, solver_options or {})
+    options = options_from(method, solver.options, with_fisher_axis(method, solver_options or {}, fisher_axis))
     budget = Budget(ratio=ratio, rank=rank, params=params)
     size = RankRequest(budget, allocate, limits or RankLimits(), embeddings, cost)
     encoder = dense_encoder_of(model)
@@ -88,7 +88,7 @@ def compress(
     if statistics is None and solver.needs is not None and batches is not None:
         statistics = collect_statistics(model, batches, collect=(solver.needs,), labels=labels, seed=seed)
     calibration = batches if matched else None
-    return compress_model(encoder, solver, size, statistics, calibration, axis=fisher_axis, options=options).model
+    return compress_model(encoder, solver, size, statistics, calibration, options=options).model
 
 
 def compress_model(
@@ -98,8 +98,7 @@ def compress_model(
     statistics: Statistics | None,
     calibration: Iterable[Mapping[str, Any]] | None = None,
     *,
-    axis: str = "input",
-    options: IterationOptions | None = None,
+    options: SolverOptions | None = None,
     steps: Steps = silent,
 ) -> Compressed:
     """Plans the ranks, solves every layer, builds the model, and matches it on calibration batches where there are any.
@@ -108,13 +107,13 @@ def compress_model(
     """
     if allocator_of(solver, size) == "greedy":
         # Nothing holds on to the decompositions, which are as large as the model, when matching begins
-        compressed = Prepared.of(encoder, solver, size, statistics, axis=axis, steps=steps).solved(size.budget)
+        compressed = Prepared.of(encoder, solver, size, statistics, options=options, steps=steps).solved(size.budget)
         release_freed_memory()
         return matched_on(calibration, encoder, statistics, compressed, steps)
     check_statistics(encoder, solver, statistics)
     embedding = solve_embedding(encoder, solver, statistics, embedding_rank(encoder.embedding, size))
     plan = plan_uniform(encoder.layers, size.budget, parameters_beside(encoder, size), size.limits)
-    solutions = solve_layers(encoder, solver, statistics, plan, axis=axis, options=options, steps=steps)
+    solutions = solve_layers(encoder, solver, statistics, plan, options=options, steps=steps)
     compressed = assembled(encoder, solver.name, plan, solutions, embedding)
     return matched_on(calibration, encoder, statistics, compressed, steps)
 
@@ -152,7 +151,7 @@ class Prepared:
         statistics: Statistics | None,
         calibration: Iterable[Mapping[str, Any]] | None = None,
         *,
-        axis: str = "input",
+        options: SolverOptions | None = None,
         steps: Steps = silent,
     ) -> Prepared:
         """Decomposes every layer, and measures prices where they are times.
@@ -163,7 +162,7 @@ class Prepared:
         form = closed_form(solver)
         check_statistics(encoder, solver, statistics)
         embedding = solve_embedding(encoder, form, statistics, embedding_rank(encoder.embedding, size))
-        decompositions = decompose_layers(encoder, form, statistics, axis=axis, steps=steps)
+        decompositions = decompose_layers(encoder, form, statistics, options=options, steps=steps)
         price = price_of(size.cost, encoder.layers, encoder.device)
         return cls(encoder, form, size, price, decompositions, embedding, statistics, calibration)
 

@@ -2,7 +2,7 @@
 
 One word's vector touches only the examples that hold the word, so the Fisher of the table is block-diagonal over words.
 A word's block is approximated by its trace, the summed squared gradients at its tokens, times the gradients' second
-moment of all words (normalised): row weights that are exact, and one shared metric of directions.
+moment of all words (normalised): row weights that are exact, and one shared weighting of directions.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.compression.solve import truncated
 from fwsvd_export.errors import RankError, StatisticsError
 from fwsvd_export.linalg.decomposition import decompose
-from fwsvd_export.linalg.weighting import Weighting
+from fwsvd_export.linalg.weighting import GRADIENT_DAMPING, Weighting
 from fwsvd_export.ranks.cost import factor_weights
 from fwsvd_export.records import LayerSpec, RankRequest, Solution, Statistics
-from fwsvd_export.solvers import Solver
-from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
+from fwsvd_export.solvers.solver import Solver
 
 # Added to every word's weight, as a share of the mean weight: most words of a vocabulary are in no calibration text,
 # and still come in production.

@@ -5,12 +5,12 @@ not: its inputs x' differ from the dense model's x. So each layer's factors are 
 
     min over U, V, b of the sum over calibration tokens of (t - U V x' - b)^T G (t - U V x' - b),
 
-a reduced-rank regression in the gradient metric G (Izenman 1975; for networks: "asymmetric reconstruction", Zhang et
+a reduced-rank regression in the gradient norm G (Izenman 1975; for networks: "asymmetric reconstruction", Zhang et
 al. 2015, arXiv 1505.06798, section 2.3). The target t is the dense layer's output W x + b; where the output is added to
 a residual stream r, it is W x + b + r - r', so that what went wrong before is made up for.
 
 With centred moments A' of x' and C of (t, x'), the unrestricted solution is M = (C + λ W) (A' + λ)^-1 (ridge regression
-towards the dense weight) and the best factors are its truncation in the Kronecker metric of A' + λ and G.
+towards the dense weight) and the best factors are its truncation in the Kronecker norm of A' + λ and G.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ from fwsvd_export.errors import DataError
 from fwsvd_export.fisher.hooks import eval_mode
 from fwsvd_export.fisher.sums import GramSum
 from fwsvd_export.linalg.decomposition import decompose, truncate
-from fwsvd_export.linalg.weighting import Weighting
+from fwsvd_export.linalg.weighting import GRADIENT_DAMPING, Weighting
 from fwsvd_export.records import Statistics
 from fwsvd_export.runtime.progress import Steps, silent
-from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
 
 # Pull towards the dense weight, as a share of the mean variance of the layer's inputs: the larger of the first, and of
 # the second times input features per token, so that few examples cannot mislead (measured: docs/log.md).

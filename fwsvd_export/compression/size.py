@@ -10,7 +10,7 @@ from fwsvd_export.ranks.choices import offers_of
 from fwsvd_export.ranks.cost import factor_weights
 from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import RankRequest
-from fwsvd_export.solvers import Solver
+from fwsvd_export.solvers.solver import Solver
 
 
 def check_size(encoder: Encoder, solver: Solver, size: RankRequest) -> None:

@@ -9,14 +9,14 @@ from typing import TypeVar
 import torch
 
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.compression.norms import build_metric
+from fwsvd_export.compression.norms import build_norm
 from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.records import Decomposition, ElementWeights, LayerSpec, RankPlan, Solution, Statistics
 from fwsvd_export.runtime.progress import Steps, silent
-from fwsvd_export.solvers import ClosedForm, Iterative
 from fwsvd_export.solvers.driver import minimise
-from fwsvd_export.solvers.options import IterationOptions
+from fwsvd_export.solvers.options import IterationOptions, SolverOptions
 from fwsvd_export.solvers.problem import LayerProblem
+from fwsvd_export.solvers.solver import ClosedForm, Iterative
 
 AT_ONCE_ON_CPU = 2  # stacks; more would not be faster on common machines, and each holds copies of its matrices
 # Weights in one stack of equal layers. A processor is fastest with one layer in its caches (half the time of stacks of
@@ -33,7 +33,7 @@ def decompose_layers(
     solver: ClosedForm,
     statistics: Statistics | None,
     *,
-    axis: str = "input",
+    options: SolverOptions | None = None,
     steps: Steps = silent,
 ) -> dict[str, Decomposition]:
     """Every layer's closed form at every rank, layer name -> decomposition; for plans that need the losses first.
@@ -41,11 +41,11 @@ def decompose_layers(
     Args:
         encoder: of the dense model.
         solver: a closed form.
-        statistics: what the solver's metric is built from.
-        axis: orientation of row weights.
+        statistics: what the solver's norm is built from.
+        options: of the solver; None for its defaults.
         steps: progress.
     """
-    decompose = _decomposer(encoder, solver, statistics, axis)
+    decompose = _decomposer(encoder, solver, statistics, options or solver.options())
 
     def note(done: Mapping[str, Decomposition]) -> str:
         return ""
@@ -69,8 +69,7 @@ def solve_layers(
     statistics: Statistics | None,
     plan: RankPlan,
     *,
-    axis: str = "input",
-    options: IterationOptions | None = None,
+    options: SolverOptions | None = None,
     steps: Steps = silent,
 ) -> dict[str, Solution]:
     """Every layer's solution under the plan, layer name -> solution; nothing is kept for other plans.
@@ -78,25 +77,26 @@ def solve_layers(
     Args:
         encoder: of the dense model.
         solver: a row of the table.
-        statistics: what the solver's metric is built from.
+        statistics: what the solver's norm is built from.
         plan: the ranks.
-        axis: orientation of row weights.
-        options: of an iterative solver; None for its defaults.
+        options: of the solver; None for its defaults.
         steps: progress, with the sum of the losses so far.
     """
+    chosen = options or solver.options()
 
     def problem(layer: LayerSpec, rank: int) -> LayerProblem:
-        metric = build_metric(solver, statistics, layer.name, axis, encoder.device)
-        assert isinstance(metric, ElementWeights), "the metric of every iterative method"
-        return LayerProblem(encoder.module(layer.name).weight.detach(), metric.weights, rank, layer.name)
+        norm = build_norm(solver, statistics, layer.name, chosen, encoder.device)
+        assert isinstance(norm, ElementWeights), "the norm of every iterative method"
+        return LayerProblem(encoder.module(layer.name).weight.detach(), norm.weights, rank, layer.name)
 
     def solve(stack: Stack) -> list[Solution]:
         rank = plan.ranks[stack[0].name]
         if rank is None:
             return [DENSE for _ in stack]
         if isinstance(solver, Iterative):
-            return minimise([problem(layer, rank) for layer in stack], solver.method, options or solver.options())
-        decompose = _decomposer(encoder, solver, statistics, axis)
+            assert isinstance(chosen, IterationOptions), "the options of every iterative method"
+            return minimise([problem(layer, rank) for layer in stack], solver.method, chosen)
+        decompose = _decomposer(encoder, solver, statistics, chosen)
         return [truncated(decompose(layer), rank, layer.name) for layer in stack]
 
     limit = STACK_WEIGHTS[encoder.device.type] if isinstance(solver, Iterative) else 1
@@ -120,11 +120,11 @@ def stacks_of(layers: Sequence[LayerSpec], plan: RankPlan, limit: int) -> list[S
 
 
 def _decomposer(
-    encoder: Encoder, solver: ClosedForm, statistics: Statistics | None, axis: str
+    encoder: Encoder, solver: ClosedForm, statistics: Statistics | None, options: SolverOptions
 ) -> Callable[[LayerSpec], Decomposition]:
     def decompose(layer: LayerSpec) -> Decomposition:
-        metric = build_metric(solver, statistics, layer.name, axis, encoder.device)
-        return solver.decompose(encoder.module(layer.name).weight.detach(), metric, layer.name)
+        norm = build_norm(solver, statistics, layer.name, options, encoder.device)
+        return solver.decompose(encoder.module(layer.name).weight.detach(), norm, layer.name)
 
     return decompose
 

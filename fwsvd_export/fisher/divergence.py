@@ -1,4 +1,4 @@
-"""How far a changed model's predictions are from the dense model's, in the loss's unit: what a metric approximates."""
+"""How far a changed model's predictions are from the dense model's, in the loss's unit: what norms approximate."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def check_rank(rank: int, largest: int, layer: str) -> None:
 
 
 def truncate(decomposition: Decomposition, rank: int, layer: str) -> Factors:
-    """Best factors of the given rank in the decomposition's metric (Eckart & Young 1936), float32.
+    """Best factors of the given rank in the decomposition's norm (Eckart & Young 1936), float32.
 
     Each column of ``up`` has the norm of its row of ``down``: safe in float16, and even steps in fine-tuning.
 

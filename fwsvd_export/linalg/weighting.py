@@ -8,6 +8,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
+# Shares of the mean diagonal that damp the statistics of a layer
+ROW_DAMPING = 1e-8  # of one weight per feature: keeps features of zero Fisher solvable, changes no other
+INPUT_DAMPING = 1e-4  # of the second moment of inputs; measured on three fine-tuned models, flat around it
+GRADIENT_DAMPING = 1e-2  # of the second moment of output gradients; measured as INPUT_DAMPING was
+
 
 @dataclass(frozen=True)
 class Weighting:

@@ -8,13 +8,10 @@ does not.
 from torch import Tensor
 
 from fwsvd_export.linalg.decomposition import decompose
-from fwsvd_export.linalg.weighting import Weighting
+from fwsvd_export.linalg.weighting import INPUT_DAMPING, Weighting
 from fwsvd_export.records import Decomposition, InputGram
 
-# Share of the mean diagonal added to the input second moment; measured on three fine-tuned models, flat around it.
-INPUT_DAMPING = 1e-4
 
-
-def decompose_input_gram(weight: Tensor, metric: InputGram, layer: str) -> Decomposition:
+def decompose_input_gram(weight: Tensor, norm: InputGram, layer: str) -> Decomposition:
     """Closed form of weight (out, in) for tr(D A D^T)."""
-    return decompose(weight, None, Weighting(metric.gram, INPUT_DAMPING, metric.tokens), layer)
+    return decompose(weight, None, Weighting(norm.gram, INPUT_DAMPING, norm.tokens), layer)

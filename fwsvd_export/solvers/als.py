@@ -3,7 +3,7 @@
 With V fixed, every row u_i of U is the solution of its own system V diag(F_i) V^T u_i = V diag(F_i) w_i, of size rank ×
 rank; then the same for V. A sweep solves all rows, then all columns. Four things are added:
 
-- A sweep costs as much as ten fill-ins, which bring as much at first: ``warm_up`` steps of anderson come before.
+- A sweep costs as much as ten fill-ins, which bring as much at first: ``warm_up`` steps of a cheaper method precede.
 - Solved is the change of u_i, with V's rows made orthonormal first and a small multiple of the system's mean diagonal
   added: a row or a direction that no weight speaks of stays where it was, and nothing is singular.
 - The change is overdone (successive over-relaxation, Young 1954). The loss is quadratic in one factor, so up to twice
@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fwsvd_export.solvers.anderson import Anderson, AndersonOptions
-from fwsvd_export.solvers.driver import advance
+from fwsvd_export.solvers.method import Method, advance
 from fwsvd_export.solvers.options import IterationOptions
 from fwsvd_export.solvers.problem import Iterate, Scaled, iterate_at
 
@@ -36,7 +35,7 @@ class AlsOptions(IterationOptions):
     """Options of ``als``.
 
     Attributes:
-        warm_up: cheap steps of anderson before the first sweep.
+        warm_up: cheap steps (of anderson, in the table) before the first sweep.
         damping: share of a system's mean diagonal that is added to its diagonal.
         relaxation: multiple of the exact change that is taken; 1 is plain alternation.
     """
@@ -60,19 +59,20 @@ class AlsOptions(IterationOptions):
 
 
 class Als:
-    """U <- best for V, V <- best for U."""
+    """U <- best for V, V <- best for U; the first steps are those of a cheaper method."""
 
-    def __init__(self, problem: Scaled, directions: Tensor, options: AlsOptions) -> None:
+    def __init__(self, options: AlsOptions, cheap: Method) -> None:
         self._damping, self._excess = options.damping, options.relaxation - 1
-        self._warm_up, self._directions = options.warm_up, directions
+        self._warm_up = options.warm_up
+        self._cheap: Method | None = cheap
         self._sweeps = 0
 
     def propose(self, problem: Scaled, current: Iterate) -> Iterate:
         """A sweep; the first ones are plain, since overdoing pays only near the solution."""
-        if self._sweeps == 0:
-            cheap = Anderson(problem, self._directions, AndersonOptions())
+        if self._cheap is not None:
             for _ in range(self._warm_up):
-                current = advance(cheap, problem, current)
+                current = advance(self._cheap, problem, current)
+            self._cheap = None  # what it remembers is as large as the problem
         share = 1 + self._excess * min(1.0, self._sweeps / EASE_IN)
         self._sweeps += 1
         down, turn = _orthonormal_rows(current.down)
@@ -87,7 +87,8 @@ class Als:
 
     def keep(self, index: Tensor) -> None:
         """Forgets all problems but those of the given positions."""
-        self._directions = self._directions[index]
+        if self._cheap is not None:
+            self._cheap.keep(index)
 
 
 def changes(weights: Tensor, pull: Tensor, other: Tensor, damping: float) -> Tensor:

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from fwsvd_export.linalg.decomposition import decompose, truncate
 from fwsvd_export.records import Factors, Solution
+from fwsvd_export.solvers.method import MakeMethod, advance
 from fwsvd_export.solvers.options import IterationOptions
-from fwsvd_export.solvers.problem import Iterate, LayerProblem, Scaled, iterate_at, scaled, start_factors, unscaled
+from fwsvd_export.solvers.problem import LayerProblem, iterate_at, scaled, unscaled
+from fwsvd_export.solvers.starts import start_factors
 
 EXACT_FIT = 1e-12  # share of the weighted energy; float32 residuals resolve no less
-
-
-class Method(Protocol):
-    """What a method brings: where to go next, and what to make of the outcome. It holds a stack of problems."""
-
-    def propose(self, problem: Scaled, current: Iterate) -> Iterate:
-        """The next candidate."""
-
-    def learn(self, problem: Scaled, current: Iterate, candidate: Iterate, better: Tensor) -> None:
-        """Told before the candidate replaces the current iterate where ``better`` (B)."""
-
-    def keep(self, index: Tensor) -> None:
-        """Forgets all problems but those of the given positions."""
-
-
-# (problem, spare directions of the start (B, k, n), options) -> the method's state
-MakeMethod = Callable[[Scaled, Tensor, Any], Method]
 
 
 def minimise(layers: Sequence[LayerProblem], make: MakeMethod, options: IterationOptions) -> list[Solution]:
@@ -49,14 +32,6 @@ def minimise(layers: Sequence[LayerProblem], make: MakeMethod, options: Iteratio
         for position, solution in zip(positions, _iterate(used, make, options), strict=True):
             solutions[position] = solution
     return [solution for solution in solutions if solution is not None]
-
-
-def advance(method: Method, problem: Scaled, current: Iterate) -> Iterate:
-    """One step of a method, taken only where it lowers the loss."""
-    candidate = method.propose(problem, current)
-    better = candidate.loss < current.loss  # never for NaN
-    method.learn(problem, current, candidate, better)
-    return current.where_better(candidate, better)
 
 
 def _unused(layer: LayerProblem) -> Solution | None:

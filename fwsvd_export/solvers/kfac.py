@@ -9,15 +9,11 @@ unit, so losses compare across layers.
 from torch import Tensor
 
 from fwsvd_export.linalg.decomposition import decompose
-from fwsvd_export.linalg.weighting import Weighting
+from fwsvd_export.linalg.weighting import GRADIENT_DAMPING, INPUT_DAMPING, Weighting
 from fwsvd_export.records import Decomposition, Kronecker
-from fwsvd_export.solvers.activation import INPUT_DAMPING
-
-# Share of the mean diagonal added to the gradient second moment; measured as INPUT_DAMPING was.
-GRADIENT_DAMPING = 1e-2
 
 
-def decompose_kronecker(weight: Tensor, metric: Kronecker, layer: str) -> Decomposition:
+def decompose_kronecker(weight: Tensor, norm: Kronecker, layer: str) -> Decomposition:
     """Closed form of weight (out, in) for tr(D A D^T G)."""
-    output = Weighting(metric.gradient_gram, GRADIENT_DAMPING, metric.examples)
-    return decompose(weight, output, Weighting(metric.input_gram, INPUT_DAMPING, metric.tokens), layer)
+    output = Weighting(norm.gradient_gram, GRADIENT_DAMPING, norm.examples)
+    return decompose(weight, output, Weighting(norm.input_gram, INPUT_DAMPING, norm.tokens), layer)

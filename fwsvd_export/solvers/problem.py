@@ -15,12 +15,9 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.errors import WeightError
-from fwsvd_export.linalg.decomposition import check_finite, check_rank, truncate
+from fwsvd_export.linalg.decomposition import check_finite, check_rank
+from fwsvd_export.linalg.weighting import ROW_DAMPING
 from fwsvd_export.records import Factors
-from fwsvd_export.solvers.fwsvd import ROW_DAMPING
-from fwsvd_export.solvers.starts import STARTS
-
-SPARE_DIRECTIONS = 8  # beyond the rank, kept by the warm-started steps: they converge faster for it
 
 
 @dataclass(frozen=True)
@@ -34,6 +31,11 @@ class LayerProblem:
 
     def __post_init__(self) -> None:
         check_rank(self.rank, min(self.weight.shape), self.layer)
+
+    @property
+    def tall(self) -> bool:
+        """Whether the weight has more rows than columns: it is solved transposed."""
+        return self.weight.shape[0] > self.weight.shape[1]
 
 
 @dataclass(frozen=True)
@@ -124,24 +126,11 @@ def scaled(layers: Sequence[LayerProblem]) -> Scaled:
     return Scaled(target, weights, left, right, energy, layers[0].rank)
 
 
-def start_factors(problem: Scaled, layers: Sequence[LayerProblem], start: str) -> tuple[Tensor, Tensor]:
-    """A closed form in scaled coordinates with some directions beyond the rank: up (B, m, k) and down (B, k, n)."""
-    ups, downs = [], []
-    for index, layer in enumerate(layers):
-        decomposition = STARTS[start](layer.weight, layer.elements, layer.layer)
-        directions = min(layer.rank + SPARE_DIRECTIONS, min(layer.weight.shape))
-        factors = truncate(decomposition, directions, layer.layer)
-        up, down = (factors.down.T, factors.up.T) if _tall(layer.weight) else (factors.up, factors.down)
-        ups.append((problem.left[index][:, None] * up).float())
-        downs.append((down * problem.right[index]).float())
-    return torch.stack(ups), torch.stack(downs)
-
-
 def unscaled(problem: Scaled, iterate: Iterate, index: int, layer: LayerProblem) -> Factors:
     """The factors of one problem in the layer's own coordinates, columns and rows balanced, float32."""
     up = iterate.up[index].double() / problem.left[index][:, None]
     down = iterate.down[index].double() / problem.right[index]
-    return balanced(down.T, up.T) if _tall(layer.weight) else balanced(up, down)
+    return balanced(down.T, up.T) if layer.tall else balanced(up, down)
 
 
 def balanced(up: Tensor, down: Tensor) -> Factors:
@@ -152,10 +141,6 @@ def balanced(up: Tensor, down: Tensor) -> Factors:
     return Factors(down=(down / ratio[:, None]).float().contiguous(), up=(up * ratio).float().contiguous())
 
 
-def _tall(weight: Tensor) -> bool:
-    return weight.shape[0] > weight.shape[1]
-
-
 def _scaled_one(layer: LayerProblem) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     check_finite("weights", layer.weight, layer.layer)
     check_finite("statistics", layer.elements, layer.layer)
@@ -164,7 +149,7 @@ def _scaled_one(layer: LayerProblem) -> tuple[Tensor, Tensor, Tensor, Tensor, Te
             f"{layer.layer}: its element weights hold negative values; only zero and above can be weights"
         )
     weight, elements = layer.weight.double(), layer.elements.double()
-    if _tall(weight):
+    if layer.tall:
         weight, elements = weight.T.contiguous(), elements.T.contiguous()
     rows, columns = elements.sum(1), elements.sum(0)
     rows = rows.clamp_min(ROW_DAMPING * rows.mean())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from fwsvd_export.linalg.decomposition import decompose
-from fwsvd_export.linalg.weighting import Weighting
+from fwsvd_export.linalg.decomposition import decompose, truncate
+from fwsvd_export.linalg.weighting import ROW_DAMPING, Weighting
 from fwsvd_export.records import Decomposition
-from fwsvd_export.solvers.fwsvd import ROW_DAMPING
+from fwsvd_export.solvers.problem import LayerProblem, Scaled
+
+SPARE_DIRECTIONS = 8  # beyond the rank, kept by the warm-started steps: they converge faster for it
 
 
 def plain_start(weight: Tensor, elements: Tensor, layer: str) -> Decomposition:
@@ -40,3 +42,16 @@ STARTS: dict[str, Callable[[Tensor, Tensor, str], Decomposition]] = {
     "row": row_start,
     "svd": plain_start,
 }
+
+
+def start_factors(problem: Scaled, layers: Sequence[LayerProblem], start: str) -> tuple[Tensor, Tensor]:
+    """A closed form in scaled coordinates with some directions beyond the rank: up (B, m, k) and down (B, k, n)."""
+    ups, downs = [], []
+    for index, layer in enumerate(layers):
+        decomposition = STARTS[start](layer.weight, layer.elements, layer.layer)
+        directions = min(layer.rank + SPARE_DIRECTIONS, min(layer.weight.shape))
+        factors = truncate(decomposition, directions, layer.layer)
+        up, down = (factors.down.T, factors.up.T) if layer.tall else (factors.up, factors.down)
+        ups.append((problem.left[index][:, None] * up).float())
+        downs.append((down * problem.right[index]).float())
+    return torch.stack(ups), torch.stack(downs)

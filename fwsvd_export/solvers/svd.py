@@ -6,6 +6,6 @@ from fwsvd_export.linalg.decomposition import decompose
 from fwsvd_export.records import Decomposition, Plain
 
 
-def decompose_plain(weight: Tensor, metric: Plain, layer: str) -> Decomposition:
+def decompose_plain(weight: Tensor, norm: Plain, layer: str) -> Decomposition:
     """Closed form of weight (out, in) in the Frobenius norm."""
     return decompose(weight, None, None, layer)

@@ -32,6 +32,7 @@ from fwsvd_export.records import RankRequest, Statistics
 from fwsvd_export.report.compression import write_report
 from fwsvd_export.runtime.device import release_freed_memory
 from fwsvd_export.runtime.progress import Steps, silent
+from fwsvd_export.solvers.fwsvd import FwsvdOptions
 from fwsvd_export.solvers.options import options_from, options_to_json
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.names import command_line
@@ -62,7 +63,6 @@ class CompressRequest:
     max_drop: float | None = None
     match: bool | None = None
     report: Path | None = None
-    axis: str = "input"
     solver_options: Mapping[str, str] = field(default_factory=dict)
     dtype: str = "auto"
     overwrite: bool = False
@@ -110,14 +110,13 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
                 request.size,
                 statistics,
                 match_on,
-                axis=request.axis,
                 options=options,
                 steps=steps,
             )
     else:
         with clock.phase("solve"):
             prepared = Prepared.of(
-                checkpoint.encoder, solver, request.size, statistics, match_on, axis=request.axis, steps=steps
+                checkpoint.encoder, solver, request.size, statistics, match_on, options=options, steps=steps
             )
         with clock.phase("trials"):
             promise, gate = _search(request, prepared, validation)
@@ -126,6 +125,7 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     small = compressed.model.cpu().to(dtype)
     fisher_sha256 = file_sha256(request.fisher) if request.fisher is not None and statistics is not None else None
     record = _compression_record(request, checkpoint, compressed, statistics, fisher_sha256, clock)
+    record["asked"]["fisher_axis"] = options.axis if isinstance(options, FwsvdOptions) else FwsvdOptions().axis
     record["asked"]["solver_options"] = options_to_json(options)
     if gate is not None:
         record["gate"] = gate
@@ -240,7 +240,6 @@ def _compression_record(
             "ratio": asked.ratio if request.max_drop is None else None,
             "rank": asked.rank,
             "params": asked.params,
-            "fisher_axis": request.axis,
             "limits": asdict(limits),
             "embeddings": request.size.embeddings,
             "cost": request.size.cost,

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.ranks import prices
 from fwsvd_export.ranks.prices import MeasuredTimes
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.workflows import compress as pipeline
 

@@ -18,6 +18,7 @@ WriteRows = Callable[[list[dict[str, Any]]], Path]
 Changed = Callable[..., Path]
 
 SVD = ("--method", "svd", "--rank", 4)
+FWSVD = ("--fisher", "FISHER", "--method", "fwsvd", "--rank", 4)
 
 
 def test_a_folder_without_a_model(tmp_path: Path, refused: Refused) -> None:
@@ -244,7 +245,9 @@ def test_data_files_that_cannot_be_read(
         (["--fisher", "FISHER", "--params", "1K"], 1, "parameters"),
         (["--fisher", "FISHER", "--rank", 4, "--method", "magic"], 1, "method 'magic': one of svd"),
         (["--fisher", "FISHER", "--rank", 4, "--method", "fwsvd", "--fisher-axis", "up"], 1, "input or output"),
-        (["--fisher", "FISHER", "--rank", 4, "--fisher-axis", "up"], 1, "input or output"),
+        (["--fisher", "FISHER", "--rank", 4, "--fisher-axis", "input"], 1, "for method fwsvd, and the method is kfac"),
+        ([*FWSVD, "--fisher-axis", "output", "--solver-option", "axis=input"], 1, "contradict each other; give one"),
+        ([*FWSVD, "--solver-option", "axis=up"], 1, "axis=up: input or output is allowed"),
         (["--fisher", "FISHER", "--rank", 4, "--allocate", "fairly"], 1, "allocate 'fairly': one of greedy, uniform"),
         (["--fisher", "FISHER", "--rank", 4, "--device", "abacus"], 1, "device 'abacus': one of auto, cpu, cuda"),
         (["--fisher", "FISHER", "--rank", 4, "--dtype", "int8"], 2, "'int8'"),

@@ -15,7 +15,7 @@ from click.testing import Result
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.digest import file_sha256
 
 Run = Callable[..., Result]
@@ -257,6 +257,19 @@ def test_foreign_code_runs_only_when_trusted(
     )
 
 
+@pytest.mark.parametrize("words", [["--fisher-axis", "output"], ["--solver-option", "axis=output"]])
+def test_the_axis_of_fwsvd_and_its_alias_are_recorded_alike(
+    words: list[str], tiny_folder: Path, statistics_file: Path, tmp_path: Path, succeed: Succeed
+) -> None:
+    given = ["--fisher", statistics_file, "--method", "fwsvd", "--rank", 4, "--json"]
+    axes = []
+    for place, more in enumerate((words, [])):
+        asked = json.loads(succeed("compress", tiny_folder, tmp_path / str(place), *given, *more))["asked"]
+        assert asked["solver_options"] == {"axis": asked["fisher_axis"]}
+        axes.append(asked["fisher_axis"])
+    assert axes == ["output", "input"]
+
+
 def test_methods_lists_every_solver(succeed: Succeed) -> None:
     rows = json.loads(succeed("methods", "--json"))["methods"]
     assert [row["name"] for row in rows] == METHODS
@@ -264,8 +277,7 @@ def test_methods_lists_every_solver(succeed: Succeed) -> None:
     assert all(row["minimises"] and row["source"] for row in rows)
     assert [row["name"] for row in rows if not row["exact"]] == ["em", "nesterov", "anderson", "als"]
     for row in rows:
-        options = SOLVERS[row["name"]].options
-        assert row["options"] == ({} if options is None else asdict(options()))
+        assert row["options"] == asdict(SOLVERS[row["name"]].options())
         assert ({"start", "max_iterations", "tolerance"} <= row["options"].keys()) != row["exact"]
     cells = [[cell.strip() for cell in line.split("│")] for line in succeed("methods").splitlines() if "│" in line]
     kinds = {name: kind for _, name, _, kind, *_ in cells if name}

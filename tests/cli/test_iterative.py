@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.fisher.files import load_statistics
-from fwsvd_export.solvers import SOLVERS, Iterative
+from fwsvd_export.solvers.solver import Iterative
+from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.workflows import compress as pipeline
 
 Run = Callable[..., Result]

@@ -13,7 +13,7 @@ from click.testing import Result
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.workflows import compress as pipeline
 
@@ -130,7 +130,7 @@ def test_matching_is_refused_for_methods_without_a_gradient_metric(
 ) -> None:
     words = ["compress", tiny_folder, tmp_path / "out", *data, "--method", method, "--rank", 4, "--match"]
     assert refused(*words) == (
-        "Error: matching fits layers in the metric of their gradients, which method "
+        "Error: matching fits layers in the norm of their gradients, which method "
         f"{method} does not have; use --method kfac, or leave out --match"
     )
 

@@ -13,7 +13,8 @@ from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.compress import matches
 from fwsvd_export.errors import DataError, RankError
 from fwsvd_export.records import Statistics
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.solver import Iterative
+from fwsvd_export.solvers.table import SOLVERS
 
 Batches = list[dict[str, Tensor]]
 
@@ -42,7 +43,11 @@ def test_kfac_from_batches_is_matched_and_from_statistics_alone_it_is_not(
 
 @pytest.mark.parametrize("method", [name for name in SOLVERS if name != "kfac"])
 def test_other_methods_are_not_matched(method: str, tiny_model: Any, batches: Batches) -> None:
-    given = {"method": method, "rank": 5, "solver_options": {"max_iterations": 2} if SOLVERS[method].options else {}}
+    given = {
+        "method": method,
+        "rank": 5,
+        "solver_options": {"max_iterations": 2} if isinstance(SOLVERS[method], Iterative) else {},
+    }
     by_default, told_not_to = (compress(tiny_model, batches, match=match, **given) for match in (None, False))
     assert weights_sha256(by_default) == weights_sha256(told_not_to)
     with pytest.raises(RankError, match=f"which method {method} does not have; use --method kfac, or leave out"):

@@ -22,7 +22,7 @@ from fwsvd_export.compression.solve import solve_layers
 from fwsvd_export.errors import RankError, SolverOptionError, StatisticsError, UnsupportedModelError
 from fwsvd_export.ranks import ALLOCATORS
 from fwsvd_export.records import Budget, RankLimits, RankRequest, Solution, Statistics
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.table import SOLVERS
 
 RANKS = (1, 4, 8, 15, 22)  # at 22 every layer stays dense
 Batches = list[dict[str, Tensor]]
@@ -250,6 +250,11 @@ def test_both_orientations_of_fwsvd_can_be_chosen(tiny_model: Any, statistics: S
         for axis in ("input", "output")
     }
     assert len(digests) == 2
+    by_option = fe.compress(
+        tiny_model, statistics=statistics, method="fwsvd", rank=5, solver_options={"axis": "output"}
+    )
+    by_default = fe.compress(tiny_model, statistics=statistics, method="fwsvd", rank=5)
+    assert digests == {weights_sha256(by_option), weights_sha256(by_default)}
 
 
 @pytest.mark.parametrize(
@@ -299,8 +304,23 @@ def test_wrong_requests_are_refused(
 
 
 def test_an_unknown_orientation_is_refused(tiny_model: Any, statistics: Statistics) -> None:
-    with pytest.raises(RankError, match="axis 'sideways': input or output is allowed"):
+    with pytest.raises(SolverOptionError, match="axis=sideways: input or output is allowed"):
         fe.compress(tiny_model, statistics=statistics, method="fwsvd", rank=4, fisher_axis="sideways")
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "message"),
+    [
+        ("svd", {}, "axis output is for method fwsvd, and the method is svd"),
+        ("kfac", {}, "axis output is for method fwsvd, and the method is kfac"),
+        ("fwsvd", {"axis": "input"}, "axis output and solver option axis=input contradict"),
+    ],
+)
+def test_an_orientation_that_nothing_can_be_done_with_is_refused(
+    method: str, given: dict[str, str], message: str, tiny_model: Any
+) -> None:
+    with pytest.raises(SolverOptionError, match=message):
+        fe.compress(tiny_model, method=method, rank=4, fisher_axis="output", solver_options=given)
 
 
 def test_statistics_of_another_model_are_refused(tiny_model: Any, statistics: Statistics) -> None:

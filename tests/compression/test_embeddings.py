@@ -1,4 +1,4 @@
-"""Word embeddings become two factors: the rank that was asked for, the best factors in the words' own metric."""
+"""Word embeddings become two factors: the rank that was asked for, the best factors in the words' own norm."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.compress import compress_model
 from fwsvd_export.compression.embeddings import WORD_DAMPING, embedding_rank, solve_embedding
 from fwsvd_export.errors import RankError, StatisticsError
+from fwsvd_export.linalg.weighting import GRADIENT_DAMPING
 from fwsvd_export.records import Budget, EmbeddingReport, RankLimits, RankRequest, Statistics
-from fwsvd_export.solvers import SOLVERS
-from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
+from fwsvd_export.solvers.table import SOLVERS
 
 WORDS, WIDTH = 25, 32
 TABLE = "embeddings.word_embeddings"

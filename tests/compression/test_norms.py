@@ -7,10 +7,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from fwsvd_export.compression.norms import build_metric
+from fwsvd_export.compression.norms import build_norm
 from fwsvd_export.errors import StatisticsError
-from fwsvd_export.records import COLLECTIONS, ElementWeights, LayerStatistics, Statistics, StatisticsSource
-from fwsvd_export.solvers import SOLVERS, Iterative
+from fwsvd_export.records import (
+    COLLECTIONS,
+    ElementWeights,
+    LayerStatistics,
+    RowWeights,
+    Statistics,
+    StatisticsSource,
+    WeightingNorm,
+)
+from fwsvd_export.solvers.solver import Iterative
+from fwsvd_export.solvers.table import SOLVERS
 
 LAYER = "encoder.layer.0.intermediate.dense"
 ITERATIVE = [name for name, solver in SOLVERS.items() if isinstance(solver, Iterative)]
@@ -28,27 +37,39 @@ def statistics_of(collected: tuple[str, ...] = COLLECTIONS, **changes: Any) -> S
     return Statistics({LAYER: LayerStatistics(**{**whole, **changes})}, 5, 12, collected, StatisticsSource("abc"))
 
 
-def tensors_of(metric: Any) -> list[Tensor]:
-    values = [getattr(metric, field.name) for field in fields(metric)]
+def tensors_of(norm: Any) -> list[Tensor]:
+    values = [getattr(norm, field.name) for field in fields(norm)]
     return [value for value in values if isinstance(value, Tensor)]
 
 
+def norm_of(method: str, statistics: Statistics | None, device: str = "cpu", **options: str) -> WeightingNorm:
+    solver = SOLVERS[method]
+    return build_norm(solver, statistics, LAYER, solver.options(**options), torch.device(device))
+
+
 @pytest.mark.parametrize("method", ITERATIVE)
-@pytest.mark.parametrize("axis", ["input", "output"])
-def test_element_weights_are_the_mean_over_examples(method: str, axis: str) -> None:
-    metric = build_metric(SOLVERS[method], statistics_of(), LAYER, axis)
-    assert isinstance(metric, ElementWeights)
-    torch.testing.assert_close(metric.weights, torch.tensor([[0.0, 0.2, 0.4], [0.6, 0.8, 1.0]]))
+def test_element_weights_are_the_mean_over_examples(method: str) -> None:
+    norm = norm_of(method, statistics_of())
+    assert isinstance(norm, ElementWeights)
+    torch.testing.assert_close(norm.weights, torch.tensor([[0.0, 0.2, 0.4], [0.6, 0.8, 1.0]]))
 
 
-@pytest.mark.parametrize("axis", ["input", "output"])
-@pytest.mark.parametrize("method", [name for name, solver in SOLVERS.items() if solver.needs])
-def test_metrics_lie_on_the_device_they_are_asked_for(method: str, axis: str) -> None:
+@pytest.mark.parametrize(("axis", "weights"), [("input", [0.2, 0.4, 0.6]), ("output", [1.0, 2.0])])
+def test_row_weights_are_those_of_the_axis(axis: str, weights: list[float]) -> None:
+    rows = {"row_input": torch.tensor([1.0, 2.0, 3.0]), "row_output": torch.tensor([5.0, 10.0])}
+    norm = norm_of("fwsvd", statistics_of(**rows), axis=axis)
+    assert isinstance(norm, RowWeights)
+    assert norm.axis == axis
+    torch.testing.assert_close(norm.weights, torch.tensor(weights))
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [(name, {}) for name, solver in SOLVERS.items() if solver.needs] + [("fwsvd", {"axis": "output"})],
+)
+def test_norms_lie_on_the_device_they_are_asked_for(method: str, options: dict[str, str]) -> None:
     statistics = statistics_of()
-    there, here = (
-        tensors_of(build_metric(SOLVERS[method], statistics, LAYER, axis, torch.device(device)))
-        for device in ("meta", "cpu")
-    )
+    there, here = (tensors_of(norm_of(method, statistics, device, **options)) for device in ("meta", "cpu"))
     assert {tensor.device.type for tensor in there} == {"meta"}
     assert [tensor.shape for tensor in there] == [tensor.shape for tensor in here]
     assert {tensor.device.type for tensor in here} == {"cpu"}
@@ -68,4 +89,4 @@ def test_statistics_without_element_weights_are_refused(
     method: str, statistics: Statistics | None, message: str
 ) -> None:
     with pytest.raises(StatisticsError, match=message):
-        build_metric(SOLVERS[method], statistics, LAYER, "input")
+        norm_of(method, statistics)

@@ -20,9 +20,9 @@ from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.reconstruct import RIDGE, RIDGE_OF_FEW_TOKENS, Reconstruction, reconstruct
 from fwsvd_export.errors import DataError
+from fwsvd_export.linalg.weighting import GRADIENT_DAMPING
 from fwsvd_export.records import RankLimits, Statistics
 from fwsvd_export.runtime.progress import Advance
-from fwsvd_export.solvers.kfac import GRADIENT_DAMPING
 from tests.helpers import heads_ending
 
 Batches = list[dict[str, Tensor]]

@@ -20,10 +20,11 @@ from fwsvd_export.compression.solve import solve_layers, stacks_of
 from fwsvd_export.errors import WeightError
 from fwsvd_export.records import LayerSpec, RankPlan, Solution, Statistics
 from fwsvd_export.runtime.progress import Advance
-from fwsvd_export.solvers import SOLVERS, Iterative
 from fwsvd_export.solvers.als import AlsOptions
 from fwsvd_export.solvers.driver import minimise
 from fwsvd_export.solvers.problem import LayerProblem
+from fwsvd_export.solvers.solver import Iterative
+from fwsvd_export.solvers.table import SOLVERS
 
 ITERATIVE = [name for name, solver in SOLVERS.items() if isinstance(solver, Iterative)]
 BROKEN = "encoder.layer.0.attention.self.key"

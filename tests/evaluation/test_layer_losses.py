@@ -21,7 +21,7 @@ from fwsvd_export.data.batches import Batches
 from fwsvd_export.evaluation import layer_losses
 from fwsvd_export.evaluation.layer_losses import LayerLosses, measure_layer_losses
 from fwsvd_export.records import Budget, Factors, RankLimits, RankRequest, Solution
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.table import SOLVERS
 
 LAYER = "encoder.layer.0.intermediate.dense"
 

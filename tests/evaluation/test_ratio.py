@@ -18,7 +18,8 @@ from fwsvd_export.errors import RankError
 from fwsvd_export.evaluation.ratio import RESOLUTION, smallest_within
 from fwsvd_export.ranks import ALLOCATORS
 from fwsvd_export.records import Budget, RankLimits, RankRequest
-from fwsvd_export.solvers import SOLVERS, ClosedForm
+from fwsvd_export.solvers.solver import ClosedForm
+from fwsvd_export.solvers.table import SOLVERS
 
 SIZE = RankRequest(Budget(rank=1))  # its budget is not looked at
 

@@ -40,7 +40,7 @@ def weighting(
     return Weighting(gram, damping)
 
 
-def metric_matrix(weighting: Weighting | None, size: int) -> Tensor:
+def weighting_matrix(weighting: Weighting | None, size: int) -> Tensor:
     """The damped weighting as a full positive definite matrix, by another way than the package's."""
     if weighting is None:
         return torch.eye(size, dtype=torch.float64)
@@ -85,7 +85,7 @@ def test_factors_leave_the_tail_energy_at_every_rank(
     output = weighting(output_kind, out_features, seed + 1, damping)
     input = weighting(input_kind, in_features, seed + 2, damping)
     decomposition = decompose(weight, output, input, LAYER)
-    left, right = metric_matrix(output, out_features), metric_matrix(input, in_features)
+    left, right = weighting_matrix(output, out_features), weighting_matrix(input, in_features)
     expected = tail_losses(weight, left, right)
     tolerance = 1e-5 * float(expected[0])
     torch.testing.assert_close(decomposition.losses, expected, rtol=0, atol=tolerance)
@@ -157,7 +157,7 @@ def test_a_root_squares_to_the_damped_weighting(kind: str, damping: float, form:
         forms = [name for name in ("triangle", "vectors", "scales") if getattr(root, name) is not None]
         assert forms[0] == form
     columns = root.transposed_times(torch.eye(size, dtype=torch.float64))
-    torch.testing.assert_close(columns.T @ columns, metric_matrix(given, size), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(columns.T @ columns, weighting_matrix(given, size), rtol=1e-9, atol=1e-12)
     some = matrix(size, 3, 6).double()
     torch.testing.assert_close(root.inverse_transposed_times(root.transposed_times(some)), some, rtol=1e-6, atol=1e-6)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fwsvd_export.solvers import als
 from fwsvd_export.solvers.driver import minimise
-from fwsvd_export.solvers.problem import LayerProblem
+from fwsvd_export.solvers.problem import Iterate, LayerProblem, Scaled
 
 BATCH, ROWS, COLUMNS, RANK = 3, 11, 17, 5
 Case = tuple[Tensor, Tensor, Tensor]
@@ -102,13 +102,49 @@ def test_a_system_that_no_damping_makes_definite_changes_nothing(case: Case) -> 
     assert float(found.norm()) < 10 * float(residual.norm())
 
 
+class Cheap:
+    """Stands for the method of the warm-up: counts its steps, which lead nowhere."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.kept: list[list[int]] = []
+
+    def propose(self, problem: Scaled, current: Iterate) -> Iterate:
+        self.steps += 1
+        return current
+
+    def learn(self, problem: Scaled, current: Iterate, candidate: Iterate, better: Tensor) -> None:
+        assert not bool(better.any())
+
+    def keep(self, index: Tensor) -> None:
+        self.kept.append(index.tolist())
+
+
+def plain_als(problem: Scaled, directions: Tensor, options: als.AlsOptions) -> als.Als:
+    return als.Als(options, Cheap())
+
+
+@pytest.mark.parametrize("warm_up", [0, 1, 5])
+def test_the_warm_up_comes_once_before_the_first_sweep(warm_up: int, make_problem: Callable[..., LayerProblem]) -> None:
+    cheap = Cheap()
+    options = als.AlsOptions(warm_up=warm_up, max_iterations=4, tolerance=0.0)
+    minimise([make_problem(0)], lambda problem, directions, options: als.Als(options, cheap), options)
+    assert cheap.steps == warm_up
+
+
+def test_the_method_of_the_warm_up_forgets_what_als_forgets() -> None:
+    cheap = Cheap()
+    als.Als(als.AlsOptions(), cheap).keep(torch.tensor([2, 0]))
+    assert cheap.kept == [[2, 0]]
+
+
 @pytest.mark.parametrize("relaxation", [1.0, 1.7, 1.99])
 @pytest.mark.parametrize("spread", [1.0, 2.0])
 def test_every_sweep_lowers_the_loss_for_any_relaxation_below_two(
     relaxation: float, spread: float, make_problem: Callable[..., LayerProblem]
 ) -> None:
     options = als.AlsOptions(relaxation=relaxation, warm_up=0, max_iterations=20, tolerance=0.0)
-    (solution,) = minimise([make_problem(2, spread=spread)], als.Als, options)
+    (solution,) = minimise([make_problem(2, spread=spread)], plain_als, options)
     assert all(later < earlier for earlier, later in zip(solution.trace[:16], solution.trace[1:16], strict=False))
 
 
@@ -118,7 +154,7 @@ def test_overdone_changes_need_fewer_sweeps_than_plain_alternation(make_problem:
     def sweeps(relaxation: float) -> int:
         """Until the loss is within a thousandth of its last value."""
         options = als.AlsOptions(relaxation=relaxation, warm_up=0, max_iterations=200, tolerance=0.0)
-        traces = [solution.trace for solution in minimise(problems, als.Als, options)]
+        traces = [solution.trace for solution in minimise(problems, plain_als, options)]
         return sum(sum(loss > 1.001 * trace[-1] for loss in trace) for trace in traces)
 
     assert sweeps(1.7) < 0.7 * sweeps(1.0)

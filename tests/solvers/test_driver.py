@@ -15,8 +15,8 @@ from fwsvd_export.solvers.als import AlsOptions
 from fwsvd_export.solvers.driver import minimise
 from fwsvd_export.solvers.em import Em
 from fwsvd_export.solvers.options import IterationOptions
-from fwsvd_export.solvers.problem import Iterate, LayerProblem, Scaled, iterate_at, start_factors
-from fwsvd_export.solvers.starts import STARTS
+from fwsvd_export.solvers.problem import Iterate, LayerProblem, Scaled, iterate_at
+from fwsvd_export.solvers.starts import STARTS, start_factors
 
 Make = Callable[..., LayerProblem]
 Loss = Callable[[LayerProblem, Factors], float]

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.records import Factors, RowWeights, Solution
-from fwsvd_export.solvers import SOLVERS, Iterative
-from fwsvd_export.solvers.anderson import Anderson, AndersonOptions
 from fwsvd_export.solvers.driver import minimise
 from fwsvd_export.solvers.fwsvd import decompose_rows
-from fwsvd_export.solvers.problem import LayerProblem, Scaled, iterate_at, scaled, start_factors
-from fwsvd_export.solvers.starts import STARTS
+from fwsvd_export.solvers.problem import LayerProblem, iterate_at, scaled
+from fwsvd_export.solvers.solver import Iterative
+from fwsvd_export.solvers.starts import STARTS, start_factors
+from fwsvd_export.solvers.table import SOLVERS
 
 METHODS = [name for name, solver in SOLVERS.items() if isinstance(solver, Iterative)]
 Make = Callable[..., LayerProblem]
@@ -354,26 +354,6 @@ def test_a_rejected_step_is_followed_by_progress(method: str, make_problem: Make
     rejected = [place for place in range(1, len(trace)) if trace[place] == trace[place - 1]]
     assert rejected, "the problem must be hard enough for a step to fail"
     assert all(trace[-1] < trace[place] for place in rejected if place < len(trace) - 10)
-
-
-@pytest.mark.parametrize("depth", [1, 2, 3])
-def test_anderson_combines_as_many_earlier_steps_as_its_depth(depth: int, make_problem: Make) -> None:
-    problem = make_problem(0)
-    shallow, deep = (solve("anderson", problem, depth=steps).trace for steps in (depth, depth + 1))
-    assert shallow[: depth + 2] == deep[: depth + 2]
-    assert shallow[depth + 2] != deep[depth + 2]
-
-
-@pytest.mark.parametrize("depth", [1, 4])
-def test_anderson_holds_no_more_steps_than_its_depth(depth: int, make_problem: Make) -> None:
-    made: list[Anderson] = []
-
-    def make(problem: Scaled, directions: Tensor, options: AndersonOptions) -> Anderson:
-        made.append(Anderson(problem, directions, options))
-        return made[0]
-
-    minimise([make_problem(0)], make, AndersonOptions(depth=depth, max_iterations=10))
-    assert len(made[0]._differences) == depth
 
 
 @every_method

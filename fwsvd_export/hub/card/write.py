@@ -105,7 +105,7 @@ def _template() -> jinja2.Template:
 def _blocks(facts: Facts) -> dict[str, str]:
     """Name -> text with markers, in the template's order."""
     compression, measurements = facts["compression"], facts["measurements"]
-    from fwsvd_export.solvers import SOLVERS  # late: it needs torch, and who only checks a card does not
+    from fwsvd_export.solvers.table import SOLVERS  # late: it needs torch, and who only checks a card does not
 
     solver, snippets = SOLVERS.get(compression["method"]), Snippets.of(facts)
     words = [one_line(word) for word in compression.get("command") or ()]

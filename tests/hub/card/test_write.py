@@ -16,7 +16,7 @@ from fwsvd_export.hub.card.markdown import block, code, one_line, plain
 from fwsvd_export.hub.card.metadata import split_front_matter
 from fwsvd_export.hub.card.write import render_card
 from fwsvd_export.hub.verify.card import check_card
-from fwsvd_export.solvers import SOLVERS
+from fwsvd_export.solvers.table import SOLVERS
 
 MakeFacts = Callable[..., dict[str, Any]]
 HOSTILE = [

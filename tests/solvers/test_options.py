@@ -1,19 +1,27 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
 
 from fwsvd_export.errors import SolverOptionError
-from fwsvd_export.solvers import SOLVERS, ClosedForm, Iterative
 from fwsvd_export.solvers.als import AlsOptions
 from fwsvd_export.solvers.anderson import AndersonOptions
-from fwsvd_export.solvers.options import IterationOptions, options_from, options_to_json
+from fwsvd_export.solvers.fwsvd import FwsvdOptions
+from fwsvd_export.solvers.options import (
+    IterationOptions,
+    SolverOptions,
+    options_from,
+    options_to_json,
+    with_fisher_axis,
+)
+from fwsvd_export.solvers.solver import Iterative
+from fwsvd_export.solvers.table import SOLVERS
 
 ITERATIVE = [name for name, solver in SOLVERS.items() if isinstance(solver, Iterative)]
-CLOSED = [name for name, solver in SOLVERS.items() if isinstance(solver, ClosedForm)]
+NO_OPTIONS = [name for name, solver in SOLVERS.items() if not fields(solver.options)]
 STARTS = "one of rank-one, row, svd is allowed"
 ITERATIONS = "a whole number of at least 1 is allowed"
 TOLERANCE = "a number from 0 up to 1 is allowed"
@@ -26,11 +34,9 @@ def made(method: str, **given: Any) -> Any:
     return options_from(method, SOLVERS[method].options, given)
 
 
-@pytest.mark.parametrize("method", ITERATIVE)
+@pytest.mark.parametrize("method", SOLVERS)
 def test_nothing_given_means_the_defaults(method: str) -> None:
-    solver = SOLVERS[method]
-    assert isinstance(solver, Iterative)
-    assert made(method) == solver.options()
+    assert made(method) == SOLVERS[method].options()
 
 
 @pytest.mark.parametrize("method", ITERATIVE)
@@ -47,6 +53,7 @@ def test_the_methods_have_their_own_options() -> None:
     assert made("anderson", depth="5", regularisation="0.5") == AndersonOptions(depth=5, regularisation=0.5)
     assert made("als", damping="0.5", relaxation="1.5") == AlsOptions(damping=0.5, relaxation=1.5)
     assert made("em") == IterationOptions()
+    assert made("fwsvd", axis="output") == FwsvdOptions("output")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +63,8 @@ def test_the_methods_have_their_own_options() -> None:
         ("nesterov", "Start", "method nesterov knows start, max_iterations, tolerance"),
         ("anderson", "damping", "method anderson knows start, max_iterations, tolerance, depth, regularisation"),
         ("als", "fewest", "method als knows start, max_iterations, tolerance, warm_up, damping, relaxation"),
-        *((method, "start", f"method {method} is exact and takes no options") for method in CLOSED),
+        ("fwsvd", "start", "method fwsvd knows axis"),
+        *((method, "start", f"method {method} is exact and takes no options") for method in NO_OPTIONS),
     ],
 )
 def test_an_unknown_option_is_refused_with_the_known_ones(method: str, name: str, message: str) -> None:
@@ -64,10 +72,10 @@ def test_an_unknown_option_is_refused_with_the_known_ones(method: str, name: str
         made(method, **{name: "1"})
 
 
-@pytest.mark.parametrize("method", CLOSED)
-def test_closed_forms_have_no_options(method: str) -> None:
-    assert made(method) is None
-    assert options_to_json(None) == {}
+def test_closed_forms_have_no_options_but_for_the_axis_of_fwsvd() -> None:
+    assert NO_OPTIONS == ["svd", "activation", "kfac"]
+    assert options_to_json(SolverOptions()) == {}
+    assert options_to_json(made("fwsvd", axis="output")) == {"axis": "output"}
 
 
 @pytest.mark.parametrize(
@@ -102,6 +110,8 @@ def test_a_value_of_the_wrong_kind_is_refused(name: str, value: Any, kind: str) 
         ("anderson", "regularisation", 0.0, "0", SHARE),
         ("anderson", "regularisation", "1.5", "1.5", SHARE),
         ("anderson", "regularisation", "nan", "nan", SHARE),
+        ("fwsvd", "axis", "up", "up", "input or output is allowed"),
+        ("fwsvd", "axis", None, "None", "input or output is allowed"),
         ("als", "damping", "0", "0", SHARE),
         ("als", "damping", 2, "2", SHARE),
         ("als", "damping", float("nan"), "nan", SHARE),
@@ -132,3 +142,35 @@ def test_a_value_out_of_range_is_refused(method: str, name: str, value: Any, sho
 )
 def test_the_ends_of_the_ranges_are_allowed(method: str, name: str, value: float) -> None:
     assert getattr(made(method, **{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "axis", "expected"),
+    [
+        ("kfac", {}, None, {}),
+        ("em", {"start": "row"}, None, {"start": "row"}),
+        ("fwsvd", {"axis": "output"}, None, {"axis": "output"}),
+        ("fwsvd", {}, "output", {"axis": "output"}),
+        ("fwsvd", {}, "input", {"axis": "input"}),
+        ("fwsvd", {"axis": "output"}, "output", {"axis": "output"}),
+        ("fwsvd", {}, "up", {"axis": "up"}),  # the record refuses it
+    ],
+)
+def test_fisher_axis_is_an_alias_of_the_option_axis(
+    method: str, given: dict[str, str], axis: str | None, expected: dict[str, str]
+) -> None:
+    before = dict(given)
+    assert with_fisher_axis(method, given, axis) == expected
+    assert given == before
+
+
+@pytest.mark.parametrize("method", [name for name in SOLVERS if name != "fwsvd"])
+@pytest.mark.parametrize("axis", ["input", "output", "up"])
+def test_fisher_axis_with_another_method_is_refused(method: str, axis: str) -> None:
+    with pytest.raises(SolverOptionError, match=rf"axis {axis} .* fwsvd, and the method is {method}; leave it out"):
+        with_fisher_axis(method, {}, axis)
+
+
+def test_two_axes_that_differ_are_refused() -> None:
+    with pytest.raises(SolverOptionError, match=r"axis output .* axis=input contradict each other; give one"):
+        with_fisher_axis("fwsvd", {"axis": "input"}, "output")

@@ -1,0 +1,15 @@
+"""The methods and the names of their options, readable without torch; a test holds them against the table."""
+
+# method -> names of its options, in the order of the table
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "svd": (),
+    "fwsvd": ("axis",),
+    "em": ("start", "max_iterations", "tolerance"),
+    "nesterov": ("start", "max_iterations", "tolerance"),
+    "anderson": ("start", "max_iterations", "tolerance", "depth", "regularisation"),
+    "als": ("start", "max_iterations", "tolerance", "warm_up", "damping", "relaxation"),
+    "activation": (),
+    "kfac": (),
+}
+
+METHODS = tuple(OPTIONS)
