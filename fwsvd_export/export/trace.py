@@ -18,7 +18,6 @@ from fwsvd_export.export.encoder import FastEncoder
 from fwsvd_export.export.libraries import required
 from fwsvd_export.export.signature import INPUTS, Signature
 
-OPSETS = range(17, 21)  # 17 has LayerNormalization as one node; torch's tracing exporter ends at 20
 LARGEST_BYTES = 2 * 10**9  # a protobuf message, so an ONNX file with its weights inside, ends at 2 GB
 _BYTES_PER_WEIGHT = 4
 # Sizes of the traced example; they differ so that no two axes can be taken for one
@@ -49,7 +48,7 @@ def trace(model: Any, signature: Signature, opset: int, file: Path, *, carry_lim
     Args:
         model: dense or compressed, in evaluation mode, float32, on the CPU.
         signature: of the model.
-        opset: one of ``OPSETS``.
+        opset: one of ``export.OPSETS``.
         file: where the exporter may write.
         carry_limit: from how many weights on an up factor no longer carries its bias; ``quantize.SMALLEST_PRODUCT`` for
             a graph that is quantised afterwards.
