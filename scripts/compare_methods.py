@@ -35,7 +35,7 @@ from fwsvd_export.fisher import collect_statistics
 from fwsvd_export.ranks import ALLOCATORS
 from fwsvd_export.records import Budget, RankRequest, Statistics
 from fwsvd_export.report.figures import Panel, draw_metric_against_size
-from fwsvd_export.solvers.fwsvd import AXES
+from fwsvd_export.solvers.names import AXES
 from fwsvd_export.solvers.options import options_from
 from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.json_files import write_json

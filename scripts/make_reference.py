@@ -22,7 +22,7 @@ def main() -> None:
     """Writes the file."""
     made = "Made by `python scripts/make_reference.py` from the code. [guide.md](guide.md) uses them in turn."
     sections = ["# Commands", made, methods_table()]
-    root = click.Context(group, info_name="fwsvd-export")
+    root = click.Context(group, info_name="fwsvd-export", **group.context_settings)
     for name in COMMANDS:
         command = group.get_command(root, name)
         assert command is not None, "the table names commands that exist"

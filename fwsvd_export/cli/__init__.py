@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from importlib import import_module
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 import click
 
 from fwsvd_export import __version__
-from fwsvd_export.errors import FwsvdExportError, first_line, is_failure
+from fwsvd_export.cli.choices import did_you_mean
+from fwsvd_export.cli.groups import quiet_option, verbose_option
+from fwsvd_export.errors import FwsvdExportError, first_line, is_failure, shown
 
 TYPED = "fwsvd_export.typed"  # in a context's ``meta``: all words of the command
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -22,6 +23,7 @@ COMMANDS = {
     "compress": "Write a compressed copy of a checkpoint.",
     "evaluate": "Measure the task's metric of a dense or compressed model.",
     "inspect": "Show parameters, ranks and provenance of a checkpoint.",
+    "tasks": "List the task presets: columns they read, labels, metric.",
     "methods": "List the solvers, what they minimise and where they come from.",
     "densify": "Multiply the factors out into a plain model.",
     "onnx": "Write a checkpoint as ONNX, checked against torch, in int8 too.",
@@ -44,6 +46,16 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = import_module(f"fwsvd_export.cli.{cmd_name}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; a word that is not a command is answered with the nearest one."""
+        word = args[0]
+        if word not in COMMANDS and not ctx.resilient_parsing:
+            near = did_you_mean(word, COMMANDS)
+            ctx.fail(f"there is no command {shown(word)}{near or '; fwsvd-export --help lists them'}")
+        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does; what was typed is kept for a record of it."""
@@ -76,7 +88,7 @@ class LazyGroup(click.Group):
 
     @staticmethod
     def _traceback(ctx: click.Context) -> None:
-        if ctx.params.get("verbose"):
+        if ctx.obj["verbose"]:
             click.echo(_redacted(traceback.format_exc()), err=True, nl=False)
 
 
@@ -89,8 +101,8 @@ def _redacted(text: str) -> str:
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="fwsvd-export")
-@click.option("-v", "--verbose", is_flag=True, help="Show warnings of the libraries, and tracebacks.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress and no hints.")
+@verbose_option
+@quiet_option
 @click.pass_context
 def group(ctx: click.Context, verbose: bool, quiet: bool) -> None:
     """Make a smaller copy of a fine-tuned BERT model that still does its job.
@@ -99,12 +111,7 @@ def group(ctx: click.Context, verbose: bool, quiet: bool) -> None:
     Example:
       fwsvd-export compress my-model my-model-small --task sst2 --data train.jsonl --ratio 0.25
     """
-    ctx.obj = {"quiet": quiet, "verbose": verbose}
-    if not verbose:  # read by the libraries when they are imported, which is later
-        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-        os.environ.setdefault("DATASETS_VERBOSITY", "critical")  # its errors come as exceptions
-        if quiet or ctx.invoked_subcommand != "push":  # an upload takes minutes and shows how far it is
-            os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    ctx.obj = {"quiet": quiet, "verbose": verbose}  # a command adds the flags that stand behind its name
 
 
 def main() -> None:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fwsvd_export.cli.options import data_options, data_request, json_option, overwrite_option
+from fwsvd_export.benchmark.runtimes import RUNTIMES
+from fwsvd_export.cli.choices import SomeOf
+from fwsvd_export.cli.groups import Command, Group, option, together
+from fwsvd_export.cli.options import (
+    PATH,
+    Options,
+    data_options,
+    data_request,
+    json_option,
+    overwrite_option,
+    trust_option,
+)
+
+if TYPE_CHECKING:
+    from fwsvd_export.benchmark.latency import LatencyPlan
 
 
 def parse_numbers(context: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
@@ -20,39 +33,70 @@ def parse_numbers(context: click.Context, option: click.Parameter, text: str) ->
         ) from error
 
 
-@click.command()
+# Adds what is measured; pass the values to ``latency_plan``.
+measurement_options = together(
+    option(
+        Group.MEASUREMENT,
+        "--runtime",
+        "runtimes",
+        type=SomeOf(RUNTIMES),
+        default=",".join(RUNTIMES),
+        show_default=True,
+        metavar="RUNTIME,...",
+        help=f"Runtimes that run the models, any of {', '.join(RUNTIMES)}; the first gives the metric.",
+    ),
+    option(
+        Group.MEASUREMENT,
+        "--batch-sizes",
+        metavar="N,...",
+        default="1,8",
+        show_default=True,
+        callback=parse_numbers,
+        help="Numbers of examples in one batch.",
+    ),
+    option(
+        Group.MEASUREMENT,
+        "--lengths",
+        metavar="N,...",
+        default="32,128",
+        show_default=True,
+        callback=parse_numbers,
+        help="Numbers of tokens per example.",
+    ),
+    option(
+        Group.MEASUREMENT, "--threads", type=int, show_default="all cores", help="Number of threads for one operator."
+    ),
+    option(
+        Group.MEASUREMENT,
+        "--rounds",
+        type=int,
+        default=5,
+        show_default=True,
+        help="Number of turns of every model; the times of all turns are pooled.",
+    ),
+)
+
+
+def latency_plan(options: Options) -> LatencyPlan:
+    """The record of the measurement, its options taken out of ``options``."""
+    import torch
+
+    from fwsvd_export.benchmark.latency import LatencyPlan
+
+    batch_sizes, lengths, threads = (options.pop(name) for name in ("batch_sizes", "lengths", "threads"))
+    return LatencyPlan(batch_sizes, lengths, threads or torch.get_num_threads(), options.pop("rounds"))
+
+
+@click.command(cls=Command)
 @click.argument("dense")
 @click.argument("models", nargs=-1)
-@click.option(
-    "--runtime",
-    "runtimes",
-    default="torch,onnxruntime,onnxruntime-int8",
-    show_default=True,
-    help="What runs the models; the first gives the metric.",
-)
-@click.option("--batch-sizes", default="1,8", show_default=True, callback=parse_numbers, help="Examples at once.")
-@click.option("--lengths", default="32,128", show_default=True, callback=parse_numbers, help="Tokens per example.")
-@click.option("--threads", type=int, help="For one operator (all cores).")
-@click.option("--rounds", type=int, default=5, show_default=True, help="Turns of every model; times are pooled.")
-@click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Folder for results.json and a picture.")
+@trust_option
 @data_options
-@click.option("--trust-remote-code", is_flag=True, help="Run code that came with a model.")
+@measurement_options
+@option(Group.OUTPUT, "-o", "--output", "out", type=PATH, help="Folder for results.json and a picture.")
 @overwrite_option
 @json_option
-def command(
-    dense: str,
-    models: tuple[str, ...],
-    runtimes: str,
-    batch_sizes: tuple[int, ...],
-    lengths: tuple[int, ...],
-    threads: int | None,
-    rounds: int,
-    out: Path | None,
-    trust_remote_code: bool,
-    overwrite: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def command(dense: str, models: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Measure the DENSE model and compressed MODELS under several runtimes, on the CPU.
 
     Models take turns in one run. Each is exported to ONNX anew, so that all get the same treatment. The speed-up is
@@ -63,17 +107,14 @@ def command(
       fwsvd-export bench my-model my-model-small --task sst2 --data validation.jsonl -o bench
     """
     data = data_request(options)
-    import torch
-
-    from fwsvd_export.benchmark.latency import LatencyPlan
     from fwsvd_export.cli.console import prepare_libraries, print_json, print_table, steps
     from fwsvd_export.report.bench import bench_table
     from fwsvd_export.workflows.bench import BenchRequest, run_bench
     from fwsvd_export.workflows.source import Source
 
-    plan = LatencyPlan(batch_sizes, lengths, threads or torch.get_num_threads(), rounds)
-    sources = tuple(Source(model, trust_remote_code, "cpu") for model in (dense, *models))
-    request = BenchRequest(sources, tuple(runtimes.split(",")), plan, data, out, overwrite)
+    trusted = options.pop("trust_remote_code")
+    sources = tuple(Source(model, trusted, "cpu") for model in (dense, *models))
+    request = BenchRequest(sources, plan=latency_plan(options), data=data, **options)
     prepare_libraries()
     result = run_bench(request, steps())
     if as_json:

@@ -7,20 +7,25 @@ from typing import Any
 
 import click
 
-from fwsvd_export.cli.options import json_option
+from fwsvd_export.cli.groups import Command, Group, option
+from fwsvd_export.cli.options import PATH, json_option
 
 
-@click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option(
+@click.command(cls=Command)
+@click.argument("model", type=PATH)
+@option(
+    Group.MEASUREMENT,
     "--results",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
-    help="results.json of bench, or the output of evaluate --json, of MODEL or of its base. Repeatable.",
+    help="File with results of MODEL or of its base: results.json of bench, or what evaluate --json printed. "
+    "Repeatable.",
 )
-@click.option("--repo-id", metavar="ID", help="Id on the Hub that the card loads the model by.")
-@click.option("--revision", metavar="SHA", help="Commit (or branch) that the card loads (main).")
+@option(Group.REPOSITORY, "--repo-id", metavar="ID", help="Id on the Hub that the card loads the model by.")
+@option(
+    Group.REPOSITORY, "--revision", metavar="SHA", show_default="main", help="Commit or branch that the card loads."
+)
 @json_option
 def command(model: Path, results: tuple[Path, ...], repo_id: str | None, revision: str | None, as_json: bool) -> None:
     """Write README.md of the compressed folder MODEL anew, from compression.json and from measured results.

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fwsvd_export.cli import TYPED
+from fwsvd_export.cli.compression_options import (
+    method_options,
+    reconstruct_wish,
+    size_options,
+    size_request,
+    solver_options,
+)
+from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import (
     GATE_NOT_MET,
+    PATH,
+    Options,
     data_and_validation,
     data_options,
     dtype_option,
@@ -24,148 +33,81 @@ from fwsvd_export.cli.options import (
 if TYPE_CHECKING:
     from fwsvd_export.compression.build import Compressed
     from fwsvd_export.records import EmbeddingReport
-
-_COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
-
-
-def parse_count(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
-    """A whole number that may end in K, M or B: 20M is 20,000,000."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmb]?)", text.strip().lower())
-    if found is None:
-        raise click.BadParameter(f"{text!r} is no number of parameters; write 20000000, 20M or 1.5M", context, option)
-    return int(float(found[1]) * _COUNT_UNITS[found[2]])
+    from fwsvd_export.workflows.compress import CompressRequest
 
 
-def parse_options(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
-    """name=value pairs; the method's own record checks names and values."""
-    pairs = {}
-    for text in texts:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise click.BadParameter(f"{text!r} has no value; write {text}=VALUE", context, option)
-        pairs[name.strip().replace("-", "_")] = value.strip()
-    return pairs
+def compress_request(model: str, out: Path, options: Options) -> CompressRequest:
+    """Everything that was asked for; the words that were typed come from click's context.
+
+    Raises:
+        click.UsageError: options that do not go together.
+        FwsvdExportError: a value that is not allowed.
+    """
+    from fwsvd_export.workflows.compress import CompressRequest
+
+    data, validation = data_and_validation(options)
+    source, size = source_of(model, options), size_request(options)
+    if validation is not None and options["max_drop"] is None:
+        raise click.UsageError("--validation is for --max-drop; calibration data comes with --data")
+    return CompressRequest(
+        source=source,
+        out=out,
+        size=size,
+        data=data,
+        validation=validation,
+        match=reconstruct_wish(options),
+        solver_options=solver_options(options),
+        command=tuple(click.get_current_context().meta[TYPED]),
+        **options,
+    )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model")
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--method", default="kfac", show_default=True, help="A solver; fwsvd-export methods lists them.")
-@click.option("--ratio", type=float, help="Fraction of the encoder's linear weights to keep at most.")
-@click.option("--rank", type=int, help="The same rank everywhere.")
-@click.option("--params", metavar="COUNT", callback=parse_count, help="Total parameters at most, for example 20M.")
-@click.option(
-    "--max-drop",
-    type=float,
-    metavar="X",
-    help="Instead of a size: the smallest model whose metric on validation data is at most X below the dense one's.",
-)
-@click.option("--validation", type=click.Path(path_type=Path), help="File for --max-drop (rows of --data held out).")
-@click.option("--allocate", help="greedy: one budget for all layers (kfac's default); uniform: the same rank.")
-@click.option(
-    "--embeddings",
-    type=float,
-    metavar="RATIO",
-    help="Factorise the word embeddings too: the fraction of their weights to keep at most (part of --params).",
-)
-@click.option("--cost", default="params", show_default=True, help="What greedy prices: params, flops or latency.")
-@click.option("--rank-multiple", type=int, default=1, show_default=True, help="Ranks are multiples of this.")
-@click.option("--min-rank", type=int, default=1, show_default=True, help="Rank of every layer at least.")
-@click.option("--max-rank", type=int, help="Rank of every layer at most.")
-@click.option("--keep-dense", multiple=True, metavar="PATTERN", help="Layers to leave as they are, * for anything.")
-@click.option(
-    "--match/--no-match",
-    default=None,
-    help="Fit every layer again, on its own inputs, to the dense model's output (kfac with data: done by default).",
-)
-@click.option(
-    "--report", type=click.Path(path_type=Path), metavar="DIR", help="Predicted and measured loss per layer, a page."
-)
-@click.option("--fisher-axis", metavar="AXIS", help="Alias of --solver-option axis=AXIS, for fwsvd: input or output.")
-@click.option(
-    "--solver-option",
-    "solver_options",
-    metavar="NAME=VALUE",
-    multiple=True,
-    callback=parse_options,
-    help="Of the method, for example start=row or axis=output; methods --json lists them. Repeatable.",
-)
-@click.option("--fisher", type=click.Path(path_type=Path), help="Statistics file; --data beside it is for matching.")
-@labels_option
-@dtype_option
-@data_options
+@click.argument("out", type=PATH)
 @source_options
+@data_options
+@labels_option
+@option(
+    Group.DATA,
+    "--fisher",
+    type=PATH,
+    help="Statistics file of fwsvd-export fisher; --data with it is for layer-wise reconstruction.",
+)
+@option(
+    Group.DATA,
+    "--validation",
+    type=PATH,
+    show_default="rows of --data held out",
+    help="File with the data that --max-drop measures on.",
+)
+@size_options
+@method_options
+@dtype_option
+@option(
+    Group.OUTPUT,
+    "--report",
+    type=PATH,
+    metavar="DIR",
+    help="Folder for a report: a page with the predicted and the measured loss of every layer.",
+)
 @overwrite_option
 @json_option
-def command(
-    model: str,
-    out: Path,
-    method: str,
-    ratio: float | None,
-    rank: int | None,
-    params: int | None,
-    max_drop: float | None,
-    allocate: str | None,
-    embeddings: float | None,
-    cost: str,
-    rank_multiple: int,
-    min_rank: int,
-    max_rank: int | None,
-    keep_dense: tuple[str, ...],
-    match: bool | None,
-    report: Path | None,
-    fisher_axis: str | None,
-    solver_options: dict[str, str],
-    fisher: Path | None,
-    labels: str,
-    dtype: str,
-    overwrite: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
     """Write a compressed copy of MODEL into the folder OUT.
 
     Give exactly one of --ratio, --rank, --params and --max-drop, and task data, a statistics file (which saves
-    collecting) or both; svd needs neither. With data, kfac also matches every layer's output. A promise of --max-drop
-    that cannot be kept ends with exit code 3; the model at ratio 1 is written.
+    collecting) or both; svd needs neither. With data, kfac also reconstructs every layer's output. An accuracy target
+    of --max-drop that cannot be met ends with exit code 3; the model at ratio 1 is written.
 
     \b
     Example:
       fwsvd-export compress my-model my-model-small --task sst2 --data train.jsonl --max-samples 2048 --ratio 0.25
     """
-    (data, validation), source = data_and_validation(options), source_of(model, options)
+    request = compress_request(model, out, options)
     from fwsvd_export.cli.console import hint, prepare_libraries, print_json, steps
-    from fwsvd_export.records import Budget, RankLimits, RankRequest
-    from fwsvd_export.solvers.options import with_fisher_axis
-    from fwsvd_export.workflows.compress import CompressRequest, run_compress
+    from fwsvd_export.workflows.compress import run_compress
 
-    if (max_drop, ratio, rank, params) == (None, None, None, None):
-        raise click.UsageError("no size given: give exactly one of --ratio, --rank, --params and --max-drop")
-    if max_drop is not None and (ratio, rank, params) != (None, None, None):
-        raise click.UsageError("give a size or --max-drop, not both: it searches for the size")
-    if validation is not None and max_drop is None:
-        raise click.UsageError("--validation is for --max-drop; calibration data comes with --data")
-    budget = Budget(ratio=1.0) if max_drop is not None else Budget(ratio, rank, params)
-    limits = RankLimits(rank_multiple, min_rank, max_rank, keep_dense)
-    request = CompressRequest(
-        source=source,
-        out=out,
-        method=method,
-        size=RankRequest(budget, allocate, limits, embeddings, cost),
-        data=data,
-        validation=validation,
-        max_drop=max_drop,
-        match=match,
-        report=report,
-        fisher=fisher,
-        labels=labels,
-        solver_options=with_fisher_axis(method, solver_options, fisher_axis),
-        dtype=dtype,
-        overwrite=overwrite,
-        command=tuple(click.get_current_context().meta[TYPED]),
-    )
     prepare_libraries()
     compressed, record = run_compress(request, steps())
     gate = record.get("gate")
@@ -174,7 +116,7 @@ def command(
     else:
         _print_summary(out, compressed, record)
     if gate is not None and not gate["kept"]:
-        hint(f"The promise is not kept: even at ratio 1 the drop of {gate['metric']} is above {max_drop:g}.")
+        hint(f"The promise is not kept: even at ratio 1 the drop of {gate['metric']} is above {request.max_drop:g}.")
         click.get_current_context().exit(GATE_NOT_MET)
 
 
@@ -207,7 +149,7 @@ def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) ->
     if matching and matching["tokens"] < widest:
         hint(
             f"Matched on only {matching['tokens']:,} tokens, fewer than a layer has inputs ({widest:,}): "
-            "give more data, or compare with --no-match."
+            "give more data, or compare with --no-reconstruct."
         )
     for layer in compressed.layers:
         if not layer.settled:

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
-from fwsvd_export.cli.options import json_option, overwrite_option
+from fwsvd_export.cli.groups import Command, Group, option
+from fwsvd_export.cli.options import PATH, device_option, json_option, overwrite_option
 
 
-@click.command()
-@click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Keep models and results in this folder.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
+@click.command(cls=Command)
+@device_option
+@option(
+    Group.OUTPUT, "-o", "--output", "out", type=PATH, show_default="nothing kept", help="Folder for models and results."
+)
 @overwrite_option
 @json_option
 def command(out: Path | None, device: str, overwrite: bool, as_json: bool) -> None:

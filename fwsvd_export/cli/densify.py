@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from fwsvd_export.cli.options import dtype_option, json_option, overwrite_option
+from fwsvd_export.cli.groups import Command
+from fwsvd_export.cli.options import PATH, dtype_option, json_option, overwrite_option, trust_option
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=PATH)
+@trust_option
 @dtype_option
-@click.option("--trust-remote-code", is_flag=True, help="Run code that came with the model.")
 @overwrite_option
 @json_option
 def command(model: str, out: Path, dtype: str, trust_remote_code: bool, overwrite: bool, as_json: bool) -> None:

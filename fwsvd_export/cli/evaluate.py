@@ -7,23 +7,32 @@ from typing import Any
 
 import click
 
-from fwsvd_export.cli.options import data_options, json_option, required_data, source_of, source_options
+from fwsvd_export.benchmark.runtimes import RUNTIMES, TORCH
+from fwsvd_export.cli.choices import OneOf
+from fwsvd_export.cli.groups import Command, Group, option
+from fwsvd_export.cli.options import PATH, data_options, json_option, required_data, source_of, source_options
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model")
-@click.option(
-    "--runtime",
-    type=click.Choice(["torch", "onnxruntime", "onnxruntime-int8"]),
-    default="torch",
-    show_default=True,
-    help="What runs the model; the ONNX ones run what fwsvd-export onnx wrote.",
-)
-@click.option(
-    "--onnx", "onnx_parent", type=click.Path(path_type=Path), help="Folder that onnx -o wrote to (MODEL itself)."
-)
-@data_options
 @source_options
+@data_options
+@option(
+    Group.MEASUREMENT,
+    "--runtime",
+    type=OneOf(RUNTIMES),
+    default=TORCH,
+    show_default=True,
+    help="Runtime that runs the model; the ONNX ones run what fwsvd-export onnx wrote.",
+)
+@option(
+    Group.MEASUREMENT,
+    "--onnx",
+    "onnx_parent",
+    type=PATH,
+    show_default="MODEL itself",
+    help="Folder that fwsvd-export onnx -o wrote to.",
+)
 @json_option
 def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, **options: Any) -> None:
     """Measure the task's metric of MODEL, dense or compressed, on labelled data.
@@ -35,12 +44,12 @@ def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, *
       fwsvd-export evaluate my-model-small --task sst2 --data validation.jsonl --json
     """
     data, source = required_data(options), source_of(model, options)
-    if onnx_parent is not None and runtime == "torch":
+    if onnx_parent is not None and runtime == TORCH:
         raise click.UsageError("--onnx is for --runtime onnxruntime or onnxruntime-int8")
     from fwsvd_export.cli.console import prepare_libraries, print_json, print_table, steps
 
     prepare_libraries()
-    if runtime == "torch":
+    if runtime == TORCH:
         from fwsvd_export.workflows.evaluate import run_evaluate
 
         measured = run_evaluate(source, data, steps())
@@ -78,6 +87,6 @@ def _environment(runtime: str, device: str) -> dict[str, Any]:
     from fwsvd_export.runtime.device import device_named
     from fwsvd_export.runtime.environment import machine
 
-    if runtime == "torch":
+    if runtime == TORCH:
         return machine(torch.get_num_threads(), device=device_named(device))
     return machine(None, ("onnxruntime",))

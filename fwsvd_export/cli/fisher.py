@@ -7,7 +7,10 @@ from typing import Any
 
 import click
 
+from fwsvd_export.cli.choices import SomeOf
+from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import (
+    PATH,
     data_options,
     json_option,
     labels_option,
@@ -16,18 +19,28 @@ from fwsvd_export.cli.options import (
     source_of,
     source_options,
 )
+from fwsvd_export.records import COLLECTIONS
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model")
-@click.option("-o", "--output", "out", type=click.Path(path_type=Path), required=True, help="The .safetensors file.")
-@click.option("--collect", default="kfac,row", show_default=True, help="Any of kfac, row, element, with commas.")
-@labels_option
-@data_options
 @source_options
+@data_options
+@labels_option
+@option(
+    Group.METHOD,
+    "--collect",
+    type=SomeOf(COLLECTIONS),
+    default="kfac,row",
+    show_default=True,
+    help="Statistics to collect: kfac for kfac and activation, row for fwsvd, element for the iterative methods.",
+)
+@option(
+    Group.OUTPUT, "-o", "--output", "out", type=PATH, required=True, help="File to write, which ends in .safetensors."
+)
 @overwrite_option
 @json_option
-def command(model: str, out: Path, collect: str, labels: str, overwrite: bool, as_json: bool, **options: Any) -> None:
+def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
     """Collect per-example Fisher statistics of MODEL on task data.
 
     \b
@@ -39,8 +52,7 @@ def command(model: str, out: Path, collect: str, labels: str, overwrite: bool, a
     from fwsvd_export.workflows.fisher import run_fisher
 
     prepare_libraries()
-    chosen = tuple(name.strip() for name in collect.split(",") if name.strip())
-    statistics = run_fisher(source, out, data, collect=chosen, labels=labels, overwrite=overwrite, steps=steps())
+    statistics = run_fisher(source, out, data, steps=steps(), **options)
     values = {
         "file": str(out),
         "bytes": out.stat().st_size,

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from fwsvd_export.cli.options import json_option
+from fwsvd_export.cli.groups import Command
+from fwsvd_export.cli.options import json_option, trust_option
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model")
-@click.option("--trust-remote-code", is_flag=True, help="Run code that came with the model.")
+@trust_option
 @json_option
 def command(model: str, trust_remote_code: bool, as_json: bool) -> None:
     """Show parameters, ranks, method and provenance of a compressed MODEL; the compressible layers of a dense one.

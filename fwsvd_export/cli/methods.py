@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from fwsvd_export.cli.groups import Command
 from fwsvd_export.cli.options import json_option
 
 
-@click.command()
+@click.command(cls=Command)
 @json_option
 def command(as_json: bool) -> None:
     """List the solvers: name, what each minimises, exact or iterative, source.

@@ -2,45 +2,65 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fwsvd_export.cli.options import GATE_NOT_MET, data_options, data_request, json_option, overwrite_option
+from fwsvd_export.cli.choices import OneOf
+from fwsvd_export.cli.groups import Command, Group, option
+from fwsvd_export.cli.options import (
+    GATE_NOT_MET,
+    PATH,
+    data_options,
+    data_request,
+    json_option,
+    overwrite_option,
+    trust_option,
+)
+from fwsvd_export.export import OPSETS
 
 if TYPE_CHECKING:
     from fwsvd_export.workflows.export import Exported
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model")
-@click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Folder that gets onnx/ (MODEL itself).")
-@click.option("--int8", is_flag=True, help="Write model_quantized.onnx too: weights and products in 8 bits.")
-@click.option("--atol", type=float, default=1e-4, show_default=True, help="How far any output may be from torch's.")
-@click.option("--opset", type=int, default=17, show_default=True, help="Version of the ONNX operators, 17 to 20.")
-@click.option(
+@trust_option
+@data_options
+@option(
+    Group.EXPORT,
+    "--int8",
+    is_flag=True,
+    help="Write model_quantized.onnx too, with weights and products in 8 bits.",
+)
+@option(
+    Group.EXPORT,
+    "--opset",
+    type=OneOf(OPSETS),
+    default=OPSETS[0],
+    show_default=True,
+    help="Version of the ONNX operators.",
+)
+@option(
+    Group.EXPORT,
+    "--atol",
+    type=float,
+    default=1e-4,
+    show_default=True,
+    help="Absolute difference from torch that any output may have.",
+)
+@option(
+    Group.EXPORT,
     "--max-drop",
     type=float,
     metavar="X",
-    help="How far the int8 metric on the data may be below the float one; sensitive layers stay in float for it.",
+    help="Accuracy target of the int8 model: its metric on the data is at most X below the float model's; layers "
+    "that would miss it stay in float.",
 )
-@data_options
-@click.option("--trust-remote-code", is_flag=True, help="Run code that came with the model.")
+@option(Group.OUTPUT, "-o", "--output", "out", type=PATH, show_default="MODEL itself", help="Folder that gets onnx/.")
 @overwrite_option
 @json_option
-def command(
-    model: str,
-    out: Path | None,
-    int8: bool,
-    atol: float,
-    opset: int,
-    max_drop: float | None,
-    trust_remote_code: bool,
-    overwrite: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def command(model: str, as_json: bool, **options: Any) -> None:
     """Write MODEL, dense or compressed, as ONNX into its folder onnx/, and check it against torch.
 
     The folder has a plain config.json and the model's tokenizer: it is read without code of ours. Data measures the
@@ -51,8 +71,8 @@ def command(
     Example:
       fwsvd-export onnx my-model-small --int8 --task sst2 --data validation.jsonl --max-drop 0.01
     """
-    data = data_request(options)
-    if data is not None and not int8:
+    data, max_drop, atol = data_request(options), options["max_drop"], options["atol"]
+    if data is not None and not options["int8"]:
         raise click.UsageError("task data measures the int8 model; give --int8 with it")
     if max_drop is not None and data is None:
         raise click.UsageError("--max-drop needs --int8 and data to measure it on: give --task and --data")
@@ -60,8 +80,8 @@ def command(
     from fwsvd_export.workflows.export import OnnxRequest, run_onnx
     from fwsvd_export.workflows.source import Source
 
-    source = Source(model, trust_remote_code, "cpu")
-    request = OnnxRequest(source, out, opset, atol, int8, data, max_drop, overwrite)
+    source = Source(model, options.pop("trust_remote_code"), "cpu")
+    request = OnnxRequest(source, data=data, **options)
     prepare_libraries()
     exported = run_onnx(request, steps())
     if as_json:

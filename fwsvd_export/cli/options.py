@@ -1,71 +1,111 @@
-"""Option groups that several commands share, and the records they become."""
+"""Options that several commands share, and the records they become."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from fwsvd_export.cli.choices import Device, OneOf
+from fwsvd_export.cli.groups import Group, option, together
+from fwsvd_export.data.tasks import TASKS, task_named
+from fwsvd_export.records import LABEL_SOURCES
 
 if TYPE_CHECKING:
     from fwsvd_export.data.rows import DataRequest
     from fwsvd_export.workflows.source import Source
 
 GATE_NOT_MET = 3  # exit code: the output is kept, and its record says so
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+PATH = click.Path(path_type=Path)
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Options = dict[str, Any]
+"""Values of a command's options by name; each function below takes out those that become its record."""
 
-_DATA_OPTIONS = (
-    click.option("--task", help="Preset of columns, labels and metric: sst2, stsb, cola, …, text (no labels)."),
-    click.option("--data", type=click.Path(path_type=Path), help="Local file: jsonl, csv, tsv or parquet."),
-    click.option("--dataset", metavar="ID[:CONFIG]", help="Data set on the Hub instead of a file."),
-    click.option("--split", help="Split of the data set (train)."),
-    click.option("--text-column", help="Column of the text, when it is not the preset's."),
-    click.option("--text-pair-column", help="Column of the second text."),
-    click.option("--label-column", help="Column of the label."),
-    click.option("--max-samples", type=int, help="Use that many rows, chosen by the seed (all)."),
-    click.option("--max-length", type=int, default=128, show_default=True, help="Tokens at most per example."),
-    click.option("--batch-size", type=int, default=16, show_default=True, help="Examples per batch."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of rows and sampled labels."),
-)
-_SOURCE_OPTIONS = (
-    click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto."),
-    click.option("--trust-remote-code", is_flag=True, help="Run code that came with the model."),
-)
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
-labels_option = click.option(
-    "--labels", default="data", show_default=True, help="data, or sampled from the model's own prediction."
-)
-dtype_option = click.option(
-    "--dtype",
-    type=click.Choice(["auto", "float32", "float16", "bfloat16"]),
+device_option = option(
+    Group.MODEL,
+    "--device",
+    type=Device(),
     default="auto",
     show_default=True,
-    help="Of the saved weights; auto is what the model's config.json declares.",
+    help="Device that runs the model; auto is a GPU where there is one.",
+)
+trust_option = option(Group.MODEL, "--trust-remote-code", is_flag=True, help="Run code that came with the model.")
+json_option = option(Group.OUTPUT, "--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+overwrite_option = option(Group.OUTPUT, "--overwrite", is_flag=True, help="Replace an output that exists.")
+labels_option = option(
+    Group.DATA,
+    "--labels",
+    type=OneOf(LABEL_SOURCES),
+    default="data",
+    show_default=True,
+    help="Source of the labels for Fisher statistics: the data, or sampled from the model's own predictions.",
+)
+dtype_option = option(
+    Group.OUTPUT,
+    "--dtype",
+    type=OneOf(DTYPES),
+    default="auto",
+    show_default=True,
+    help="Data type of the saved weights; auto is what the model's config.json declares.",
+)
+
+# Adds --device and --trust-remote-code; pass their values to ``source_of``.
+source_options = together(device_option, trust_option)
+# Adds the data options; pass their values to ``data_request``.
+data_options = together(
+    option(
+        Group.DATA,
+        "--task",
+        type=OneOf(TASKS),
+        metavar="TASK",
+        help="Preset of columns, labels and metric, for example sst2; fwsvd-export tasks lists them.",
+    ),
+    option(Group.DATA, "--data", type=PATH, help="Local file: jsonl, csv, tsv or parquet."),
+    option(Group.DATA, "--dataset", metavar="ID[:CONFIG]", help="Data set on the Hub, instead of a local file."),
+    option(Group.DATA, "--split", show_default="train", help="Split of the data set."),
+    option(Group.DATA, "--text-column", show_default="the preset's", help="Column of the text."),
+    option(Group.DATA, "--text-pair-column", show_default="the preset's", help="Column of the second text."),
+    option(Group.DATA, "--label-column", show_default="the preset's", help="Column of the label."),
+    option(
+        Group.DATA,
+        "--max-samples",
+        type=int,
+        show_default="all",
+        help="Number of rows to use at most; the seed chooses them.",
+    ),
+    option(
+        Group.DATA,
+        "--max-length",
+        type=int,
+        default=128,
+        show_default=True,
+        help="Number of tokens per example at most; longer ones are cut.",
+    ),
+    option(
+        Group.DATA, "--batch-size", type=int, default=16, show_default=True, help="Number of examples in one batch."
+    ),
+    option(
+        Group.DATA,
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        help="Random seed for the choice of rows and for sampled labels.",
+    ),
 )
 
 
-def data_options(command: Command) -> Command:
-    """Adds the data options; pass their values to ``data_request``."""
-    return _add(_DATA_OPTIONS, command)
-
-
-def source_options(command: Command) -> Command:
-    """Adds --device and --trust-remote-code; pass their values to ``source_of``."""
-    return _add(_SOURCE_OPTIONS, command)
-
-
-def source_of(model: str, options: dict[str, Any]) -> Source:
+def source_of(model: str, options: Options) -> Source:
     """The record of the model that comes in; takes its options out of ``options``."""
     from fwsvd_export.workflows.source import Source
 
     return Source(model, options.pop("trust_remote_code"), options.pop("device"))
 
 
-def data_and_validation(options: dict[str, Any]) -> tuple[DataRequest | None, DataRequest | None]:
+def data_and_validation(options: Options) -> tuple[DataRequest | None, DataRequest | None]:
     """As ``data_request``, and the record of --validation: the same task and columns, all rows of its file."""
     file, given = options.pop("validation"), dict(options)
     data = data_request(options)
@@ -74,14 +114,13 @@ def data_and_validation(options: dict[str, Any]) -> tuple[DataRequest | None, Da
     return data, data_request({**given, "data": file, "dataset": None, "split": None, "max_samples": None})
 
 
-def data_request(options: dict[str, Any]) -> DataRequest | None:
+def data_request(options: Options) -> DataRequest | None:
     """The record of the data options, taken out of ``options``; None when neither --data nor --dataset was given.
 
     Raises:
         click.UsageError: data without a task.
     """
     from fwsvd_export.data.rows import DataRequest
-    from fwsvd_export.data.tasks import TASKS, task_named
 
     task, file, dataset = options.pop("task"), options.pop("data"), options.pop("dataset")
     columns = [options.pop(name) for name in ("text_column", "text_pair_column", "label_column")]
@@ -93,7 +132,7 @@ def data_request(options: dict[str, Any]) -> DataRequest | None:
     return DataRequest(task_named(task).with_columns(*columns), file, dataset, **rest)
 
 
-def required_data(options: dict[str, Any]) -> DataRequest:
+def required_data(options: Options) -> DataRequest:
     """As ``data_request``, for commands that cannot do without.
 
     Raises:
@@ -103,9 +142,3 @@ def required_data(options: dict[str, Any]) -> DataRequest:
     if request is None:
         raise click.UsageError("no data given: name a local file with --data or a data set on the Hub with --dataset")
     return request
-
-
-def _add(options: tuple[Any, ...], command: Command) -> Command:
-    for option in reversed(options):
-        command = option(command)
-    return command

@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fwsvd_export.cli.options import json_option
+from fwsvd_export.cli.groups import Command, Group, option
+from fwsvd_export.cli.options import PATH, json_option
 
 if TYPE_CHECKING:
     from fwsvd_export.hub.push import Pushed, PushRequest
 
 
-@click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.command(cls=Command)
+@click.argument("model", type=PATH)
 @click.argument("repo_id")
-@click.option("--private", is_flag=True, help="Make a private repository; one that exists must be private.")
-@click.option("--revision", metavar="BRANCH", help="Branch that gets the commit, made when missing (main).")
-@click.option("--create-pr", is_flag=True, help="Propose the commit as a pull request.")
-@click.option("--commit-message", "message", metavar="TEXT", help="First line of the commit.")
-@click.option("--dry-run", is_flag=True, help="List files, sizes and what is wrong; send nothing.")
+@option(Group.REPOSITORY, "--private", is_flag=True, help="Make a private repository; one that exists must be private.")
+@option(
+    Group.REPOSITORY,
+    "--revision",
+    metavar="BRANCH",
+    show_default="main",
+    help="Branch that gets the commit, made when missing.",
+)
+@option(Group.REPOSITORY, "--create-pr", is_flag=True, help="Propose the commit as a pull request.")
+@option(
+    Group.REPOSITORY,
+    "--commit-message",
+    "message",
+    metavar="TEXT",
+    show_default="Compressed with fwsvd-export",
+    help="First line of the commit's message.",
+)
+@option(Group.REPOSITORY, "--dry-run", is_flag=True, help="List files, sizes and what is wrong; send nothing.")
 @json_option
-def command(
-    model: Path,
-    repo_id: str,
-    private: bool,
-    revision: str | None,
-    create_pr: bool,
-    message: str | None,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+def command(model: Path, repo_id: str, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Push the compressed checkpoint in the folder MODEL to REPO_ID on the Hub, in one commit.
 
     First the folder is verified: digests of code, weights and ONNX files, no stray files, no pickles, no tokens, a
@@ -48,10 +53,10 @@ def command(
     Example:
       fwsvd-export push my-model-small somebody/my-model-small --private --dry-run
     """
-    from fwsvd_export.hub.push import DEFAULT_MESSAGE, PushRequest
+    from fwsvd_export.hub.push import PushRequest
 
     _quieten_client()
-    request = PushRequest(model, repo_id, private, revision, create_pr, DEFAULT_MESSAGE if message is None else message)
+    request = PushRequest(model, repo_id, **{name: value for name, value in options.items() if value is not None})
     if dry_run:
         _show_what_would_be_sent(request, as_json)
         return

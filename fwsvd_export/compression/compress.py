@@ -19,7 +19,7 @@ from fwsvd_export.ranks.greedy import plan_greedy
 from fwsvd_export.ranks.prices import Price, price_of
 from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import Budget, Decomposition, RankLimits, RankRequest, Solution, Statistics
-from fwsvd_export.runtime.device import release_freed_memory
+from fwsvd_export.runtime.device import check_float64, release_freed_memory
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.solvers.options import SolverOptions, options_from, with_fisher_axis
 from fwsvd_export.solvers.solver import ClosedForm, Iterative
@@ -76,6 +76,7 @@ def compress(
         >>> type(small).__name__, small.config.low_rank["ranks"]["encoder.layer.0.output.dense"]
         ('LowRankBertForSequenceClassification', 4)
     """
+    check_float64(model.device)
     solver = solver_named(method)
     options = options_from(method, solver.options, with_fisher_axis(method, solver_options or {}, fisher_axis))
     budget = Budget(ratio=ratio, rank=rank, params=params)

@@ -12,16 +12,12 @@ from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.compression.norms import build_norm
 from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.records import Decomposition, ElementWeights, LayerSpec, RankPlan, Solution, Statistics
+from fwsvd_export.runtime.device import profile_of
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.solvers.driver import minimise
 from fwsvd_export.solvers.options import IterationOptions, SolverOptions
 from fwsvd_export.solvers.problem import LayerProblem
 from fwsvd_export.solvers.solver import ClosedForm, Iterative
-
-AT_ONCE_ON_CPU = 2  # stacks; more would not be faster on common machines, and each holds copies of its matrices
-# Weights in one stack of equal layers. A processor is fastest with one layer in its caches (half the time of stacks of
-# seven); a GPU is filled by many. anderson, the largest, takes about 120 bytes per weight.
-STACK_WEIGHTS = {"cpu": 1, "cuda": 2**26}
 
 DENSE = Solution(None, 0.0, "dense")
 Stack = list[LayerSpec]
@@ -99,7 +95,7 @@ def solve_layers(
         decompose = _decomposer(encoder, solver, statistics, chosen)
         return [truncated(decompose(layer), rank, layer.name) for layer in stack]
 
-    limit = STACK_WEIGHTS[encoder.device.type] if isinstance(solver, Iterative) else 1
+    limit = profile_of(encoder.device).stack_weights if isinstance(solver, Iterative) else 1
 
     def so_far(done: Mapping[str, Solution]) -> str:
         return f"loss so far {sum(solution.loss for solution in done.values()):.3g}"
@@ -141,7 +137,7 @@ def _in_turn(
     On the CPU two stacks are worked on side by side, each on half of the threads: LAPACK's eigensolvers and small
     products hardly use more.
     """
-    workers = AT_ONCE_ON_CPU if device.type == "cpu" else 1
+    workers = profile_of(device).stacks_at_once
     available = torch.get_num_threads()
     threads = max(1, available // workers)
     results: dict[str, Result] = {}

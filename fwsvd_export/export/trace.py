@@ -18,7 +18,6 @@ from fwsvd_export.errors import ExportError
 from fwsvd_export.export.encoder import with_fast_encoder
 from fwsvd_export.export.libraries import required
 
-OPSETS = range(17, 21)  # 17 has LayerNormalization as one node; torch's tracing exporter ends at 20
 LARGEST_BYTES = 2 * 10**9  # a protobuf message, so an ONNX file with its weights inside, ends at 2 GB
 _BYTES_PER_WEIGHT = 4
 # Sizes of the traced example; they differ so that no two axes can be taken for one
@@ -49,7 +48,7 @@ def trace(encoder: Encoder, opset: int, file: Path, *, carry_limit: float = math
 
     Args:
         encoder: of a dense or compressed model, in evaluation mode, float32, on the CPU.
-        opset: one of ``OPSETS``.
+        opset: one of ``export.OPSETS``.
         file: where the exporter may write.
         carry_limit: from how many weights on an up factor no longer carries its bias; ``quantize.SMALLEST_PRODUCT`` for
             a graph that is quantised afterwards.

@@ -13,9 +13,8 @@ from torch import Tensor
 from fwsvd_export.linalg.decomposition import decompose
 from fwsvd_export.linalg.weighting import ROW_DAMPING, Weighting
 from fwsvd_export.records import Decomposition, RowWeights
+from fwsvd_export.solvers.names import AXES
 from fwsvd_export.solvers.options import SolverOptions
-
-AXES = ("input", "output")
 
 
 @dataclass(frozen=True)

@@ -13,3 +13,4 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 METHODS = tuple(OPTIONS)
+AXES = ("input", "output")  # of fwsvd: one weight per input feature, as in the paper, or per output feature

@@ -12,6 +12,7 @@ from typing import Any
 from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.benchmark.latency import LatencyPlan, Runner, Timing, speedup, time_runners
 from fwsvd_export.benchmark.operations import forward_operations
+from fwsvd_export.benchmark.runtimes import RUNTIME_FILES, RUNTIMES, TORCH
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
@@ -26,11 +27,8 @@ from fwsvd_export.runtime.environment import machine
 from fwsvd_export.runtime.progress import Steps, silent, tracked
 from fwsvd_export.storage.file_names import ONNX_FOLDER
 from fwsvd_export.storage.output import check_output
-from fwsvd_export.workflows.export import RUNTIME_FILES, OnnxRequest, run_onnx
+from fwsvd_export.workflows.export import OnnxRequest, run_onnx
 from fwsvd_export.workflows.source import Source, load_source
-
-TORCH = "torch"
-RUNTIMES = (TORCH, *RUNTIME_FILES)
 
 
 @dataclass(frozen=True)

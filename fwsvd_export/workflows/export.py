@@ -13,6 +13,7 @@ import torch
 
 from fwsvd_export import __version__
 from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.benchmark.runtimes import RUNTIME_FILES
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
@@ -21,6 +22,7 @@ from fwsvd_export.errors import ExportError, OutputError
 from fwsvd_export.evaluation.int8 import Int8Data, Int8Files, write_int8
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.evaluation.ratio import check_max_drop
+from fwsvd_export.export import OPSETS
 from fwsvd_export.export.check import Difference, Shape, differences, shapes_up_to, worst_of
 from fwsvd_export.export.fetch import fetched_place
 from fwsvd_export.export.folder import Place, check_onnx_output, onnx_output, open_exported, write_surroundings
@@ -28,7 +30,7 @@ from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries, required
 from fwsvd_export.export.quantize import SMALLEST_PRODUCT
 from fwsvd_export.export.session import OnnxModel
-from fwsvd_export.export.trace import OPSETS, trace
+from fwsvd_export.export.trace import trace
 from fwsvd_export.records import Measurement
 from fwsvd_export.runtime.progress import Steps, silent, tracked
 from fwsvd_export.storage.digest import file_sha256
@@ -37,7 +39,6 @@ from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.workflows.source import Source, Stopwatch, load_source
 
 EXPORT_FORMAT = 1
-RUNTIME_FILES = {"onnxruntime": ONNX_FILE, "onnxruntime-int8": INT8_FILE}
 _INT8_LENGTH = 128  # differences of int8 are told, not judged: the longest shapes would only cost time
 
 
@@ -173,8 +174,10 @@ def run_evaluate_exported(
         ExportError: there is no such file, it belongs to another checkpoint, or a device that is not the CPU.
     """
     check_libraries()
-    if source.device == "cuda":
-        raise ExportError("device cuda: ONNX models are run on the CPU here; leave --device out or give cpu")
+    if source.device not in ("auto", "cpu"):
+        raise ExportError(
+            f"device {source.device}: ONNX models are run on the CPU here; leave --device out or give cpu"
+        )
     checkpoint = load_source(Source(source.model, source.trust_remote_code, "cpu"))
     place = _place_of(source, checkpoint, RUNTIME_FILES[runtime], parent)
     model = open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint))

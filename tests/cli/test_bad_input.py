@@ -216,14 +216,14 @@ def test_data_files_that_cannot_be_read(
     [
         (["--rank", 4], 1, "kfac needs statistics: give task data or a statistics file"),
         (["--rank", 4, "--data", "DATA"], 2, "--task is missing: one of sst2"),
-        (["--rank", 4, "--data", "DATA", "--task", "sst3"], 1, "task 'sst3': one of sst2"),
+        (["--rank", 4, "--data", "DATA", "--task", "sst3"], 2, "'sst3': one of sst2"),
         (["--rank", 4, "--data", "DATA", "--dataset", "glue:sst2", "--task", "sst2"], 1, "exactly one of --data"),
         (["--rank", 4, "--data", "DATA", "--task", "sst2", "--fisher", "FISHER", "--no-match"], 1, "one of the two"),
         (["--rank", 4, "--data", "DATA", "--task", "sst2", "--max-samples", 0], 1, "max_samples 0"),
         (
             ["--rank", 4, "--data", "DATA", "--task", "sst2", "--labels", "guessed"],
-            1,
-            "labels 'guessed': one of data, sampled",
+            2,
+            "'guessed': one of data, sampled",
         ),
         (
             ["--fisher", "FISHER"],
@@ -243,13 +243,13 @@ def test_data_files_that_cannot_be_read(
         (["--fisher", "FISHER", "--params", "-5"], 2, "'-5'"),
         (["--fisher", "FISHER", "--params", 0], 1, "params 0: "),
         (["--fisher", "FISHER", "--params", "1K"], 1, "parameters"),
-        (["--fisher", "FISHER", "--rank", 4, "--method", "magic"], 1, "method 'magic': one of svd"),
-        (["--fisher", "FISHER", "--rank", 4, "--method", "fwsvd", "--fisher-axis", "up"], 1, "input or output"),
+        (["--fisher", "FISHER", "--rank", 4, "--method", "magic"], 2, "'magic': one of svd"),
+        ([*FWSVD, "--fisher-axis", "up"], 2, "'up': one of input, output"),
         (["--fisher", "FISHER", "--rank", 4, "--fisher-axis", "input"], 1, "for method fwsvd, and the method is kfac"),
         ([*FWSVD, "--fisher-axis", "output", "--solver-option", "axis=input"], 1, "contradict each other; give one"),
         ([*FWSVD, "--solver-option", "axis=up"], 1, "axis=up: input or output is allowed"),
-        (["--fisher", "FISHER", "--rank", 4, "--allocate", "fairly"], 1, "allocate 'fairly': one of greedy, uniform"),
-        (["--fisher", "FISHER", "--rank", 4, "--device", "abacus"], 1, "device 'abacus': one of auto, cpu, cuda"),
+        (["--fisher", "FISHER", "--rank", 4, "--allocate", "fairly"], 2, "'fairly': one of greedy, uniform"),
+        (["--fisher", "FISHER", "--rank", 4, "--device", "abacus"], 2, "device 'abacus': one of auto, cpu, cuda"),
         (["--fisher", "FISHER", "--rank", 4, "--dtype", "int8"], 2, "'int8'"),
         (["--fisher", "NOWHERE", "--rank", 4], 1, "does not exist; make one with fwsvd-export fisher"),
     ],
@@ -273,9 +273,9 @@ def test_options_of_compress(
     ("options", "code", "words"),
     [
         ([], 2, "no data given"),
-        (["--collect", "everything"], 1, "choose"),
-        (["--collect", ""], 1, "choose"),
-        (["--labels", "guessed"], 1, "labels 'guessed'"),
+        (["--collect", "everything"], 2, "'everything': one of kfac, row, element"),
+        (["--collect", ""], 2, "choose one or more of kfac, row, element"),
+        (["--labels", "guessed"], 2, "'guessed': one of data, sampled"),
     ],
 )
 def test_options_of_fisher(

@@ -113,7 +113,7 @@ def test_the_table_names_models_shapes_and_speedups(
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (["--runtime", "tensorrt"], 1, "runtime tensorrt: any of torch, onnxruntime, onnxruntime-int8"),
+        (["--runtime", "tensorrt"], 2, "'tensorrt': one of torch, onnxruntime, onnxruntime-int8"),
         (["--batch-sizes", "1,two"], 2, "'1,two': whole numbers separated by commas"),
         (["--lengths", "0"], 1, "lengths 0: whole numbers of at least 1"),
         (["--rounds", 0], 1, "rounds 0"),

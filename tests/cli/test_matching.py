@@ -222,7 +222,7 @@ def test_few_tokens_for_matching_are_told(
     hints = [line for line in result.stderr.splitlines() if line.startswith("Matched on only")]
     told = (
         f"Matched on only {matching['tokens']} tokens, fewer than a layer has inputs (64): give more data, or compare "
-        "with --no-match."
+        "with --no-reconstruct."
         if hinted
         else None
     )

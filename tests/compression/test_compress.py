@@ -266,6 +266,7 @@ def test_both_orientations_of_fwsvd_can_be_chosen(tiny_model: Any, statistics: S
             RankError,
             r"allocate 'magic': one of greedy, uniform is allowed",
         ),
+        ({"method": "svd", "rank": 4, "cost": "time"}, RankError, r"cost 'time': one of params, flops, latency"),
         (
             {"method": "kfac", "rank": 4, "allocate": "greedy"},
             RankError,

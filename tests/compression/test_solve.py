@@ -19,6 +19,7 @@ from fwsvd_export.compression import solve as solving
 from fwsvd_export.compression.solve import solve_layers, stacks_of
 from fwsvd_export.errors import WeightError
 from fwsvd_export.records import LayerSpec, RankPlan, Solution, Statistics
+from fwsvd_export.runtime.device import PROFILES
 from fwsvd_export.runtime.progress import Advance
 from fwsvd_export.solvers.als import AlsOptions
 from fwsvd_export.solvers.driver import minimise
@@ -100,7 +101,7 @@ def test_layers_solved_together_are_solved_as_well_as_alone(
         return minimise(stack, *arguments)
 
     def solve(limit: int) -> dict[str, Solution]:
-        monkeypatch.setitem(solving.STACK_WEIGHTS, "cpu", limit)
+        monkeypatch.setitem(PROFILES, "cpu", replace(PROFILES["cpu"], stack_weights=limit))
         # als without its warm-up, which projects as the others do: its own sweeps are the same in every stack
         options = AlsOptions(warm_up=0) if method == "als" else None
         plan = plan_of(layers, value=None)

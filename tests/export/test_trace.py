@@ -10,13 +10,14 @@ import torch
 
 from fwsvd_export.architectures.registry import BERT, encoder_of
 from fwsvd_export.errors import ExportError
+from fwsvd_export.export import OPSETS
 from fwsvd_export.export import quantize as quantization
 from fwsvd_export.export import trace as tracing
 from fwsvd_export.export.check import differences, shapes_up_to, worst_of
 from fwsvd_export.export.folder import plain_settings
 from fwsvd_export.export.quantize import quantize, units_of
 from fwsvd_export.export.session import OnnxModel
-from fwsvd_export.export.trace import OPSETS, trace
+from fwsvd_export.export.trace import trace
 from fwsvd_export.storage.json_files import write_json
 
 

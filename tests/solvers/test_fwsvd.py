@@ -9,7 +9,8 @@ from torch import Tensor
 from fwsvd_export.errors import SolverOptionError
 from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.records import RowWeights
-from fwsvd_export.solvers.fwsvd import AXES, FwsvdOptions, decompose_rows
+from fwsvd_export.solvers.fwsvd import FwsvdOptions, decompose_rows
+from fwsvd_export.solvers.names import AXES
 
 
 def low_rank(weight: Tensor, norm: RowWeights, rank: int) -> Tensor:

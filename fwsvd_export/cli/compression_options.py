@@ -1,0 +1,183 @@
+"""Options of a compression's size and method, and the records they become."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from fwsvd_export.cli.choices import OneOf
+from fwsvd_export.cli.groups import Group, option, together
+from fwsvd_export.cli.options import Options
+from fwsvd_export.ranks import ALLOCATORS, COSTS
+from fwsvd_export.records import Budget, RankLimits, RankRequest
+from fwsvd_export.solvers.names import AXES, METHODS
+
+_COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+
+
+def parse_count(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """A whole number that may end in K, M or B: 20M is 20,000,000."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmb]?)", text.strip().lower())
+    if found is None:
+        raise click.BadParameter(
+            f"{text!r} is not a number of parameters; write 20000000, 20M or 1.5M", context, parameter
+        )
+    return int(float(found[1]) * _COUNT_UNITS[found[2]])
+
+
+def parse_pairs(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    """name=value pairs; the method's own record checks names and values."""
+    pairs = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise click.BadParameter(f"{text!r} has no value; write {text}=VALUE", context, parameter)
+        pairs[name.strip().replace("-", "_")] = value.strip()
+    return pairs
+
+
+# Adds the options of the size; pass their values to ``size_request``.
+size_options = together(
+    option(Group.SIZE, "--ratio", type=float, help="Fraction of the encoder's linear weights to keep at most."),
+    option(Group.SIZE, "--rank", type=int, help="Rank of every layer, the same everywhere."),
+    option(
+        Group.SIZE,
+        "--params",
+        metavar="COUNT",
+        callback=parse_count,
+        help="Number of parameters of the whole model at most, for example 20M.",
+    ),
+    option(
+        Group.SIZE,
+        "--max-drop",
+        type=float,
+        metavar="X",
+        help="Accuracy target instead of a size: the smallest model whose metric on validation data is at most X "
+        "below the dense model's.",
+    ),
+    option(
+        Group.SIZE,
+        "--allocate",
+        type=OneOf(ALLOCATORS),
+        show_default="greedy with kfac, else uniform",
+        help="Allocation of ranks: greedy shares one budget among all layers, uniform treats all alike.",
+    ),
+    option(
+        Group.SIZE,
+        "--embeddings",
+        type=float,
+        metavar="RATIO",
+        show_default="kept dense",
+        help="Fraction of the word embeddings' weights to keep at most, as factors; they are part of --params.",
+    ),
+    option(
+        Group.SIZE,
+        "--cost",
+        type=OneOf(COSTS),
+        default=COSTS[0],
+        show_default=True,
+        help="Cost that greedy allocation counts for each rank.",
+    ),
+    option(
+        Group.SIZE,
+        "--rank-multiple",
+        type=int,
+        default=1,
+        show_default=True,
+        help="Number that every rank is a multiple of.",
+    ),
+    option(Group.SIZE, "--min-rank", type=int, default=1, show_default=True, help="Rank of every layer at least."),
+    option(Group.SIZE, "--max-rank", type=int, show_default="no limit", help="Rank of every layer at most."),
+    option(
+        Group.SIZE,
+        "--keep-dense",
+        multiple=True,
+        metavar="PATTERN",
+        help="Layers to leave as they are; * stands for anything. Repeatable.",
+    ),
+)
+# Adds the options of the method; ``reconstruct_wish`` makes one of --reconstruct and its former name.
+method_options = together(
+    option(
+        Group.METHOD,
+        "--method",
+        type=OneOf(METHODS),
+        default="kfac",
+        show_default=True,
+        help="Method of compression; fwsvd-export methods describes each.",
+    ),
+    option(
+        Group.METHOD,
+        "--reconstruct/--no-reconstruct",
+        default=None,
+        show_default="on for kfac with data",
+        help="Layer-wise reconstruction: fit every layer again, on its own inputs, to the dense model's output.",
+    ),
+    option(Group.METHOD, "--match/--no-match", default=None, hidden=True, help="Former name of --reconstruct."),
+    option(
+        Group.METHOD,
+        "--fisher-axis",
+        type=OneOf(AXES),
+        show_default=AXES[0],
+        help="Axis of fwsvd's weights: one weight per input feature or per output feature; the same as "
+        "--solver-option axis=AXIS.",
+    ),
+    option(
+        Group.METHOD,
+        "--solver-option",
+        "solver_options",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=parse_pairs,
+        help="Option of the method, for example start=row or axis=output; fwsvd-export methods --json lists them. "
+        "Repeatable.",
+    ),
+)
+
+
+def size_request(options: Options) -> RankRequest:
+    """The record of the size options, taken out of ``options`` except for ``max_drop``.
+
+    With --max-drop the budget is the whole model: the search tries smaller ones.
+
+    Raises:
+        click.UsageError: neither a size nor --max-drop, or both.
+        RankError: a value that is not allowed.
+    """
+    max_drop = options["max_drop"]
+    ratio, rank, params = (options.pop(name) for name in ("ratio", "rank", "params"))
+    sized = (ratio, rank, params) != (None, None, None)
+    if max_drop is None and not sized:
+        raise click.UsageError("no size given: give exactly one of --ratio, --rank, --params and --max-drop")
+    if max_drop is not None and sized:
+        raise click.UsageError("give a size or --max-drop, not both: it searches for the size")
+    budget = Budget(ratio=1.0) if max_drop is not None else Budget(ratio, rank, params)
+    limits = RankLimits(*(options.pop(name) for name in ("rank_multiple", "min_rank", "max_rank", "keep_dense")))
+    return RankRequest(budget, options.pop("allocate"), limits, options.pop("embeddings"), options.pop("cost"))
+
+
+def solver_options(options: Options) -> dict[str, str]:
+    """--solver-option with --fisher-axis among them, taken out of ``options`` except for ``method``.
+
+    Raises:
+        SolverOptionError: --fisher-axis with another method than fwsvd, or two different values.
+    """
+    from fwsvd_export.solvers.options import with_fisher_axis
+
+    return with_fisher_axis(options["method"], options.pop("solver_options"), options.pop("fisher_axis"))
+
+
+def reconstruct_wish(options: Options) -> bool | None:
+    """--reconstruct or its former name --match, taken out of ``options``; None when neither was given.
+
+    Raises:
+        click.UsageError: both were given, and they contradict each other.
+    """
+    reconstruct: bool | None = options.pop("reconstruct")
+    match: bool | None = options.pop("match")
+    if None not in (reconstruct, match) and reconstruct != match:
+        raise click.UsageError("--match is the former name of --reconstruct, and they contradict; give one of them")
+    return match if reconstruct is None else reconstruct

@@ -1,0 +1,47 @@
+"""``tasks``: the table of task presets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from fwsvd_export.cli.groups import Command
+from fwsvd_export.cli.options import json_option
+from fwsvd_export.data.tasks import TASKS
+
+# data.tasks.Task.labels -> what stands in the label column
+_LABELS = {
+    "class": "one class, as a number or a name",
+    "number": "one number",
+    "tokens": "one class per word",
+}
+
+
+@click.command(cls=Command)
+@json_option
+def command(as_json: bool) -> None:
+    """List the task presets that --task takes: columns they read, labels, metric.
+
+    Columns can be replaced: --text-column, --text-pair-column, --label-column.
+
+    \b
+    Example:
+      fwsvd-export tasks
+    """
+    from fwsvd_export.cli.console import print_json, print_table
+
+    if as_json:
+        print_json({"tasks": [asdict(task) for task in TASKS.values()]})
+        return
+    rows = [
+        [
+            task.name,
+            task.text if task.text_pair is None else f"{task.text}, {task.text_pair}",
+            task.label or "none",
+            "none" if task.label is None else _LABELS[task.labels],
+            task.metric or "none",
+        ]
+        for task in TASKS.values()
+    ]
+    print_table("Task presets", ["name", "text columns", "label column", "labels", "metric"], rows)
