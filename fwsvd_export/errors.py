@@ -5,6 +5,10 @@ class FwsvdExportError(Exception):
     """Base of all errors a user can mend; ends a command with exit code 1 and its one sentence."""
 
 
+class CompressionWarning(UserWarning):
+    """A compressed model was made, and something about it asks for attention."""
+
+
 class CheckpointError(FwsvdExportError):
     """A folder that holds no model, or one that cannot be read."""
 

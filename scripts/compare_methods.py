@@ -26,7 +26,7 @@ from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
-from fwsvd_export.compression.compress import compress_model
+from fwsvd_export.compression.prepare import compress_model
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.rows import DataRequest
 from fwsvd_export.data.tasks import task_named
@@ -120,7 +120,7 @@ def run_task(name: str, variants: Sequence[str], arguments: argparse.Namespace) 
                 "value": round(evaluate_model(compressed.model, validation, task).value, 4),
                 "weighted_loss": round(weighted_loss(checkpoint.model, compressed.model, statistics), 4),
                 "seconds": round(seconds, 1),
-                "parameters": compressed.parameters.total_compressed,
+                "parameters": compressed.report.parameters.total_compressed,
             }
             print(name, json.dumps(row), file=sys.stderr, flush=True)
             rows.append(row)

@@ -8,6 +8,9 @@ import torch
 import transformers
 
 from fwsvd_export.architectures.registry import FAMILIES, encoder_of
+from fwsvd_export.compression.inputs import Inputs
+from fwsvd_export.records import RankRequest
+from fwsvd_export.solvers.table import SOLVERS
 
 WORDS = [
     "a", "the", "film", "movie", "plot", "cast", "good", "great", "fine", "bad",
@@ -60,3 +63,9 @@ def words_of(model: Any) -> Any:
     """The word embeddings of a dense or compressed model."""
     encoder = encoder_of(model)
     return encoder.module(encoder.embedding.name)
+
+
+def inputs_of(model: Any, method: str, size: RankRequest, *others: Any) -> Inputs:
+    """What ``compress_model`` and ``prepare`` take; ``others`` are statistics and calibration batches."""
+    solver = SOLVERS[method]
+    return Inputs(encoder_of(model), solver, solver.options(), size, *others)

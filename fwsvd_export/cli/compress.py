@@ -123,9 +123,9 @@ def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
 def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) -> None:
     from fwsvd_export.cli.console import hint, print_table
 
-    counts, matching = compressed.parameters, record["matching"]
-    kept = [layer.name for layer in compressed.layers if layer.kept_dense]
-    ranks = sorted({layer.rank for layer in compressed.layers if layer.rank is not None})
+    counts, matching = compressed.report.parameters, record["matching"]
+    kept = [layer.name for layer in compressed.report.layers if layer.kept_dense]
+    ranks = sorted({layer.rank for layer in compressed.report.layers if layer.rank is not None})
     rows = [
         ["method", f"{record['method']}, {record['allocate']} ranks"],
         [
@@ -136,8 +136,8 @@ def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) ->
         ["all parameters", f"{counts.total_compressed:,} of {counts.total_dense:,}"],
         ["ranks", f"{ranks[0]} to {ranks[-1]}" if ranks else "none"],
         ["layers matched on", f"{matching['tokens']:,} tokens" if matching else "nothing: no data, or not asked for"],
-        ["word embeddings", _embedding_cell(compressed.embedding)],
-        ["layers kept dense", f"{len(kept)} of {len(compressed.layers)}"],
+        ["word embeddings", _embedding_cell(compressed.report.embedding)],
+        ["layers kept dense", f"{len(kept)} of {len(compressed.report.layers)}"],
         ["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record["seconds"].items())],
     ]
     if "gate" in record:
@@ -145,13 +145,13 @@ def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) ->
     print_table(f"{out}", ["what", "value"], rows)
     if kept:
         hint("Kept dense, as asked, or because factors would save nothing there: " + ", ".join(kept))
-    widest = max(layer.shape[1] for layer in compressed.layers)
+    widest = max(layer.shape[1] for layer in compressed.report.layers)
     if matching and matching["tokens"] < widest:
         hint(
             f"Matched on only {matching['tokens']:,} tokens, fewer than a layer has inputs ({widest:,}): "
             "give more data, or compare with --no-reconstruct."
         )
-    for layer in compressed.layers:
+    for layer in compressed.report.layers:
         if not layer.settled:
             hint(f"{layer.name}: {layer.status}")
 

@@ -9,7 +9,7 @@ from typing import Any
 from fwsvd_export.architectures.assembly import assemble, carried_settings, tied_decoder
 from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.compression.reconstruct import Reconstruction
+from fwsvd_export.compression.report import CompressionReport
 from fwsvd_export.ranks.cost import factor_weights, planned_weights
 from fwsvd_export.records import EmbeddingReport, LayerReport, ParameterCounts, RankPlan, Solution
 
@@ -20,21 +20,13 @@ class Compressed:
 
     Attributes:
         model: the ``LowRank…`` module.
-        plan: the ranks.
-        layers: a report of each.
-        parameters: before and after.
-        embedding: what became of the word embeddings.
+        report: what became of every layer.
         solutions: layer name -> what the solver found, before reconstruction.
-        reconstruction: what layers were reconstructed on; None when they were not.
     """
 
     model: Any
-    plan: RankPlan
-    layers: tuple[LayerReport, ...]
-    parameters: ParameterCounts
-    embedding: EmbeddingReport
+    report: CompressionReport
     solutions: Mapping[str, Solution]
-    reconstruction: Reconstruction | None = None
 
 
 def assembled(
@@ -61,8 +53,9 @@ def assembled(
     after = before - dense + kept
     if rank is not None:
         after += factor_weights(table, rank) - table.weights
-    report = EmbeddingReport(table.name, (table.out_features, table.in_features), rank, embedding.loss)
-    return Compressed(small, plan, reports, ParameterCounts(dense, kept, before, after), report, solutions)
+    words = EmbeddingReport(table.name, (table.out_features, table.in_features), rank, embedding.loss)
+    report = CompressionReport(method, plan, reports, ParameterCounts(dense, kept, before, after), words)
+    return Compressed(small, report, solutions)
 
 
 def build_model(encoder: Encoder, solutions: Mapping[str, Solution], method: str) -> Any:

@@ -66,8 +66,8 @@ def _allocator_of(solver: Solver, size: RankRequest, able: list[str]) -> str:
     return size.allocate
 
 
-def matches(solver: Solver, wanted: bool | None, calibration: bool) -> bool:
-    """Whether layers are matched: as asked, else where it can be done.
+def reconstructs(solver: Solver, wanted: bool | None, calibration: bool) -> bool:
+    """Whether layers are reconstructed: as asked, else where it can be done.
 
     Args:
         solver: the method.
@@ -81,11 +81,13 @@ def matches(solver: Solver, wanted: bool | None, calibration: bool) -> bool:
     able = [row.name for row in SOLVERS.values() if row.norm is Kronecker]
     if wanted and solver.name not in able:
         raise RankError(
-            f"matching fits layers in the norm of their gradients, which method {solver.name} does not have; "
-            f"use --method {' or '.join(able)}, or leave out --match"
+            f"reconstruction fits layers in the norm of their gradients, which method {solver.name} does not have; "
+            f"use --method {' or '.join(able)}, or leave out --reconstruct"
         )
     if wanted and not calibration:
-        raise DataError("matching needs calibration data: give --data (beside --fisher too), or leave out --match")
+        raise DataError(
+            "reconstruction needs calibration data: give --data (beside --fisher too), or leave out --reconstruct"
+        )
     return calibration and solver.name in able if wanted is None else wanted
 
 

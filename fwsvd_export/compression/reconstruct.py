@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.architectures.encoder import IDS, Encoder, Stage
+from fwsvd_export.compression.report import Reconstruction
 from fwsvd_export.compression.sequences import entering_states, packed_sequences
 from fwsvd_export.errors import DataError
 from fwsvd_export.fisher.hooks import eval_mode
@@ -37,14 +38,6 @@ from fwsvd_export.runtime.progress import Steps, silent
 RIDGE = 1e-2
 RIDGE_OF_FEW_TOKENS = 0.2
 MOST_TOKENS = 2**15  # of calibration; bounds time and memory (six hidden states of every token are held)
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """What the layers were fitted on: sequences and unpadded tokens of the calibration data."""
-
-    sequences: int
-    tokens: int
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fwsvd_export.compression.build import Compressed
-from fwsvd_export.compression.compress import Prepared
+from fwsvd_export.compression.prepare import Prepared
 from fwsvd_export.compression.size import smallest_ratio
 from fwsvd_export.errors import RankError
 from fwsvd_export.records import Budget
@@ -78,7 +78,7 @@ def smallest_within(
     best, kept = tried(1.0)
     if not kept:
         return Promise(best, tuple(trials), kept=False)
-    low, high = smallest_ratio(prepared.encoder, prepared.size), 1.0
+    low, high = smallest_ratio(prepared.inputs.encoder, prepared.inputs.size), 1.0
     while high - low > RESOLUTION:
         middle = round((low + high) / 2, 4)
         compressed, kept = tried(middle)

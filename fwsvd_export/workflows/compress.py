@@ -15,9 +15,10 @@ from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.checkpoints.weights import stored_weights
 from fwsvd_export.compression.build import Compressed
-from fwsvd_export.compression.checks import closed_form, matches, solver_named
-from fwsvd_export.compression.compress import Prepared, compress_model
+from fwsvd_export.compression.checks import closed_form, reconstructs, solver_named
+from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.norms import check_collected
+from fwsvd_export.compression.prepare import Prepared, compress_model, prepare
 from fwsvd_export.compression.size import check_size
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import encode_rows, load_batches
@@ -79,7 +80,7 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
         closed_form(solver)
     if request.report is not None:
         _check_report(request, request.report)
-    matched = matches(solver, request.match, request.data is not None)
+    matched = reconstructs(solver, request.match, request.data is not None)
     if request.data is not None and request.fisher is not None and not (matched or request.max_drop or request.report):
         raise DataError(
             "a statistics file and data are given, and nothing would be read from the data: it is for matching "
@@ -100,24 +101,14 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     if solver.needs is None:
         statistics = None  # a method that does not look at statistics must not claim to be made from them
     check_collected(solver, statistics)
-    match_on = calibration if matched else None
+    inputs = Inputs(checkpoint.encoder, solver, options, request.size, statistics, calibration if matched else None)
     gate = None
     if request.max_drop is None or validation is None:
         with clock.phase("solve"):
-            compressed = compress_model(
-                checkpoint.encoder,
-                solver,
-                request.size,
-                statistics,
-                match_on,
-                options=options,
-                steps=steps,
-            )
+            compressed = compress_model(inputs, steps)
     else:
         with clock.phase("solve"):
-            prepared = Prepared.of(
-                checkpoint.encoder, solver, request.size, statistics, match_on, options=options, steps=steps
-            )
+            prepared = prepare(inputs, steps)
         with clock.phase("trials"):
             promise, gate = _search(request, prepared, validation)
         compressed = promise.compressed
@@ -177,7 +168,7 @@ def _batches(
 def _search(request: CompressRequest, prepared: Prepared, validation: Batches) -> tuple[Promise, dict[str, Any]]:
     """The smallest model within ``max_drop``, and what ``compression.json`` says of the search."""
     measured = cast(DataRequest, request.validation or request.data)
-    dense = evaluate_model(prepared.encoder.model, validation, measured.task)
+    dense = evaluate_model(prepared.inputs.encoder.model, validation, measured.task)
 
     def value_of(model: Any) -> float:
         return evaluate_model(model, validation, measured.task).value
@@ -235,7 +226,7 @@ def _compression_record(
         "base_card": read_base_card(checkpoint.folder),
         "command": command_line(request.command) if request.command else None,
         "method": request.method,
-        "allocate": compressed.plan.allocate,
+        "allocate": compressed.report.plan.allocate,
         "asked": {
             "ratio": asked.ratio if request.max_drop is None else None,
             "rank": asked.rank,
@@ -244,9 +235,9 @@ def _compression_record(
             "embeddings": request.size.embeddings,
             "cost": request.size.cost,
         },
-        "embeddings": asdict(compressed.embedding),
-        "matching": None if compressed.reconstruction is None else asdict(compressed.reconstruction),
-        "parameters": compressed.parameters.to_json(),
+        "embeddings": asdict(compressed.report.embedding),
+        "matching": None if compressed.report.reconstruction is None else asdict(compressed.report.reconstruction),
+        "parameters": compressed.report.parameters.to_json(),
         "layers": [
             {
                 "name": layer.name,
@@ -256,7 +247,7 @@ def _compression_record(
                 "predicted_loss": layer.predicted_loss,
                 "status": layer.status,
             }
-            for layer in compressed.layers
+            for layer in compressed.report.layers
         ],
         "fisher": fisher,
         "seconds": clock.seconds,

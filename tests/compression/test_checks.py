@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fwsvd_export import collect_statistics, compress
 from fwsvd_export.checkpoints.weights import weights_sha256
-from fwsvd_export.compression.compress import matches
+from fwsvd_export.compression.checks import reconstructs
 from fwsvd_export.errors import DataError, RankError
 from fwsvd_export.records import Statistics
 from fwsvd_export.solvers.solver import Iterative
@@ -36,9 +36,11 @@ def test_kfac_from_batches_is_matched_and_from_statistics_alone_it_is_not(
         return weights_sha256(compress(tiny_model, *given, rank=5, **options))
 
     closed_form = digest(statistics=statistics)
-    assert digest(batches, match=False) == digest(batches, statistics=statistics, match=False) == closed_form
-    assert digest(statistics=statistics, match=False) == closed_form
-    assert digest(batches) == digest(batches, statistics=statistics) == digest(batches, match=True) != closed_form
+    assert (
+        digest(batches, reconstruct=False) == digest(batches, statistics=statistics, reconstruct=False) == closed_form
+    )
+    assert digest(statistics=statistics, reconstruct=False) == closed_form
+    assert digest(batches) == digest(batches, statistics=statistics) == digest(batches, reconstruct=True) != closed_form
 
 
 @pytest.mark.parametrize("method", [name for name in SOLVERS if name != "kfac"])
@@ -48,15 +50,15 @@ def test_other_methods_are_not_matched(method: str, tiny_model: Any, batches: Ba
         "rank": 5,
         "solver_options": {"max_iterations": 2} if isinstance(SOLVERS[method], Iterative) else {},
     }
-    by_default, told_not_to = (compress(tiny_model, batches, match=match, **given) for match in (None, False))
+    by_default, told_not_to = (compress(tiny_model, batches, reconstruct=match, **given) for match in (None, False))
     assert weights_sha256(by_default) == weights_sha256(told_not_to)
     with pytest.raises(RankError, match=f"which method {method} does not have; use --method kfac, or leave out"):
-        compress(tiny_model, batches, match=True, **given)
+        compress(tiny_model, batches, reconstruct=True, **given)
 
 
 def test_matching_without_batches_is_refused(tiny_model: Any, statistics: Statistics) -> None:
     with pytest.raises(DataError, match=r"matching needs calibration data: give --data \(beside --fisher too\)"):
-        compress(tiny_model, statistics=statistics, rank=5, match=True)
+        compress(tiny_model, statistics=statistics, rank=5, reconstruct=True)
 
 
 def test_a_generator_gives_the_same_model_as_a_list(tiny_model: Any, batches: Batches) -> None:
@@ -79,4 +81,4 @@ def test_a_generator_gives_the_same_model_as_a_list(tiny_model: Any, batches: Ba
 def test_layers_are_matched_as_asked_else_where_it_can_be_done(
     method: str, wanted: bool | None, calibration: bool, expected: bool
 ) -> None:
-    assert matches(SOLVERS[method], wanted, calibration) is expected
+    assert reconstructs(SOLVERS[method], wanted, calibration) is expected

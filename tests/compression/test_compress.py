@@ -16,13 +16,14 @@ from fwsvd_export.architectures.counts import linear_weights, total_parameters
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.checks import allocator_of
-from fwsvd_export.compression.compress import Prepared, compress_model
+from fwsvd_export.compression.prepare import compress_model, prepare
 from fwsvd_export.compression.size import check_size, smallest_ratio
 from fwsvd_export.compression.solve import solve_layers
-from fwsvd_export.errors import RankError, SolverOptionError, StatisticsError, UnsupportedModelError
+from fwsvd_export.errors import CompressionWarning, RankError, SolverOptionError, StatisticsError, UnsupportedModelError
 from fwsvd_export.ranks import ALLOCATORS
 from fwsvd_export.records import Budget, RankLimits, RankRequest, Solution, Statistics
 from fwsvd_export.solvers.table import SOLVERS
+from tests.helpers import inputs_of
 
 RANKS = (1, 4, 8, 15, 22)  # at 22 every layer stays dense
 Batches = list[dict[str, Tensor]]
@@ -120,14 +121,14 @@ def test_the_result_keeps_dtype_mode_and_attention(
 
 @pytest.mark.parametrize("size", [{"ratio": 0.4}, {"rank": 6}, {"params": 14_000}, {"rank": 16}, {"rank": 22}])
 def test_the_reported_counts_are_those_of_the_model(size: dict[str, Any], tiny_model: Any) -> None:
-    made = compress_model(encoder_of(tiny_model), SOLVERS["svd"], RankRequest(Budget(**size)), None)
-    assert made.parameters.linear_dense == linear_weights(encoder_of(tiny_model))
-    assert made.parameters.linear_compressed == linear_weights(encoder_of(made.model))
-    assert made.parameters.total_dense == total_parameters(tiny_model)
-    assert made.parameters.total_compressed == total_parameters(made.model)
-    assert made.parameters.linear_compressed <= size.get("ratio", 1) * made.parameters.linear_dense
-    assert made.parameters.total_compressed <= size.get("params", made.parameters.total_dense)
-    for report, layer in zip(made.layers, encoder_of(tiny_model).layers, strict=True):
+    made = compress_model(inputs_of(tiny_model, "svd", RankRequest(Budget(**size)), None))
+    assert made.report.parameters.linear_dense == linear_weights(encoder_of(tiny_model))
+    assert made.report.parameters.linear_compressed == linear_weights(encoder_of(made.model))
+    assert made.report.parameters.total_dense == total_parameters(tiny_model)
+    assert made.report.parameters.total_compressed == total_parameters(made.model)
+    assert made.report.parameters.linear_compressed <= size.get("ratio", 1) * made.report.parameters.linear_dense
+    assert made.report.parameters.total_compressed <= size.get("params", made.report.parameters.total_dense)
+    for report, layer in zip(made.report.layers, encoder_of(tiny_model).layers, strict=True):
         assert (report.name, report.shape) == (layer.name, (layer.out_features, layer.in_features))
         assert report.rank == made.model.config.low_rank["ranks"].get(layer.name)
         assert report.kept_dense == (report.rank is None) == (report.status == "dense")
@@ -137,11 +138,8 @@ def test_predicted_losses_fall_and_logits_approach_the_dense_ones_with_the_rank(
     tiny_model: Any, batches: Batches, statistics: Statistics
 ) -> None:
     dense = logits(tiny_model, batches)
-    made = [
-        compress_model(encoder_of(tiny_model), SOLVERS["kfac"], RankRequest(Budget(rank=rank)), statistics)
-        for rank in RANKS
-    ]
-    predicted = [sum(report.predicted_loss for report in one.layers) for one in made]
+    made = [compress_model(inputs_of(tiny_model, "kfac", RankRequest(Budget(rank=rank)), statistics)) for rank in RANKS]
+    predicted = [sum(report.predicted_loss for report in one.report.layers) for one in made]
     assert predicted == sorted(predicted, reverse=True)
     assert len(set(predicted)) == len(predicted)
     errors = [float((logits(one.model, batches) - dense).norm()) for one in made]
@@ -150,8 +148,8 @@ def test_predicted_losses_fall_and_logits_approach_the_dense_ones_with_the_rank(
 
 def predicted_loss(model: Any, statistics: Statistics, **size: Any) -> float:
     allocate = size.pop("allocate", None)
-    made = compress_model(encoder_of(model), SOLVERS["kfac"], RankRequest(Budget(**size), allocate), statistics)
-    return sum(report.predicted_loss for report in made.layers)
+    made = compress_model(inputs_of(model, "kfac", RankRequest(Budget(**size), allocate), statistics))
+    return sum(report.predicted_loss for report in made.report.layers)
 
 
 @pytest.mark.parametrize("allocate", ALLOCATORS)
@@ -178,20 +176,19 @@ def test_a_model_prepared_once_gives_every_size_as_if_made_for_it(
 ) -> None:
     calibration = batches if matched else None
     size = RankRequest(Budget(ratio=0.5), allocate, RankLimits(multiple=2), embeddings=0.4)
-    prepared = Prepared.of(encoder_of(tiny_model), SOLVERS["kfac"], size, statistics, calibration)
+    prepared = prepare(inputs_of(tiny_model, "kfac", size, statistics, calibration))
     for ratio in (0.2, 0.7):
         size = replace(size, budget=Budget(ratio=ratio))
         tried = prepared.at(size.budget)
-        made = compress_model(encoder_of(tiny_model), SOLVERS["kfac"], size, statistics, calibration)
-        assert (tried.matching is not None) == matched
-        for name in ("matching", "plan", "layers", "parameters", "embedding"):
-            assert getattr(tried, name) == getattr(made, name), name
+        made = compress_model(inputs_of(tiny_model, "kfac", size, statistics, calibration))
+        assert (tried.report.reconstruction is not None) == matched
+        assert tried.report == made.report
         assert weights_sha256(tried.model) == weights_sha256(made.model)
 
 
 def test_only_closed_forms_can_be_prepared(tiny_model: Any, statistics: Statistics) -> None:
     with pytest.raises(RankError, match="method als solves one rank at a time; give --ratio, --rank or --params"):
-        Prepared.of(encoder_of(tiny_model), SOLVERS["als"], RankRequest(Budget(ratio=0.5)), statistics)
+        prepare(inputs_of(tiny_model, "als", RankRequest(Budget(ratio=0.5)), statistics))
 
 
 @pytest.mark.parametrize("allocate", ALLOCATORS)
@@ -347,7 +344,7 @@ def test_options_of_an_iterative_method_are_obeyed(
         solved.update(solve_layers(*arguments, **options))
         return solved
 
-    monkeypatch.setattr("fwsvd_export.compression.compress.solve_layers", solve)
+    monkeypatch.setattr("fwsvd_export.compression.prepare.solve_layers", solve)
     options = {"max_iterations": iterations, "tolerance": 0}
     small = fe.compress(tiny_model, batches, method=method, rank=6, solver_options=options)
     assert {len(solution.trace) for solution in solved.values()} == {4}
@@ -388,7 +385,28 @@ def test_a_layer_the_task_never_uses_is_reported(tiny_model: Any, batches: Batch
     with torch.no_grad():
         tiny_model.bert.encoder.layer[1].output.dense.weight.zero_()
     statistics = fe.collect_statistics(tiny_model, batches)
-    made = compress_model(encoder_of(tiny_model), SOLVERS["kfac"], RankRequest(Budget(rank=4)), statistics)
-    status = {report.name: report.status for report in made.layers}
+    made = compress_model(inputs_of(tiny_model, "kfac", RankRequest(Budget(rank=4)), statistics))
+    status = {report.name: report.status for report in made.report.layers}
     assert "never uses this layer" in status["encoder.layer.1.intermediate.dense"]
     assert status["encoder.layer.0.intermediate.dense"] == "exact"
+
+
+def test_the_report_on_the_model_says_what_became_of_every_layer(
+    tiny_model: Any, batches: Batches, statistics: Statistics
+) -> None:
+    limits = RankLimits(keep_dense=("*.1.attention.self.value",))
+    report = fe.compress(tiny_model, batches, statistics=statistics, ratio=0.4, limits=limits).compression
+    assert report.method == "kfac"
+    assert report.kept_dense == ("encoder.layer.1.attention.self.value",)
+    assert [layer.name for layer in report.layers] == [layer.name for layer in encoder_of(tiny_model).layers]
+    assert {layer.name: layer.rank for layer in report.layers} == report.plan.ranks
+    assert report.reconstruction is not None
+    assert report.reconstruction.sequences == sum(len(batch["input_ids"]) for batch in batches)
+    assert (report.unsettled, report.warnings) == ((), ())
+
+
+def test_iterations_that_did_not_converge_are_warned_about(tiny_model: Any, batches: Batches) -> None:
+    with pytest.warns(CompressionWarning, match=r"encoder\.layer\.0\.attention\.self\.query.* more: .*max_iterations"):
+        small = fe.compress(tiny_model, batches, method="em", rank=4, solver_options={"max_iterations": 2})
+    assert len(small.compression.unsettled) == len(small.compression.layers)
+    assert len(small.compression.warnings) == 1

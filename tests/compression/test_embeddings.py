@@ -15,12 +15,13 @@ import fwsvd_export as fe
 from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
-from fwsvd_export.compression.compress import compress_model
 from fwsvd_export.compression.embeddings import WORD_DAMPING, embedding_rank, solve_embedding
+from fwsvd_export.compression.prepare import compress_model
 from fwsvd_export.errors import RankError, StatisticsError
 from fwsvd_export.linalg.weighting import GRADIENT_DAMPING
 from fwsvd_export.records import Budget, EmbeddingReport, RankLimits, RankRequest, Statistics
 from fwsvd_export.solvers.table import SOLVERS
+from tests.helpers import inputs_of
 
 WORDS, WIDTH = 25, 32
 TABLE = "embeddings.word_embeddings"
@@ -75,8 +76,8 @@ def test_a_table_that_may_keep_all_its_weights_stays_as_it_is(
     size = size_of(share)
     assert embedding_rank(encoder_of(tiny_model).embedding, size) is None
     assert embedding_rank(encoder_of(tiny_model).embedding, size_of(share, multiple=64)) is None
-    made = compress_model(encoder_of(tiny_model), SOLVERS["kfac"], size, statistics)
-    assert made.embedding == EmbeddingReport(TABLE, (WORDS, WIDTH), None, 0.0)
+    made = compress_model(inputs_of(tiny_model, "kfac", size, statistics))
+    assert made.report.embedding == EmbeddingReport(TABLE, (WORDS, WIDTH), None, 0.0)
     assert torch.equal(table_of(made.model), table_of(tiny_model))
     assert embedding_rank(encoder_of(tiny_model).embedding, size_of(0.99)) == 13, "one weight less and it is factorised"
 
@@ -180,19 +181,23 @@ def test_reported_counts_and_rank_are_those_of_the_model(
     class_name: str, size: dict[str, Any], make_head: Callable[..., Any]
 ) -> None:
     dense = make_head(class_name)
-    made = compress_model(encoder_of(dense), SOLVERS["svd"], RankRequest(Budget(**size), embeddings=0.4), None)
-    assert made.parameters.total_compressed == total_parameters(made.model)
-    assert made.parameters.total_compressed <= size.get("params", made.parameters.total_dense)
-    assert (made.embedding.name, made.embedding.shape, made.embedding.rank) == (TABLE, (WORDS, WIDTH), 5)
-    assert made.embedding.predicted_loss > 0
-    assert TABLE not in made.plan.ranks
-    assert TABLE not in {layer.name for layer in made.layers}
+    made = compress_model(inputs_of(dense, "svd", RankRequest(Budget(**size), embeddings=0.4), None))
+    assert made.report.parameters.total_compressed == total_parameters(made.model)
+    assert made.report.parameters.total_compressed <= size.get("params", made.report.parameters.total_dense)
+    assert (made.report.embedding.name, made.report.embedding.shape, made.report.embedding.rank) == (
+        TABLE,
+        (WORDS, WIDTH),
+        5,
+    )
+    assert made.report.embedding.predicted_loss > 0
+    assert TABLE not in made.report.plan.ranks
+    assert TABLE not in {layer.name for layer in made.report.layers}
 
 
 def test_what_the_table_saves_is_left_for_the_layers(tiny_model: Any, statistics: Statistics) -> None:
     budget = Budget(params=12_000)
     dense, factorised = (
-        compress_model(encoder_of(tiny_model), SOLVERS["kfac"], RankRequest(budget, embeddings=share), statistics)
+        compress_model(inputs_of(tiny_model, "kfac", RankRequest(budget, embeddings=share), statistics))
         for share in (None, 0.3)
     )
     saved = WORDS * WIDTH - 4 * (WORDS + WIDTH)

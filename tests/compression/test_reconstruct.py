@@ -149,7 +149,7 @@ def test_a_layer_behind_dense_layers_is_the_truncation_of_its_weight_and_errs_le
     others = tuple(spec.name for spec in encoder_of(tiny_model).layers if spec.name != name)
     limits = RankLimits(keep_dense=others)
     plain, matched = (
-        compress(tiny_model, batches, statistics=statistics, rank=4, limits=limits, match=match)
+        compress(tiny_model, batches, statistics=statistics, rank=4, limits=limits, reconstruct=match)
         for match in (False, True)
     )
     x, target, _ = seen_by(tiny_model, name, batches)
@@ -219,7 +219,7 @@ def test_matching_brings_the_hidden_states_closer_to_the_dense_ones(
         ]
     statistics = collect_statistics(dense, given, collect=("kfac",), labels="sampled")
     plain, matched = (
-        compress(dense, given, statistics=statistics, ratio=ratio, match=match) for match in (False, True)
+        compress(dense, given, statistics=statistics, ratio=ratio, reconstruct=match) for match in (False, True)
     )
     assert distance(dense, matched, rows) < 0.85 * distance(dense, plain, rows)
 
@@ -256,7 +256,7 @@ def test_dropout_stays_out_of_it(tiny_model: Any, batches: Batches, statistics: 
 def test_a_model_without_factorised_layers_stays_as_it_is(
     tiny_model: Any, batches: Batches, statistics: Statistics
 ) -> None:
-    small = compress(tiny_model, batches, statistics=statistics, ratio=1.0, rank=None, match=True)
+    small = compress(tiny_model, batches, statistics=statistics, ratio=1.0, rank=None, reconstruct=True)
     assert small.config.low_rank["ranks"] == {}
     assert distance(tiny_model, small, batches) == 0
 
@@ -324,14 +324,14 @@ def test_a_layer_that_the_task_never_uses_is_matched_all_the_same(tiny_model: An
     small = compress(tiny_model, batches, rank=6)
     assert all(bool(parameter.isfinite().all()) for parameter in small.parameters())
     assert product(small, "encoder.layer.1.intermediate.dense").norm() > 0
-    plain = compress(tiny_model, batches, rank=6, match=False)
+    plain = compress(tiny_model, batches, rank=6, reconstruct=False)
     assert distance(tiny_model, small, batches) < distance(tiny_model, plain, batches)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_models_in_half_precision_are_matched(dtype: torch.dtype, tiny_model: Any, batches: Batches) -> None:
     tiny_model.to(dtype)
-    plain, matched = (compress(tiny_model, batches, rank=8, match=match) for match in (False, True))
+    plain, matched = (compress(tiny_model, batches, rank=8, reconstruct=match) for match in (False, True))
     assert {parameter.dtype for parameter in matched.parameters()} == {dtype}
     assert distance(tiny_model, matched, batches) < 0.85 * distance(tiny_model, plain, batches)
 

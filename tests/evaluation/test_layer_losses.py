@@ -16,12 +16,12 @@ from transformers import AutoTokenizer
 from fwsvd_export import collect_statistics
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
-from fwsvd_export.compression.compress import compress_model
+from fwsvd_export.compression.prepare import compress_model
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.evaluation import layer_losses
 from fwsvd_export.evaluation.layer_losses import LayerLosses, measure_layer_losses
 from fwsvd_export.records import Budget, Factors, RankLimits, RankRequest, Solution
-from fwsvd_export.solvers.table import SOLVERS
+from tests.helpers import inputs_of
 
 LAYER = "encoder.layer.0.intermediate.dense"
 
@@ -35,7 +35,7 @@ def batches(tiny_folder: Path, make_sentences: Callable[..., list[str]]) -> Batc
 
 def solutions_of(model: Any, rank: int = 6, **limits: Any) -> dict[str, Solution]:
     size = RankRequest(Budget(rank=rank), limits=RankLimits(**limits))
-    return dict(compress_model(encoder_of(model), SOLVERS["svd"], size, None).solutions)
+    return dict(compress_model(inputs_of(model, "svd", size, None)).solutions)
 
 
 def by_name(losses: LayerLosses) -> dict[str, float]:
@@ -157,7 +157,7 @@ def test_predicted_losses_of_kfac_order_the_layers_as_the_measured_ones(tiny_mod
 
     statistics = collect_statistics(tiny_model, batches, labels="sampled")
     size = RankRequest(Budget(rank=10))
-    solutions = compress_model(encoder_of(tiny_model), SOLVERS["kfac"], size, statistics).solutions
+    solutions = compress_model(inputs_of(tiny_model, "kfac", size, statistics)).solutions
     losses = measure_layer_losses(encoder_of(tiny_model), solutions, batches).layers
     agreement = spearmanr([loss.predicted for loss in losses], [loss.measured for loss in losses]).statistic
     assert agreement > 0.5

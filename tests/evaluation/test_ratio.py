@@ -11,8 +11,9 @@ import pytest
 from fwsvd_export.architectures.counts import linear_weights
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
-from fwsvd_export.compression import compress as compression
-from fwsvd_export.compression.compress import Prepared
+from fwsvd_export.compression import prepare as preparing
+from fwsvd_export.compression.inputs import Inputs
+from fwsvd_export.compression.prepare import Prepared, prepare
 from fwsvd_export.compression.size import smallest_ratio
 from fwsvd_export.errors import RankError
 from fwsvd_export.evaluation.ratio import RESOLUTION, smallest_within
@@ -29,7 +30,7 @@ def prepared(tiny_model: Any) -> Prepared:
     """Without statistics: kfac's name lets greedy take svd's losses."""
     svd = SOLVERS["svd"]
     assert isinstance(svd, ClosedForm)
-    return Prepared.of(encoder_of(tiny_model), replace(svd, name="kfac"), SIZE, None)
+    return prepare(Inputs(encoder_of(tiny_model), replace(svd, name="kfac"), svd.options(), SIZE))
 
 
 @pytest.fixture
@@ -43,17 +44,17 @@ def share(tiny_model: Any) -> Callable[[Any], float]:
 def test_a_metric_that_rises_with_the_size_gives_the_smallest_ratio_that_is_enough(
     needed: float, allocate: str, prepared: Prepared, share: Callable[[Any], float]
 ) -> None:
-    prepared = replace(prepared, size=replace(SIZE, allocate=allocate))
+    prepared = replace(prepared, inputs=replace(prepared.inputs, size=replace(SIZE, allocate=allocate)))
     found = smallest_within(prepared, share, dense_value=1.0, max_drop=1 - needed)
     kept = {trial.ratio for trial in found.trials if trial.kept}
     missed = {trial.ratio for trial in found.trials if not trial.kept}
     assert found.kept
     assert share(found.compressed.model) >= needed - 1e-12
-    below = max(missed, default=smallest_ratio(prepared.encoder, prepared.size))
+    below = max(missed, default=smallest_ratio(prepared.inputs.encoder, prepared.inputs.size))
     assert below < min(kept) <= below + RESOLUTION
     assert found.trials[0].ratio == 1.0
     expected = prepared.at(Budget(ratio=min(kept)))
-    assert found.compressed.plan == expected.plan
+    assert found.compressed.report.plan == expected.report.plan
     assert weights_sha256(found.compressed.model) == weights_sha256(expected.model)
     for trial in found.trials:
         assert trial.kept == (trial.value >= 1.0 - (1 - needed))
@@ -62,19 +63,21 @@ def test_a_metric_that_rises_with_the_size_gives_the_smallest_ratio_that_is_enou
 def test_a_promise_that_the_largest_model_breaks_ends_after_one_trial(
     prepared: Prepared, share: Callable[[Any], float]
 ) -> None:
-    prepared = replace(prepared, size=replace(SIZE, limits=RankLimits(largest=2)))
+    prepared = replace(prepared, inputs=replace(prepared.inputs, size=replace(SIZE, limits=RankLimits(largest=2))))
     found = smallest_within(prepared, share, dense_value=1.0, max_drop=0.5)
     assert not found.kept
     (trial,) = found.trials
     assert (trial.ratio, trial.kept, trial.value) == (1.0, False, share(found.compressed.model))
-    assert set(found.compressed.plan.ranks.values()) == {2}
+    assert set(found.compressed.report.plan.ranks.values()) == {2}
 
 
 def test_where_only_one_size_is_allowed_nothing_is_searched(prepared: Prepared, share: Callable[[Any], float]) -> None:
-    prepared = replace(prepared, size=replace(SIZE, limits=RankLimits(keep_dense=("*",))))
+    prepared = replace(
+        prepared, inputs=replace(prepared.inputs, size=replace(SIZE, limits=RankLimits(keep_dense=("*",))))
+    )
     found = smallest_within(prepared, share, dense_value=1.0, max_drop=0)
     assert (found.kept, len(found.trials)) == (True, 1)
-    assert set(found.compressed.plan.ranks.values()) == {None}
+    assert set(found.compressed.report.plan.ranks.values()) == {None}
 
 
 @pytest.mark.parametrize(("drop", "kept"), [(0.25, True), (0.125, False)])
@@ -91,6 +94,6 @@ def test_a_promise_to_be_better_is_refused(max_drop: float, prepared: Prepared) 
 def test_no_trial_decomposes_again(
     prepared: Prepared, share: Callable[[Any], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(compression, "decompose_layers")
-    monkeypatch.delattr(compression, "solve_layers")
+    monkeypatch.delattr(preparing, "decompose_layers")
+    monkeypatch.delattr(preparing, "solve_layers")
     assert len(smallest_within(prepared, share, dense_value=1.0, max_drop=0.5).trials) > 5

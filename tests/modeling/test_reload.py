@@ -144,8 +144,8 @@ def made(
     for name, share in (("matched", None), ("matched-words", 0.5)):
         source, size = Source(str(tiny_folder), device="cpu"), RankRequest(Budget(ratio=0.4), embeddings=share)
         compressed, _ = run_compress(CompressRequest(source, room / f"{name}-small", "kfac", size, data))
-        assert compressed.reconstruction is not None
-        assert (compressed.embedding.rank is None) == (share is None)
+        assert compressed.report.reconstruction is not None
+        assert (compressed.report.embedding.rank is None) == (share is None)
         models[name] = compressed.model
     for name, model in models.items():
         save_file(head_inputs(name), room / f"{name}-inputs.safetensors")

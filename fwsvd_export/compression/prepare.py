@@ -1,0 +1,114 @@
+"""Prepare, then compress: what is worked out once for a model, and what every size of it costs after that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from fwsvd_export.architectures.registry import encoder_of
+from fwsvd_export.compression.build import Compressed, assembled
+from fwsvd_export.compression.checks import allocator_of, closed_form
+from fwsvd_export.compression.embeddings import embedding_rank, solve_embedding
+from fwsvd_export.compression.inputs import Inputs
+from fwsvd_export.compression.reconstruct import reconstruct
+from fwsvd_export.compression.size import parameters_beside
+from fwsvd_export.compression.solve import decompose_layers, solve_layers, truncated
+from fwsvd_export.ranks.greedy import plan_greedy
+from fwsvd_export.ranks.prices import Price, price_of
+from fwsvd_export.ranks.uniform import plan_uniform
+from fwsvd_export.records import Budget, Decomposition, Solution
+from fwsvd_export.runtime.device import release_freed_memory
+from fwsvd_export.runtime.progress import Steps, silent
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model whose layers are decomposed at every rank, so that budgets can be tried one after the other.
+
+    Attributes:
+        inputs: what it was made from; their budget is not looked at.
+        price: of a component when they compete, None for its weights.
+        decompositions: layer name -> decomposition.
+        embedding: what becomes of the word embeddings.
+    """
+
+    inputs: Inputs
+    price: Price | None
+    decompositions: Mapping[str, Decomposition]
+    embedding: Solution
+
+    def at(self, budget: Budget, steps: Steps = silent) -> Compressed:
+        """The compressed model under a budget, reconstructed where there is calibration data.
+
+        Raises:
+            RankError: a budget that the layers cannot meet.
+        """
+        return reconstructed(self.inputs, self.solved(budget), steps)
+
+    def solved(self, budget: Budget) -> Compressed:
+        """The compressed model under a budget, not reconstructed; raises as ``at``."""
+        encoder, solver, size = self.inputs.encoder, self.inputs.solver, self.inputs.size
+        beside = parameters_beside(encoder, size)
+        if allocator_of(solver, replace(size, budget=budget)) == "greedy":
+            losses = {name: decomposition.losses for name, decomposition in self.decompositions.items()}
+            plan = plan_greedy(encoder.layers, budget, beside, size.limits, losses, self.price)
+        else:
+            plan = plan_uniform(encoder.layers, budget, beside, size.limits)
+        solutions = {name: truncated(form, plan.ranks[name], name) for name, form in self.decompositions.items()}
+        return assembled(encoder, solver.name, plan, solutions, self.embedding)
+
+
+def prepare(inputs: Inputs, steps: Steps = silent) -> Prepared:
+    """Decomposes every layer, and measures prices where they are times.
+
+    Args:
+        inputs: with a closed form for a solver.
+        steps: progress.
+
+    Raises:
+        RankError: the method iterates at one rank at a time.
+    """
+    form, encoder = closed_form(inputs.solver), inputs.encoder
+    embedding = _solved_embedding(inputs)
+    decompositions = decompose_layers(encoder, form, inputs.statistics, options=inputs.options, steps=steps)
+    price = price_of(inputs.size.cost, encoder.layers, encoder.device)
+    return Prepared(inputs, price, decompositions, embedding)
+
+
+def compress_model(inputs: Inputs, steps: Steps = silent) -> Compressed:
+    """Plans the ranks, solves every layer, builds the model, and reconstructs it where there is calibration data.
+
+    Args:
+        inputs: what to compress, and how.
+        steps: progress.
+
+    Raises:
+        RankError: a budget that the layers cannot meet.
+    """
+    encoder, solver, size = inputs.encoder, inputs.solver, inputs.size
+    if allocator_of(solver, size) == "greedy":
+        # Nothing holds on to the decompositions, which are as large as the model, when reconstruction begins
+        compressed = prepare(inputs, steps).solved(size.budget)
+        release_freed_memory()
+        return reconstructed(inputs, compressed, steps)
+    plan = plan_uniform(encoder.layers, size.budget, parameters_beside(encoder, size), size.limits)
+    embedding = _solved_embedding(inputs)
+    solutions = solve_layers(encoder, solver, inputs.statistics, plan, options=inputs.options, steps=steps)
+    compressed = assembled(encoder, solver.name, plan, solutions, embedding)
+    return reconstructed(inputs, compressed, steps)
+
+
+def reconstructed(inputs: Inputs, compressed: Compressed, steps: Steps = silent) -> Compressed:
+    """The compressed model with its layers fitted to the dense model's, when there are batches to do it on."""
+    if inputs.calibration is None:
+        return compressed
+    statistics = inputs.statistics
+    assert statistics is not None, "kfac, which alone is reconstructed, has them"
+    small, seed = encoder_of(compressed.model), statistics.source.seed
+    done = reconstruct(inputs.encoder, small, inputs.calibration, statistics, seed=seed, steps=steps)
+    return replace(compressed, report=replace(compressed.report, reconstruction=done))
+
+
+def _solved_embedding(inputs: Inputs) -> Solution:
+    rank = embedding_rank(inputs.encoder.embedding, inputs.size)
+    return solve_embedding(inputs.encoder, inputs.solver, inputs.statistics, rank)
