@@ -43,19 +43,19 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
         click.UsageError: options that do not go together.
         FwsvdExportError: a value that is not allowed.
     """
-    from fwsvd_export.workflows.compress import CompressRequest
+    size, reconstruct = size_request(options), reconstruct_wish(options)
+    if options["validation"] is not None and options["max_drop"] is None:
+        raise click.UsageError("--validation is for --max-drop; calibration data comes with --data")
+    from fwsvd_export.workflows.compress import CompressRequest  # torch, which wrong usage is told without
 
     data, validation = data_and_validation(options)
-    source, size = source_of(model, options), size_request(options)
-    if validation is not None and options["max_drop"] is None:
-        raise click.UsageError("--validation is for --max-drop; calibration data comes with --data")
     return CompressRequest(
-        source=source,
+        source=source_of(model, options),
         out=out,
         size=size,
         data=data,
         validation=validation,
-        match=reconstruct_wish(options),
+        match=reconstruct,
         solver_options=solver_options(options),
         command=tuple(click.get_current_context().meta[TYPED]),
         **options,

@@ -158,7 +158,7 @@ def test_data_that_nothing_would_read_is_refused(
 def test_refusals_come_before_the_model_is_loaded(
     data: list[object], statistics_file: Path, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(pipeline, "load_checkpoint")
+    monkeypatch.delattr(pipeline, "load_dense")
     words = ["compress", tmp_path / "nowhere", tmp_path / "out", "--fisher", statistics_file, "--rank", 4]
     assert "give one of the two" in refused(*words, *data, "--no-match")
     assert "matching needs calibration data" in refused(*words, "--match")
