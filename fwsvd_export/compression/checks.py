@@ -8,19 +8,8 @@ from fwsvd_export.compression.norms import check_collected
 from fwsvd_export.errors import DataError, RankError, StatisticsError
 from fwsvd_export.ranks import ALLOCATORS, COSTS
 from fwsvd_export.records import Kronecker, RankRequest, Statistics
+from fwsvd_export.solvers.names import RECONSTRUCTING, SHARING
 from fwsvd_export.solvers.solver import ClosedForm, Iterative, Solver
-from fwsvd_export.solvers.table import SOLVERS
-
-
-def solver_named(method: str) -> ClosedForm | Iterative:
-    """The row of the solver table.
-
-    Raises:
-        RankError: no such method; the message lists them.
-    """
-    if method not in SOLVERS:
-        raise RankError(f"method {method!r}: one of {', '.join(SOLVERS)} is allowed")
-    return SOLVERS[method]
 
 
 def closed_form(solver: ClosedForm | Iterative) -> ClosedForm:
@@ -40,28 +29,28 @@ def allocator_of(solver: Solver, size: RankRequest) -> str:
     Raises:
         RankError: an unknown way, or greedy with a norm that is not comparable across layers.
     """
-    able = [row.name for row in SOLVERS.values() if row.comparable and isinstance(row, ClosedForm)]
     if size.cost not in COSTS:
         raise RankError(f"cost {size.cost!r}: one of {', '.join(COSTS)} is allowed")
-    chosen = _allocator_of(solver, size, able)
+    chosen = _allocator_of(solver, size)
     if size.cost != COSTS[0] and chosen != "greedy":
         raise RankError(f"cost {size.cost} is for greedy ranks, and these are {chosen}; leave out --cost")
     return chosen
 
 
-def _allocator_of(solver: Solver, size: RankRequest, able: list[str]) -> str:
+def _allocator_of(solver: Solver, size: RankRequest) -> str:
+    able = isinstance(solver, ClosedForm) and solver.comparable
     if size.budget.rank is not None and size.allocate in (None, "uniform"):
         return "uniform"
     if size.allocate is None:
-        return "greedy" if solver.name in able else "uniform"
+        return "greedy" if able else "uniform"
     if size.allocate not in ALLOCATORS:
         raise RankError(f"allocate {size.allocate!r}: one of {', '.join(ALLOCATORS)} is allowed")
     if size.allocate == "greedy" and size.budget.rank is not None:
         raise RankError("allocate greedy shares a budget among the layers, and --rank gives all the same; give --ratio")
-    if size.allocate == "greedy" and solver.name not in able:
+    if size.allocate == "greedy" and not able:
         raise RankError(
             f"allocate greedy needs losses that compare across layers and ranks, which method {solver.name} does not "
-            f"give; use --method {' or '.join(able)}, or --allocate uniform"
+            f"give; use --method {' or '.join(SHARING)}, or --allocate uniform"
         )
     return size.allocate
 
@@ -78,17 +67,17 @@ def reconstructs(solver: Solver, wanted: bool | None, calibration: bool) -> bool
         RankError: asked for with a method that has no gradient weighting.
         DataError: asked for without batches.
     """
-    able = [row.name for row in SOLVERS.values() if row.norm is Kronecker]
-    if wanted and solver.name not in able:
+    able = solver.norm is Kronecker
+    if wanted and not able:
         raise RankError(
             f"reconstruction fits layers in the norm of their gradients, which method {solver.name} does not have; "
-            f"use --method {' or '.join(able)}, or leave out --reconstruct"
+            f"use --method {' or '.join(RECONSTRUCTING)}, or leave out --reconstruct"
         )
     if wanted and not calibration:
         raise DataError(
             "reconstruction needs calibration data: give --data (beside --fisher too), or leave out --reconstruct"
         )
-    return calibration and solver.name in able if wanted is None else wanted
+    return calibration and able if wanted is None else wanted
 
 
 def check_statistics(encoder: Encoder, solver: Solver, statistics: Statistics | None) -> None:

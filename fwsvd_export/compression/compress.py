@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from fwsvd_export.architectures.registry import dense_encoder_of
-from fwsvd_export.compression.checks import reconstructs, solver_named
+from fwsvd_export.compression.checks import reconstructs
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.prepare import compress_model
 from fwsvd_export.compression.size import check_size
@@ -15,6 +15,7 @@ from fwsvd_export.errors import CompressionWarning
 from fwsvd_export.fisher import collect_statistics
 from fwsvd_export.records import Budget, RankLimits, RankRequest, Statistics
 from fwsvd_export.solvers.options import options_from, with_fisher_axis
+from fwsvd_export.solvers.table import solver_named
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -7,42 +7,19 @@ moment of all words (normalised): row weights that are exact, and one shared wei
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from torch import Tensor
 
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.compression.solve import truncated
-from fwsvd_export.errors import RankError, StatisticsError
+from fwsvd_export.compression.solution import DENSE, truncated
+from fwsvd_export.errors import StatisticsError
 from fwsvd_export.linalg.decomposition import decompose
 from fwsvd_export.linalg.weighting import GRADIENT_DAMPING, Weighting
-from fwsvd_export.ranks.cost import factor_weights
-from fwsvd_export.records import LayerSpec, RankRequest, Solution, Statistics
+from fwsvd_export.records import Solution, Statistics
 from fwsvd_export.solvers.solver import Solver
 
 # Added to every word's weight, as a share of the mean weight: most words of a vocabulary are in no calibration text,
 # and still come in production.
 WORD_DAMPING = 1.0
-
-
-def embedding_rank(table: LayerSpec, size: RankRequest) -> int | None:
-    """The largest rank whose factors keep to ``size.embeddings``; None keeps the table, also where all of it may stay.
-
-    Raises:
-        RankError: not even the smallest rank does.
-    """
-    if size.embeddings is None or size.embeddings == 1:
-        return None
-    allowed = int(Fraction(str(size.embeddings)) * table.weights)
-    multiple = size.limits.multiple
-    rank = min(allowed // factor_weights(table, 1), table.smaller_side) // multiple * multiple
-    if rank < 1:
-        enough = -(-factor_weights(table, multiple) * 10_000 // table.weights) / 10_000
-        raise RankError(
-            f"embeddings {size.embeddings:g} leaves {allowed:,} weights, less than rank {multiple} needs "
-            f"({factor_weights(table, multiple):,}); ask for at least {enough:g}"
-        )
-    return rank
 
 
 def solve_embedding(encoder: Encoder, solver: Solver, statistics: Statistics | None, rank: int | None) -> Solution:
@@ -55,7 +32,7 @@ def solve_embedding(encoder: Encoder, solver: Solver, statistics: Statistics | N
     """
     table = encoder.embedding
     if rank is None:
-        return Solution(None, 0.0, "dense")
+        return DENSE
     weight: Tensor = encoder.module(table.name).weight.detach()
     if solver.needs is None or statistics is None:
         return truncated(decompose(weight, None, None, table.name), rank, table.name)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.compression.build import Compressed, assembled
 from fwsvd_export.compression.checks import allocator_of, closed_form
-from fwsvd_export.compression.embeddings import embedding_rank, solve_embedding
+from fwsvd_export.compression.embeddings import solve_embedding
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.reconstruct import reconstruct
-from fwsvd_export.compression.size import parameters_beside
-from fwsvd_export.compression.solve import decompose_layers, solve_layers, truncated
+from fwsvd_export.compression.size import embedding_rank, parameters_beside
+from fwsvd_export.compression.solution import truncated
+from fwsvd_export.compression.solve import decompose_layers, solve_layers
 from fwsvd_export.ranks.greedy import plan_greedy
 from fwsvd_export.ranks.prices import Price, price_of
 from fwsvd_export.ranks.uniform import plan_uniform

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from fwsvd_export.records import EmbeddingReport, LayerReport, ParameterCounts, RankPlan
 
-_MOST_NAMED = 3  # layers in one sentence
-
 
 @dataclass(frozen=True)
 class Reconstruction:
@@ -57,13 +55,14 @@ class CompressionReport:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One sentence per status that asks for something, with the layers it is about."""
-        by_status: dict[str, list[str]] = {}
+        """One sentence per advice that a status gives: how many layers it is for, and the first one's status."""
+        by_advice: dict[str, list[LayerReport]] = {}
         for layer in self.unsettled:
-            by_status.setdefault(layer.status, []).append(layer.name)
-        return tuple(f"{_named(names)}: {status}" for status, names in by_status.items())
+            by_advice.setdefault(layer.status.rpartition(":")[2], []).append(layer)
+        return tuple(_sentence(layers) for layers in by_advice.values())
 
 
-def _named(names: list[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _sentence(layers: list[LayerReport]) -> str:
+    first, more = layers[0], len(layers) - 1
+    others = f" (likewise {more} more layer{'s' if more > 1 else ''})" if more else ""
+    return f"{first.name}: {first.status}{others}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.compression.checks import allocator_of
-from fwsvd_export.compression.embeddings import embedding_rank
+from fwsvd_export.errors import RankError
 from fwsvd_export.ranks.choices import offers_of
 from fwsvd_export.ranks.cost import factor_weights
 from fwsvd_export.ranks.uniform import plan_uniform
-from fwsvd_export.records import RankRequest
+from fwsvd_export.records import LayerSpec, RankRequest
 from fwsvd_export.solvers.solver import Solver
 
 
@@ -38,3 +40,23 @@ def parameters_beside(encoder: Encoder, size: RankRequest) -> int:
     beside = total_parameters(encoder.model) - sum(layer.weights for layer in encoder.layers)
     rank, table = embedding_rank(encoder.embedding, size), encoder.embedding
     return beside if rank is None else beside - table.weights + factor_weights(table, rank)
+
+
+def embedding_rank(table: LayerSpec, size: RankRequest) -> int | None:
+    """The largest rank whose factors keep to ``size.embeddings``; None keeps the table, also where all of it may stay.
+
+    Raises:
+        RankError: not even the smallest rank does.
+    """
+    if size.embeddings is None or size.embeddings == 1:
+        return None
+    allowed = int(Fraction(str(size.embeddings)) * table.weights)
+    multiple = size.limits.multiple
+    rank = min(allowed // factor_weights(table, 1), table.smaller_side) // multiple * multiple
+    if rank < 1:
+        enough = -(-factor_weights(table, multiple) * 10_000 // table.weights) / 10_000
+        raise RankError(
+            f"embeddings {size.embeddings:g} leaves {allowed:,} weights, less than rank {multiple} needs "
+            f"({factor_weights(table, multiple):,}); ask for at least {enough:g}"
+        )
+    return rank

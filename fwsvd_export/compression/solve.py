@@ -10,7 +10,7 @@ import torch
 
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.compression.norms import build_norm
-from fwsvd_export.linalg.decomposition import truncate
+from fwsvd_export.compression.solution import DENSE, truncated
 from fwsvd_export.records import Decomposition, ElementWeights, LayerSpec, RankPlan, Solution, Statistics
 from fwsvd_export.runtime.device import profile_of
 from fwsvd_export.runtime.progress import Steps, silent
@@ -19,7 +19,6 @@ from fwsvd_export.solvers.options import IterationOptions, SolverOptions
 from fwsvd_export.solvers.problem import LayerProblem
 from fwsvd_export.solvers.solver import ClosedForm, Iterative
 
-DENSE = Solution(None, 0.0, "dense")
 Stack = list[LayerSpec]
 Result = TypeVar("Result")
 
@@ -49,14 +48,6 @@ def decompose_layers(
     return _in_turn(
         [[layer] for layer in encoder.layers], lambda stack: [decompose(stack[0])], encoder.device, steps, note
     )
-
-
-def truncated(decomposition: Decomposition, rank: int | None, layer: str) -> Solution:
-    """The solution at a rank from a closed form; None is the dense layer."""
-    if rank is None:
-        return DENSE
-    loss, note = float(decomposition.losses[rank]), decomposition.note
-    return Solution(truncate(decomposition, rank, layer), loss, note or "exact", settled=not note)
 
 
 def solve_layers(

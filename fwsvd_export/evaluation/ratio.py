@@ -9,7 +9,7 @@ from typing import Any
 from fwsvd_export.compression.build import Compressed
 from fwsvd_export.compression.prepare import Prepared
 from fwsvd_export.compression.size import smallest_ratio
-from fwsvd_export.errors import RankError
+from fwsvd_export.evaluation.target import check_max_drop
 from fwsvd_export.records import Budget
 
 RESOLUTION = 0.01  # of the ratio; finer differences drown in the noise of a few thousand validation examples
@@ -37,16 +37,6 @@ class Promise:
     compressed: Compressed
     trials: tuple[Trial, ...]
     kept: bool
-
-
-def check_max_drop(max_drop: float) -> None:
-    """Refuses a drop below zero.
-
-    Raises:
-        RankError: it is.
-    """
-    if not max_drop >= 0:
-        raise RankError(f"max-drop {max_drop:g}: a number of at least 0 is allowed")
 
 
 def smallest_within(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fwsvd_export.errors import ExportError, first_line
-from fwsvd_export.export.folder import Place
+from fwsvd_export.export.place import Place
 from fwsvd_export.storage.file_names import CONFIG_FILE, ONNX_FOLDER
 
 

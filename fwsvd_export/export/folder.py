@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +15,11 @@ from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.identity import Identity
+from fwsvd_export.export.place import Place
 from fwsvd_export.export.session import OnnxModel
-from fwsvd_export.storage.file_names import CONFIG_FILE, INT8_FILE, ONNX_FOLDER, TOKENIZER_FILE
+from fwsvd_export.storage.file_names import CONFIG_FILE, ONNX_FOLDER, TOKENIZER_FILE
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output, check_output
-
-
-@dataclass(frozen=True)
-class Place:
-    """A folder that has, or should have, ``onnx/``.
-
-    Attributes:
-        parent: the folder.
-        source: what the user calls the checkpoint.
-        fetched: whether it is the copy of a model on the Hub, into which nothing may be written.
-    """
-
-    parent: Path
-    source: str
-    fetched: bool = False
-
-    def advice(self, file_name: str) -> str:
-        """The command that makes an ONNX file here, or for a model on the Hub in a folder of the user's."""
-        command = f"fwsvd-export onnx {self.source}"
-        int8 = " --int8" if file_name == INT8_FILE else ""
-        if self.fetched:
-            return f"{command} -o DIR{int8} and run it with evaluate --onnx DIR"
-        out = "" if Path(self.source) == self.parent else f" -o {self.parent}"
-        again = " --overwrite" if (self.parent / ONNX_FOLDER).is_dir() else ""
-        return f"{command}{out}{int8}{again}"
 
 
 def check_onnx_output(parent: Path, overwrite: bool) -> None:

@@ -13,4 +13,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 METHODS = tuple(OPTIONS)
+SHARING = ("kfac",)  # whose losses compare across layers and ranks, so that greedy can share one budget
+RECONSTRUCTING = ("kfac",)  # with a gradient weighting, in which layers are reconstructed
 AXES = ("input", "output")  # of fwsvd: one weight per input feature, as in the paper, or per output feature

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fwsvd_export.errors import RankError
 from fwsvd_export.records import ElementWeights, InputGram, Kronecker, Plain, RowWeights
 from fwsvd_export.solvers import activation, fwsvd, kfac, svd
 from fwsvd_export.solvers.als import Als, AlsOptions
@@ -105,3 +106,14 @@ _ROWS: tuple[ClosedForm | Iterative, ...] = (
 )
 
 SOLVERS: dict[str, ClosedForm | Iterative] = {row.name: row for row in _ROWS}
+
+
+def solver_named(method: str) -> ClosedForm | Iterative:
+    """The row of the solver table.
+
+    Raises:
+        RankError: no such method; the message lists them.
+    """
+    if method not in SOLVERS:
+        raise RankError(f"method {method!r}: one of {', '.join(SOLVERS)} is allowed")
+    return SOLVERS[method]

@@ -15,7 +15,7 @@ from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.checkpoints.weights import stored_weights
 from fwsvd_export.compression.build import Compressed
-from fwsvd_export.compression.checks import closed_form, reconstructs, solver_named
+from fwsvd_export.compression.checks import closed_form, reconstructs
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.norms import check_collected
 from fwsvd_export.compression.prepare import Prepared, compress_model, prepare
@@ -26,7 +26,8 @@ from fwsvd_export.data.rows import DataRequest, read_rows, split_rows
 from fwsvd_export.errors import DataError, OutputError
 from fwsvd_export.evaluation.layer_losses import measure_layer_losses
 from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
-from fwsvd_export.evaluation.ratio import Promise, check_max_drop, smallest_within
+from fwsvd_export.evaluation.ratio import Promise, smallest_within
+from fwsvd_export.evaluation.target import check_max_drop
 from fwsvd_export.fisher.files import load_statistics
 from fwsvd_export.hub.card.base import read_base_card
 from fwsvd_export.records import RankRequest, Statistics
@@ -35,6 +36,7 @@ from fwsvd_export.runtime.device import release_freed_memory
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.solvers.fwsvd import FwsvdOptions
 from fwsvd_export.solvers.options import options_from, options_to_json
+from fwsvd_export.solvers.table import solver_named
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.names import command_line
 from fwsvd_export.workflows.fisher import statistics_of

@@ -21,13 +21,19 @@ from fwsvd_export.data.rows import DataRequest
 from fwsvd_export.errors import ExportError, OutputError
 from fwsvd_export.evaluation.int8 import Int8Data, Int8Files, write_int8
 from fwsvd_export.evaluation.metrics import evaluate_model
-from fwsvd_export.evaluation.ratio import check_max_drop
+from fwsvd_export.evaluation.target import check_max_drop
 from fwsvd_export.export import OPSETS
 from fwsvd_export.export.check import Difference, Shape, differences, shapes_up_to, worst_of
 from fwsvd_export.export.fetch import fetched_place
-from fwsvd_export.export.folder import Place, check_onnx_output, onnx_output, open_exported, write_surroundings
+from fwsvd_export.export.folder import (
+    check_onnx_output,
+    onnx_output,
+    open_exported,
+    write_surroundings,
+)
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries, required
+from fwsvd_export.export.place import Place
 from fwsvd_export.export.quantize import SMALLEST_PRODUCT
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.export.trace import trace

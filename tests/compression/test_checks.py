@@ -57,7 +57,7 @@ def test_other_methods_are_not_matched(method: str, tiny_model: Any, batches: Ba
 
 
 def test_matching_without_batches_is_refused(tiny_model: Any, statistics: Statistics) -> None:
-    with pytest.raises(DataError, match=r"matching needs calibration data: give --data \(beside --fisher too\)"):
+    with pytest.raises(DataError, match=r"reconstruction needs calibration data: give --data \(beside --fisher too\)"):
         compress(tiny_model, statistics=statistics, rank=5, reconstruct=True)
 
 

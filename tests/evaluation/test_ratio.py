@@ -27,10 +27,10 @@ SIZE = RankRequest(Budget(rank=1))  # its budget is not looked at
 
 @pytest.fixture
 def prepared(tiny_model: Any) -> Prepared:
-    """Without statistics: kfac's name lets greedy take svd's losses."""
+    """Without statistics: svd's losses are said to be comparable, so that greedy takes them."""
     svd = SOLVERS["svd"]
     assert isinstance(svd, ClosedForm)
-    return prepare(Inputs(encoder_of(tiny_model), replace(svd, name="kfac"), svd.options(), SIZE))
+    return prepare(Inputs(encoder_of(tiny_model), replace(svd, comparable=True), svd.options(), SIZE))
 
 
 @pytest.fixture

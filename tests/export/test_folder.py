@@ -19,8 +19,9 @@ from transformers import AutoConfig
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.errors import ExportError
-from fwsvd_export.export.folder import Place, open_exported, plain_settings, write_surroundings
+from fwsvd_export.export.folder import open_exported, plain_settings, write_surroundings
 from fwsvd_export.export.identity import Identity
+from fwsvd_export.export.place import Place
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.storage.file_names import ONNX_FILE, ONNX_FOLDER
 
