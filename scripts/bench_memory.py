@@ -57,7 +57,7 @@ def main() -> None:
         ]
         data = ["--task", arguments.task, "--data", arguments.data, "--max-samples", arguments.max_samples]
         subprocess.run([sys.executable, "-m", "fwsvd_export", "-q", *command, *data], check=True, stdout=sys.stderr)
-        seconds = read_compression(Path(scratch) / "small")["seconds"]
+        seconds = read_compression(Path(scratch) / "small").seconds
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # Linux counts in KiB
     sizes = {"peak": peak, "model": model_bytes, "statistics": statistics_bytes}
     sizes["above_model_and_statistics"] = peak - model_bytes - statistics_bytes

@@ -42,7 +42,7 @@ def main() -> None:
             compress(dense, method="svd", ratio=float(ratio)).save_pretrained(folders[ratio])
         sources = tuple(Source(str(folder), trust_remote_code=True, device="cpu") for folder in folders.values())
         plan = LatencyPlan(threads=arguments.threads, rounds=arguments.rounds)
-        result = run_bench(BenchRequest(sources, RUNTIMES, plan))
+        result = run_bench(BenchRequest(sources, RUNTIMES, plan)).to_json()
     for name, model in zip(folders, result["models"], strict=True):
         model["model"] = name
         for row in model["latency"]:

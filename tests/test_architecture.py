@@ -19,7 +19,8 @@ LONGEST_FILE = 400  # lines
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("records", "__init__"),
-    ("storage", "runtime"),
+    ("storage",),
+    ("runtime",),
     ("architectures",),
     ("linalg",),
     ("checkpoints", "data"),

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.checkpoints.record import check_record
+from fwsvd_export.checkpoints.record import COMPRESS_AGAIN, CompressionRecord
 from fwsvd_export.errors import CheckpointError
 from fwsvd_export.storage.file_names import COMPRESSION_FILE
-from fwsvd_export.storage.json_files import read_json
+from fwsvd_export.storage.json_files import read_json, write_json
 from fwsvd_export.storage.output import atomic_output
 
 
@@ -24,18 +24,23 @@ def write_dense(model: Any, out: Path, tokenizer_files: Sequence[Path], overwrit
         write_model(model, folder, tokenizer_files)
 
 
-def read_compression(folder: Path) -> dict[str, Any]:
-    """The content of ``compression.json``.
+def read_compression(folder: Path) -> CompressionRecord:
+    """The record of how the model in a folder was made.
 
     Raises:
-        CheckpointError: it is missing, no JSON, or does not hold what such a record must.
+        CheckpointError: there is none, it is no JSON, or it does not hold what such a record must.
     """
     path = folder / COMPRESSION_FILE
     if not path.is_file():
-        raise CheckpointError(f"{folder} has no {COMPRESSION_FILE}, so it does not say how it was made")
-    record = read_json(path)
-    check_record(record, path)
-    return record
+        raise CheckpointError(
+            f"{folder} has no {COMPRESSION_FILE}, so it does not say how it was made; give a folder that compress wrote"
+        )
+    return CompressionRecord.from_json(read_json(path, remedy=COMPRESS_AGAIN), str(path))
+
+
+def write_compression(record: CompressionRecord, folder: Path) -> None:
+    """Writes the record into a folder."""
+    write_json(folder / COMPRESSION_FILE, record.to_json())
 
 
 def write_model(model: Any, folder: Path, tokenizer_files: Sequence[Path]) -> None:

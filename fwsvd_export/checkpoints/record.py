@@ -1,141 +1,278 @@
-"""What a ``compression.json`` must hold, whoever wrote it: names, kinds and sizes of what is read from it later."""
+"""``compression.json``: how a compressed checkpoint was made, and what was done to it afterwards.
+
+Whoever changes the weights of such a folder says so in its record, or the folder counts as changed by somebody else:
+``push`` refuses it. The code that ships with a checkpoint cannot import this module. When it saves a model again into a
+folder, it reads the ``compression.json`` of the folder that the model was loaded from as one JSON object, leaves every
+key as it is but two, and writes it beside the new weights:
+
+- ``"history"``: the list that is there (where there is none: ``[{"action": "compress", "sha256": DIGEST, "details":
+  {}}]``, with the digest that ``"files"`` had for ``model.safetensors``), and at its end the entry ::
+
+      {"action": "save", "sha256": "<64 hexadecimal digits>", "details": {}}
+
+  ``sha256`` is the SHA-256 of the bytes of the new ``model.safetensors``, in lower case; null when the weights are in
+  several files. ``details`` is an object whose values are texts, numbers, true, false or null.
+- ``"files"``: one entry for every ``*.safetensors`` file that was written, and for no other ::
+
+      {"model.safetensors": {"bytes": 29518428, "sha256": "<the same digits>"}}
+
+``format`` stays 1: a record without a history is read as one that has only been compressed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fwsvd_export.errors import CheckpointError, shown
+from msgspec import Meta
+
+from fwsvd_export.checkpoints.weights import StoredWeights
+from fwsvd_export.errors import CheckpointError
+from fwsvd_export.storage.digest import file_sha256
+from fwsvd_export.storage.file_names import WEIGHTS_FILE
+from fwsvd_export.storage.schema import (
+    Count,
+    Line,
+    Number,
+    Shape,
+    Size,
+    Words,
+    check_format,
+    read_as,
+    to_builtins,
+)
 
 RECORD_FORMAT = 1
-_LARGEST_NUMBER = 10**15  # of parameters, examples and tokens: far above any, and every float holds it exactly
-_LONGEST_TEXT = 500
+COMPRESS_AGAIN = "compress the model again"
+
+Inherited = Annotated[dict[str, str | Words], Meta(description="an object of texts and lists of texts")]
+Action = Literal["compress", "save", "finetune", "export", "densify", "push"]
+Detail = Line | int | float | bool | None
+_DONE: dict[str, str] = {
+    "compress": "compressed",
+    "save": "saved again with save_pretrained",
+    "finetune": "fine-tuned",
+    "export": "exported to ONNX",
+    "densify": "multiplied out into a plain model",
+    "push": "pushed to the Hub",
+}
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """One kind of value: what a sentence calls it, and how it is told."""
+class HistoryEntry:
+    """One thing that was done to a folder.
 
-    name: str
-    fits: Callable[[Any], bool]
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= _LONGEST_TEXT and value.isprintable()
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST_NUMBER
-
-
-def _is_count(value: Any) -> bool:
-    return _is_number(value) and isinstance(value, int) and value >= 0
-
-
-def _or_null(kind: _Kind) -> _Kind:
-    return _Kind(f"{kind.name} or null", lambda value: value is None or kind.fits(value))
-
-
-_TEXT = _Kind(f"a text of one line and at most {_LONGEST_TEXT} characters", _is_text)
-_NUMBER = _Kind("a number", _is_number)
-_COUNT = _Kind("a whole number of at least 0", _is_count)
-_RANK = _or_null(_Kind("a whole number of at least 1", lambda value: _is_count(value) and value > 0))
-_TRUTH = _Kind("true or false", lambda value: isinstance(value, bool))
-_SHAPE = _Kind(
-    "[out, in]", lambda value: isinstance(value, list) and len(value) == 2 and all(_is_count(side) for side in value)
-)
-_TEXTS = _Kind(
-    "a list of texts", lambda value: isinstance(value, list) and all(isinstance(word, str) for word in value)
-)
-_INHERITED = _Kind(
-    "an object of texts and lists of texts",
-    lambda value: (
-        isinstance(value, dict) and all(isinstance(entry, str) or _TEXTS.fits(entry) for entry in value.values())
-    ),
-)
-_OBJECT = _Kind("an object", lambda value: isinstance(value, dict))
-
-_PARAMETERS = dict.fromkeys(("linear_dense", "linear_compressed", "total_dense", "total_compressed"), _COUNT)
-_LAYER = {"name": _TEXT, "shape": _SHAPE, "rank": _RANK, "predicted_loss": _NUMBER}
-# Field -> its kind, the fields of an object, or in a list the fields of every object of a list
-_FIELDS: dict[str, Any] = {
-    "format": _COUNT,
-    "base_model": _TEXT,
-    "base_sha256": _or_null(_TEXT),
-    "method": _TEXT,
-    "allocate": _TEXT,
-    "parameters": {**_PARAMETERS, "ratio": _NUMBER},
-    "layers": [{**_LAYER, "kept_dense": _TRUTH}],
-    "fisher": {
-        "task": _or_null(_TEXT),
-        "data": _or_null(_TEXT),
-        "examples": _COUNT,
-        "labels": _TEXT,
-        "max_length": _or_null(_COUNT),
-        "sha256": _or_null(_TEXT),
-    },
-    "gate": {
-        "metric": _TEXT,
-        "max_drop": _NUMBER,
-        "dense": _NUMBER,
-        "validation": _TEXT,
-        "validation_examples": _COUNT,
-        "kept": _TRUTH,
-    },
-    "asked": _OBJECT,
-    "command": _or_null(_TEXTS),
-    "base_revision": _or_null(_TEXT),
-    "base_weights": {"bytes": _COUNT, "dtype": _TEXT},
-    "base_card": _INHERITED,
-    "matching": {"tokens": _COUNT},
-    "embeddings": _LAYER,
-    "seconds": _OBJECT,
-    "versions": _OBJECT,
-}
-_NULLABLE = ("fisher", "matching", "embeddings", "base_weights", "base_card", "gate")
-_NEEDED = ("format", "base_model", "base_sha256", "method", "allocate", "parameters", "layers", "fisher")
-
-
-def check_record(record: dict[str, Any], path: Path) -> None:
-    """Refuses a record that lacks a field, or that has something else where a text or a number belongs.
-
-    Args:
-        record: the JSON object; fields that are not known here may hold anything.
-        path: where it was read.
-
-    Raises:
-        CheckpointError: it does; the sentence names the field.
+    Attributes:
+        action: what.
+        sha256: of ``model.safetensors`` after it; null when the weights are in several files or it is not known.
+        details: small facts about it, by name.
     """
-    if record.get("format") != RECORD_FORMAT and _is_count(record.get("format")):
-        raise CheckpointError(
-            f"{path} has format {record['format']}, this version reads {RECORD_FORMAT}; compress the model again, or "
-            "read it with the version that wrote it"
+
+    action: Action
+    sha256: Line | None = None
+    details: dict[Line, Detail] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        facts = ", ".join(f"{name} {value}" for name, value in self.details.items() if value is not None)
+        return _DONE[self.action] + (f" ({facts})" if facts else "")
+
+
+def _with_change(entry: HistoryEntry, before: HistoryEntry) -> str:
+    """The entry in words; of a save, which tells nothing else, whether the weights are others than before it."""
+    if entry.action != "save" or None in (entry.sha256, before.sha256):
+        return str(entry)
+    return f"{entry}, with {'the same' if entry.sha256 == before.sha256 else 'other'} weights"
+
+
+@dataclass(frozen=True)
+class RecordedParameters:
+    """Parameters before and after; the linear ones are the weights of the compressible layers, ``ratio`` theirs."""
+
+    linear_dense: Count
+    linear_compressed: Count
+    ratio: Number
+    total_dense: Count
+    total_compressed: Count
+
+
+@dataclass(frozen=True)
+class RecordedLayer:
+    """A linear layer; ``rank`` is None for a dense one, ``predicted_loss`` is at the dense model's inputs."""
+
+    name: Line
+    shape: Shape
+    rank: Size | None
+    kept_dense: bool
+    predicted_loss: Number
+    status: str | None = None
+
+
+@dataclass(frozen=True)
+class RecordedEmbeddings:
+    """The word embeddings: (vocabulary, width); ``rank`` is None for dense ones."""
+
+    name: Line
+    shape: Shape
+    rank: Size | None
+    predicted_loss: Number
+
+
+@dataclass(frozen=True)
+class RecordedFisher:
+    """The statistics; ``sha256`` of their file, None when they were collected on the way."""
+
+    task: Line | None
+    data: Line | None
+    examples: Count
+    labels: Line
+    max_length: Count | None
+    sha256: Line | None
+
+
+@dataclass(frozen=True)
+class RecordedLimits:
+    """Limits of the ranks, as ``records.RankLimits`` has them."""
+
+    multiple: int = 1
+    smallest: int = 1
+    largest: int | None = None
+    keep_dense: Words = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for; at most one of ``ratio``, ``rank`` and ``params`` is not None."""
+
+    ratio: Number | None = None
+    rank: Count | None = None
+    params: Count | None = None
+    fisher_axis: Line = "input"
+    limits: RecordedLimits = RecordedLimits()
+    embeddings: Number | None = None
+    cost: Line = "params"
+    solver_options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RecordedMatching:
+    """Sequences and tokens of the calibration data that the layers' outputs were reconstructed on."""
+
+    tokens: Count
+    sequences: Count | None = None
+
+
+@dataclass(frozen=True)
+class RecordedTrial:
+    """One size that ``--max-drop`` tried."""
+
+    ratio: Number
+    value: Number
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What ``--max-drop`` asked for, tried and reached."""
+
+    max_drop: Number
+    metric: Line
+    dense: Number
+    validation: Line
+    validation_examples: Count
+    kept: bool
+    trials: tuple[RecordedTrial, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileDigest:
+    """Size and SHA-256 of a file."""
+
+    bytes: Count
+    sha256: Line
+
+    @classmethod
+    def of(cls, file: Path) -> FileDigest:
+        """The digest of a file that is there."""
+        return cls(file.stat().st_size, file_sha256(file))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressionRecord:
+    """The content of ``compression.json``; docs/formats.md describes every field.
+
+    Fields that files of earlier versions lack have a default.
+    """
+
+    format: Count = RECORD_FORMAT
+    base_model: Line
+    base_sha256: Line | None
+    base_revision: Line | None = None
+    base_weights: StoredWeights | None = None
+    base_card: Inherited | None = None
+    command: Words | None = None
+    method: Line
+    allocate: Line
+    asked: Asked = Asked()
+    embeddings: RecordedEmbeddings | None = None
+    matching: RecordedMatching | None = None
+    parameters: RecordedParameters
+    layers: tuple[RecordedLayer, ...]
+    fisher: RecordedFisher | None
+    seconds: dict[str, Number] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    gate: Gate | None = None
+    files: dict[str, FileDigest] = field(default_factory=dict)
+    history: tuple[HistoryEntry, ...] = ()
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any], place: str) -> CompressionRecord:
+        """The record in a JSON object.
+
+        Args:
+            document: as it was read.
+            place: the file, as the user knows it.
+
+        Raises:
+            CheckpointError: it is of a later format, or a field is missing or holds something else.
+        """
+        check_format(document, RECORD_FORMAT, place, CheckpointError, COMPRESS_AGAIN)
+        record = read_as(cls, document, place, CheckpointError, COMPRESS_AGAIN)
+        if record.history:
+            return record
+        weights = record.files.get(WEIGHTS_FILE)
+        return replace(record, history=(HistoryEntry("compress", weights.sha256 if weights else None),))
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in ``compression.json``; ``gate`` is there only with ``--max-drop``."""
+        content: dict[str, Any] = to_builtins(self)
+        if self.gate is None:
+            del content["gate"]
+        return content
+
+    @property
+    def since(self) -> tuple[str, ...]:
+        """What was done after the compression, in order and in words."""
+        return tuple(_with_change(entry, before) for before, entry in pairwise(self.history))
+
+    def describes(self, folder: Path) -> bool:
+        """Whether the weights files in a folder are, by their digests, those that the record names."""
+        found = {file.name: file for file in folder.glob("*.safetensors")}
+        return found.keys() == self.files.keys() and all(
+            self.files[name].sha256 == file_sha256(file) for name, file in found.items()
         )
-    for name, kind in _FIELDS.items():
-        absent = name not in record and name not in _NEEDED
-        null = name in _NULLABLE and name in record and record[name] is None
-        if not (absent or null):
-            _check(record.get(name), kind, name, path)
 
+    def after(self, action: Action, folder: Path, **details: Detail) -> CompressionRecord:
+        """The record once something was done that left these weights in the folder; "compress" begins a new history.
 
-def _check(value: Any, kind: Any, name: str, path: Path) -> None:
-    if isinstance(kind, list):
-        if not isinstance(value, list):
-            raise _wrong(value, "a list", name, path)
-        for number, row in enumerate(value):
-            _check(row, kind[0], f"{name}[{number}]", path)
-    elif isinstance(kind, dict):
-        if not isinstance(value, dict):
-            raise _wrong(value, _OBJECT.name, name, path)
-        for inner, inner_kind in kind.items():
-            if inner not in value:
-                raise CheckpointError(f"{path}: {name} has no {inner}; compress the model again")
-            _check(value[inner], inner_kind, f"{name}.{inner}", path)
-    elif not kind.fits(value):
-        raise _wrong(value, kind.name, name, path)
-
-
-def _wrong(value: Any, needed: str, name: str, path: Path) -> CheckpointError:
-    return CheckpointError(f"{path}: {name} is {shown(value)}, {needed} is needed; compress the model again")
+        Args:
+            action: what was done.
+            folder: with the weights after it.
+            details: small facts about it.
+        """
+        files = {file.name: FileDigest.of(file) for file in sorted(folder.glob("*.safetensors"))}
+        weights = files.get(WEIGHTS_FILE)
+        entry = HistoryEntry(action, weights.sha256 if weights else None, details)
+        before = () if action == "compress" else self.history
+        return replace(self, files=files, history=(*before, entry))

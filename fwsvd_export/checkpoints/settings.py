@@ -5,124 +5,81 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
+
+from msgspec import Meta
 
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.architectures.registry import any_family_of
 from fwsvd_export.errors import CheckpointError, shown
 from fwsvd_export.storage.json_files import read_json
+from fwsvd_export.storage.schema import Mismatch, convert
 from fwsvd_export.storage.tensors import StoredTensor
 
 MOST_LABELS = 1_000_000  # transformers makes a name for every one
-_DTYPES = {"float16", "bfloat16", "float32", "float64"}
-_PROBLEMS = {"regression", "single_label_classification", "multi_label_classification"}
 _ABSENT = object()
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _NUMBERS_OF_POSITIONS = "_ids"  # how the tables end that some versions of transformers store beside the weights
+_NUMBER_OF_LABEL = r"\A[0-9]{1,9}\Z"
 
 Tensors = Mapping[str, StoredTensor]
 """Every stored tensor by name."""
 
-
-@dataclass(frozen=True)
-class _Allowed:
-    """What a setting may be: in words, and how it is told."""
-
-    words: str
-    fits: Callable[[Any], bool]
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_within(value: Any, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+_Size = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
+_Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
+_Name = Annotated[str, Meta(description="a name")]
+_DtypeName = Annotated[str, Meta(pattern=r"\A(torch\.)?(bfloat16|float16|float32|float64)\Z")]
+_Dtype = Annotated[_DtypeName | None, Meta(description="null or one of bfloat16, float16, float32, float64")]
+_Attention = Literal["eager", "sdpa"]  # transformers would fetch and run the code of any other name
+_NumberText = Annotated[str, Meta(pattern=_NUMBER_OF_LABEL)]
+_Zero = Annotated[int, Meta(ge=0, le=0, description="0")]
+_Empty = Annotated[dict[str, Any], Meta(max_length=0)] | Annotated[list[Any], Meta(max_length=0)] | None
+# Value that is refused, as it changes what a model returns, and what is allowed
+_NEVER = {"return_dict": (False, "null or true"), "torchscript": (True, "null or false")}
 
 
-def _is_label_map(value: Any, keys: Callable[[Any], bool], values: Callable[[Any], bool]) -> bool:
-    return isinstance(value, dict) and all(keys(key) and values(entry) for key, entry in value.items())
+class _Settings(TypedDict, total=False):
+    """What models and our own code read; whatever is not named here stays as it is."""
 
-
-def _is_number_text(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"\d{1,9}", value, flags=re.ASCII) is not None
-
-
-def _one_of(*values: str | bool | None) -> _Allowed:
-    words = " or ".join("null" if value is None else str(value).lower() for value in values)
-    texts = [value for value in values if isinstance(value, str)]
-    return _Allowed(words, lambda value: value in texts if isinstance(value, str) else any(value is v for v in values))
-
-
-_SIZE = _Allowed("a whole number of at least 1", lambda value: _is_whole(value) and value >= 1)
-_NAME = _Allowed("a name", lambda value: isinstance(value, str))
-_SHARE = _Allowed("a number from 0 to 1", lambda value: _is_within(value, 0, 1))
-_TRUTH = _one_of(None, False, True)
-_ATTENTION = _one_of(None, "eager", "sdpa")  # transformers would fetch and run the code of any other name
-_DTYPE = _Allowed(
-    f"null or one of {', '.join(sorted(_DTYPES))}",
-    lambda value: value is None or (isinstance(value, str) and value.removeprefix("torch.") in _DTYPES),
-)
-# What models and our own code read; whatever is not named here stays as it is
-_SETTINGS: dict[str, _Allowed] = {
-    "num_attention_heads": _SIZE,
-    "n_heads": _SIZE,
-    "hidden_act": _NAME,
-    "activation": _NAME,
-    "layer_norm_eps": _SHARE,
-    "hidden_dropout_prob": _SHARE,
-    "attention_probs_dropout_prob": _SHARE,
-    "dropout": _SHARE,
-    "attention_dropout": _SHARE,
-    "qa_dropout": _SHARE,
-    "seq_classif_dropout": _SHARE,
-    "sinusoidal_pos_embds": _one_of(None, False, True),
-    "classifier_dropout": _Allowed("null or a number from 0 to 1", lambda value: value is None or _SHARE.fits(value)),
-    "initializer_range": _Allowed("a number from 0 to 1000", lambda value: _is_within(value, 0, 1000)),
-    "pad_token_id": _Allowed("null or a whole number", lambda value: value is None or _is_whole(value)),
-    "num_labels": _Allowed(
-        f"a whole number of at most {MOST_LABELS}", lambda value: _is_whole(value) and 0 <= value <= MOST_LABELS
-    ),
-    "id2label": _Allowed(
-        "an object of numbers and names",
-        lambda value: value is None or _is_label_map(value, _is_number_text, lambda name: isinstance(name, str | int)),
-    ),
-    "label2id": _Allowed(
-        "an object of names and numbers",
-        lambda value: (
-            value is None
-            or _is_label_map(value, lambda _: True, lambda number: _is_whole(number) or _is_number_text(number))
-        ),
-    ),
-    "problem_type": _Allowed(
-        f"null or one of {', '.join(sorted(_PROBLEMS))}",
-        lambda value: value is None or (isinstance(value, str) and value in _PROBLEMS),
-    ),
-    "architectures": _Allowed(
-        "a list of class names",
-        lambda value: value is None or (isinstance(value, list) and all(isinstance(name, str) for name in value)),
-    ),
-    "auto_map": _Allowed("an object", lambda value: value is None or isinstance(value, dict)),
-    "dtype": _DTYPE,
-    "torch_dtype": _DTYPE,
-    "attn_implementation": _ATTENTION,
-    "_attn_implementation": _ATTENTION,
-    "_attn_implementation_internal": _ATTENTION,
-    "return_dict": _one_of(None, True),
-    "torchscript": _one_of(None, False),
-    "output_attentions": _TRUTH,
-    "output_hidden_states": _TRUTH,
-    "tie_word_embeddings": _TRUTH,
-    "use_cache": _TRUTH,
-    "chunk_size_feed_forward": _Allowed("0", lambda value: _is_whole(value) and value == 0),
-    "pruned_heads": _Allowed("empty", lambda value: not value),
-    "quantization_config": _one_of(None),
-    "per_layer_config": _one_of(None),
-}
+    num_attention_heads: _Size
+    n_heads: _Size
+    hidden_act: _Name
+    activation: _Name
+    layer_norm_eps: _Share
+    hidden_dropout_prob: _Share
+    attention_probs_dropout_prob: _Share
+    dropout: _Share
+    attention_dropout: _Share
+    qa_dropout: _Share
+    seq_classif_dropout: _Share
+    sinusoidal_pos_embds: bool | None
+    classifier_dropout: _Share | None
+    initializer_range: Annotated[float, Meta(ge=0, le=1000, description="a number from 0 to 1000")]
+    pad_token_id: int | None
+    num_labels: Annotated[int, Meta(ge=0, le=MOST_LABELS, description=f"a whole number of at most {MOST_LABELS}")]
+    id2label: Annotated[dict[_NumberText, str | int] | None, Meta(description="an object of numbers and names")]
+    label2id: Annotated[dict[str, int | _NumberText] | None, Meta(description="an object of names and numbers")]
+    problem_type: Literal["regression", "single_label_classification", "multi_label_classification"] | None
+    architectures: Annotated[tuple[str, ...] | None, Meta(description="a list of class names")]
+    auto_map: dict[str, Any] | None
+    dtype: _Dtype
+    torch_dtype: _Dtype
+    attn_implementation: _Attention | None
+    _attn_implementation: _Attention | None
+    _attn_implementation_internal: _Attention | None
+    return_dict: Annotated[bool | None, Meta(description=_NEVER["return_dict"][1])]
+    torchscript: Annotated[bool | None, Meta(description=_NEVER["torchscript"][1])]
+    output_attentions: bool | None
+    output_hidden_states: bool | None
+    tie_word_embeddings: bool | None
+    use_cache: bool | None
+    chunk_size_feed_forward: _Zero
+    pruned_heads: Annotated[_Empty, Meta(description="empty")]
+    quantization_config: None
+    per_layer_config: None
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -155,13 +112,23 @@ def check_settings(settings: Mapping[str, Any], source: str) -> Family:
     """
     family = any_family_of(SimpleNamespace(**{"model_type": "missing", **settings}))
     config_class = family.dense_config_class()
-    for name, value in settings.items():
-        allowed = _SETTINGS.get(name)
-        if allowed is not None and not allowed.fits(value):
-            raise _unreadable(source, f"{name} is {shown(value)} in config.json, and {allowed.words} is allowed")
+    _check_values(settings, source)
+    for name in settings:
         if _shadows(config_class, name):
             raise _unreadable(source, f"config.json sets {shown(name)}, which is no setting; take it out")
     return family
+
+
+def _check_values(settings: Mapping[str, Any], source: str) -> None:
+    try:
+        convert(_Settings, dict(settings))
+    except Mismatch as found:
+        raise _unreadable(
+            source, f"{found.field} is {shown(found.value)} in config.json, and {found.allowed} is allowed"
+        ) from None
+    for name, (value, allowed) in _NEVER.items():
+        if settings.get(name) is value:
+            raise _unreadable(source, f"{name} is {value} in config.json, and {allowed} is allowed")
 
 
 def check_weights(settings: Mapping[str, Any], family: Family, tensors: Tensors, source: str) -> None:
@@ -185,8 +152,10 @@ def check_weights(settings: Mapping[str, Any], family: Family, tensors: Tensors,
     found[family.layers_setting] = len({match[1] for match in map(layer.fullmatch, tensors) if match})
     for name, stored in found.items():
         value = settings.get(name, getattr(defaults, name))
-        if not _SIZE.fits(value):
-            raise _unreadable(source, f"{name} is {shown(value)} in config.json, and {_SIZE.words} is allowed")
+        if type(value) is not int or value < 1:
+            raise _unreadable(
+                source, f"{name} is {shown(value)} in config.json, and a whole number of at least 1 is allowed"
+            )
         if stored is None:
             raise _unreadable(
                 source, f"its weights have nothing of which {name} is a size; is it another architecture?"

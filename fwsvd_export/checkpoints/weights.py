@@ -7,12 +7,11 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fwsvd_export.storage.schema import Count, Line
 from fwsvd_export.storage.tensors import read_header
 
-if TYPE_CHECKING:
-    pass
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}  # safetensors' names
 
 
@@ -20,8 +19,8 @@ _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float
 class StoredWeights:
     """What the weights take on disk: bytes of all files, and the type that most of their numbers are stored in."""
 
-    bytes: int
-    dtype: str
+    bytes: Count
+    dtype: Line
 
 
 def stored_weights(folder: Path) -> StoredWeights:

@@ -118,7 +118,6 @@ def command(dense: str, models: tuple[str, ...], as_json: bool, **options: Any) 
     prepare_libraries()
     result = run_bench(request, steps())
     if as_json:
-        print_json(result)
+        print_json(result.to_json())
         return
-    environment = result["environment"]
-    print_table(f"{environment['cpu']}, {environment['threads']} threads", *bench_table(result))
+    print_table(f"{result.environment.cpu}, {result.environment.threads} threads", *bench_table(result))

@@ -31,6 +31,7 @@ from fwsvd_export.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from fwsvd_export.checkpoints.record import CompressionRecord, Gate
     from fwsvd_export.compression.build import Compressed
     from fwsvd_export.records import EmbeddingReport
     from fwsvd_export.workflows.compress import CompressRequest
@@ -110,24 +111,24 @@ def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
 
     prepare_libraries()
     compressed, record = run_compress(request, steps())
-    gate = record.get("gate")
+    gate = record.gate
     if as_json:
-        print_json({"output": str(out), **record})
+        print_json({"output": str(out), **record.to_json()})
     else:
         _print_summary(out, compressed, record)
-    if gate is not None and not gate["kept"]:
-        hint(f"The promise is not kept: even at ratio 1 the drop of {gate['metric']} is above {request.max_drop:g}.")
+    if gate is not None and not gate.kept:
+        hint(f"The promise is not kept: even at ratio 1 the drop of {gate.metric} is above {request.max_drop:g}.")
         click.get_current_context().exit(GATE_NOT_MET)
 
 
-def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) -> None:
+def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord) -> None:
     from fwsvd_export.cli.console import hint, print_table
 
-    counts, matching = compressed.report.parameters, record["matching"]
+    counts, matching = compressed.report.parameters, record.matching
     kept = [layer.name for layer in compressed.report.layers if layer.kept_dense]
     ranks = sorted({layer.rank for layer in compressed.report.layers if layer.rank is not None})
     rows = [
-        ["method", f"{record['method']}, {record['allocate']} ranks"],
+        ["method", f"{record.method}, {record.allocate} ranks"],
         [
             "linear weights",
             f"{counts.linear_compressed:,} of {counts.linear_dense:,} "
@@ -135,20 +136,20 @@ def _print_summary(out: Path, compressed: Compressed, record: dict[str, Any]) ->
         ],
         ["all parameters", f"{counts.total_compressed:,} of {counts.total_dense:,}"],
         ["ranks", f"{ranks[0]} to {ranks[-1]}" if ranks else "none"],
-        ["layers matched on", f"{matching['tokens']:,} tokens" if matching else "nothing: no data, or not asked for"],
+        ["layers matched on", f"{matching.tokens:,} tokens" if matching else "nothing: no data, or not asked for"],
         ["word embeddings", _embedding_cell(compressed.report.embedding)],
         ["layers kept dense", f"{len(kept)} of {len(compressed.report.layers)}"],
-        ["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record["seconds"].items())],
+        ["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items())],
     ]
-    if "gate" in record:
-        rows += _gate_rows(record["gate"])
+    if record.gate is not None:
+        rows += _gate_rows(record.gate)
     print_table(f"{out}", ["what", "value"], rows)
     if kept:
         hint("Kept dense, as asked, or because factors would save nothing there: " + ", ".join(kept))
     widest = max(layer.shape[1] for layer in compressed.report.layers)
-    if matching and matching["tokens"] < widest:
+    if matching and matching.tokens < widest:
         hint(
-            f"Matched on only {matching['tokens']:,} tokens, fewer than a layer has inputs ({widest:,}): "
+            f"Matched on only {matching.tokens:,} tokens, fewer than a layer has inputs ({widest:,}): "
             "give more data, or compare with --no-reconstruct."
         )
     for layer in compressed.report.layers:
@@ -165,10 +166,10 @@ def _embedding_cell(embedding: EmbeddingReport) -> str:
     return f"rank {embedding.rank}, {kept:,} of {words * width:,} ({100 * kept / (words * width):.1f} %)"
 
 
-def _gate_rows(gate: dict[str, Any]) -> list[list[str]]:
+def _gate_rows(gate: Gate) -> list[list[str]]:
     """What --max-drop tried."""
-    rows = [["validation", f"{gate['validation_examples']:,} examples of {gate['validation']}"]]
-    rows.append([f"dense {gate['metric']}", f"{gate['dense']:.4f} (may drop by {gate['max_drop']:g})"])
-    for trial in gate["trials"]:
-        rows.append([f"ratio {trial['ratio']:.3f}", f"{trial['value']:.4f} {'kept' if trial['kept'] else 'too low'}"])
+    rows = [["validation", f"{gate.validation_examples:,} examples of {gate.validation}"]]
+    rows.append([f"dense {gate.metric}", f"{gate.dense:.4f} (may drop by {gate.max_drop:g})"])
+    for trial in gate.trials:
+        rows.append([f"ratio {trial.ratio:.3f}", f"{trial.value:.4f} {'kept' if trial.kept else 'too low'}"])
     return rows

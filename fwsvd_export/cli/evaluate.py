@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from fwsvd_export.benchmark.runtimes import RUNTIMES, TORCH
 from fwsvd_export.cli.choices import OneOf
 from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import PATH, data_options, json_option, required_data, source_of, source_options
+
+if TYPE_CHECKING:
+    from fwsvd_export.runtime.environment import Environment
 
 
 @click.command(cls=Command)
@@ -58,22 +61,22 @@ def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, *
 
         measured = run_evaluate_exported(source, data, runtime, onnx_parent, steps())
     if as_json:
-        print_json(
-            {
-                "model": model,
-                "task": data.task.name,
-                "metric": measured.metric,
-                "value": measured.value,
-                "examples": measured.examples,
-                "runtime": runtime,
-                "seconds": round(measured.seconds, 3),
-                **measured.beside,
-                "beside": measured.beside,
-                "data": data.name,
-                "sha256": measured.sha256,
-                "environment": _environment(runtime, source.device),
-            }
+        from fwsvd_export.evaluation.result import Evaluation
+
+        evaluation = Evaluation(
+            model=model,
+            task=data.task.name,
+            metric=measured.metric,
+            value=measured.value,
+            examples=measured.examples,
+            runtime=runtime,
+            seconds=round(measured.seconds, 3),
+            beside=measured.beside,
+            data=data.name,
+            sha256=measured.sha256,
+            environment=_environment(runtime, source.device),
         )
+        print_json(evaluation.to_json())
         return
     values = {measured.metric: measured.value, **measured.beside}
     rows = [[name, f"{value:.4f}"] for name, value in values.items()]
@@ -81,7 +84,7 @@ def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, *
     print_table(f"{model} on {data.name}", ["what", "value"], rows)
 
 
-def _environment(runtime: str, device: str) -> dict[str, Any]:
+def _environment(runtime: str, device: str) -> Environment:
     import torch
 
     from fwsvd_export.runtime.device import device_named

@@ -42,6 +42,7 @@ def command(model: str, trust_remote_code: bool, as_json: bool) -> None:
         "base weights SHA-256": provenance.get("base_sha256"),
         "method": provenance.get("method"),
         "Fisher statistics": f"{fisher['examples']} examples of {fisher['data']}" if fisher else None,
+        "since then": "; ".join(found["since"]) or None,
     }
     print_table(model, ["what", "value"], [[name, value] for name, value in facts.items() if value is not None])
     rows = [

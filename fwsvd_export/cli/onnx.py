@@ -85,7 +85,7 @@ def command(model: str, as_json: bool, **options: Any) -> None:
     prepare_libraries()
     exported = run_onnx(request, steps())
     if as_json:
-        print_json({"output": str(exported.folder), **exported.record})
+        print_json({"output": str(exported.folder), **exported.record.to_json()})
     else:
         _print_summary(exported)
     if not exported.has_tokenizer:
@@ -105,23 +105,23 @@ def _print_summary(exported: Exported) -> None:
     from fwsvd_export.cli.console import hint, print_table
 
     record = exported.record
-    check, int8 = record["check"], record["int8"]
-    rows = [[name, f"{file['bytes'] / 1e6:.1f} MB"] for name, file in record["files"].items()]
-    rows.append(["opset", str(record["opset"])])
+    check, int8 = record.check, record.int8
+    rows = [[name, f"{file.bytes / 1e6:.1f} MB"] for name, file in record.files.items()]
+    rows.append(["opset", str(record.opset)])
     rows.append(
         [
             "largest difference from torch",
-            f"{exported.worst.max_difference:.2g} of {check['atol']:g} allowed, {len(check['shapes'])} shapes",
+            f"{exported.worst.max_difference:.2g} of {check.atol:g} allowed, {len(check.shapes)} shapes",
         ]
     )
     if int8 is not None:
-        rows.append(["largest difference, int8", f"{int8['max_difference']:.2g}"])
-        if "metric" in int8:
-            rows.append([f"{int8['metric']}, float", f"{int8['float_value']:.4f}"])
-            rows.append([f"{int8['metric']}, int8", f"{int8['value']:.4f}"])
-            rows.append(["examples", f"{int8['examples']:,} of {int8['data']}"])
-            rows.append(["layers left in float", str(len(int8["kept_float"]))])
-    rows.append(["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record["seconds"].items())])
+        rows.append(["largest difference, int8", f"{int8.max_difference:.2g}"])
+        if int8.metric is not None:
+            rows.append([f"{int8.metric}, float", f"{int8.float_value:.4f}"])
+            rows.append([f"{int8.metric}, int8", f"{int8.value:.4f}"])
+            rows.append(["examples", f"{int8.examples:,} of {int8.data}"])
+            rows.append(["layers left in float", str(len(int8.kept_float))])
+    rows.append(["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items())])
     print_table(f"{exported.folder}", ["what", "value"], rows)
-    if int8 is not None and int8.get("kept_float"):
-        hint("Left in float: " + ", ".join(int8["kept_float"]))
+    if int8 is not None and int8.kept_float:
+        hint("Left in float: " + ", ".join(int8.kept_float))

@@ -119,7 +119,7 @@ def _tell(pushed: Pushed) -> None:
         hint(f"Removed, as the folder no longer has them: {', '.join(pushed.removed)}")
     if pushed.kept:
         hint(f"Left in the repository, as they are no part of a checkpoint: {', '.join(pushed.kept)}")
-    click.echo(loading_snippet(pushed.repo_id, pushed.commit, pushed.auto_class, pushed.files))
+    click.echo(loading_snippet(pushed.repo_id, pushed.commit, pushed.auto_class, pushed.files, plain=pushed.plain))
 
 
 def _rows(files: dict[str, int]) -> list[dict[str, str | int]]:

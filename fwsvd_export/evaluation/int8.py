@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,6 @@ class Int8Report:
     kept_float: tuple[str, ...] = ()
     trials: tuple[MixedTrial, ...] = ()
     sensitivities: dict[str, float] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in ``export.json``."""
-        return {**asdict(self), "drop": self.float_value - self.value}
 
 
 def write_int8(graph: Any, files: Int8Files, data: Int8Data | None, steps: Steps = silent) -> Int8Report | None:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
-from fwsvd_export.errors import StatisticsError, shown
+from fwsvd_export.errors import StatisticsError
 from fwsvd_export.records import EmbeddingStatistics, LayerStatistics, Statistics, StatisticsSource
 
 if TYPE_CHECKING:
     from torch import Tensor
 from fwsvd_export.storage.json_files import parse_json
 from fwsvd_export.storage.output import atomic_output
+from fwsvd_export.storage.schema import Count, Line, check_format, read_as
 
 STATISTICS_FORMAT = 1
-_LARGEST_COUNT = 10**15  # of examples or tokens: far above any, and every float holds it exactly
-_LONGEST_TEXT = 1000
+_COLLECT_AGAIN = "collect again with fwsvd-export fisher"
 _PER_LAYER = ("gradient_gram", "row_input", "row_output", "element")
 _EMBEDDING = ("row", "gradient_gram")
 
@@ -80,48 +81,57 @@ def load_statistics(path: Path) -> Statistics:
             metadata = file.metadata() or {}
             if "statistics" not in metadata:
                 raise StatisticsError(f"{path} is no statistics file; make one with fwsvd-export fisher")
-            description = parse_json(metadata["statistics"])
+            description = _description(metadata["statistics"], path)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no dict
-        if description["format"] != STATISTICS_FORMAT:
-            raise StatisticsError(
-                f"{path} has statistics format {shown(description['format'])}, this version reads {STATISTICS_FORMAT}; "
-                "collect again with fwsvd-export fisher"
-            )
-        _check_description(description)
         if not all(tensor.is_floating_point() for tensor in tensors.values()):
             raise ValueError("sums are floating-point numbers")
         layers = {
             name: LayerStatistics(
-                input_gram=tensors[description["inputs"][name]] if name in description["inputs"] else None,
+                input_gram=tensors[description.inputs[name]] if name in description.inputs else None,
                 **{field: tensors.get(f"{name}.{field}") for field in _PER_LAYER},
             )
-            for name in description["layers"]
+            for name in description.layers
         }
-        source = StatisticsSource(**description["source"])
-        collected = tuple(description["collected"])
+        source = StatisticsSource(**asdict(description.source))
         known = f"embedding.{_EMBEDDING[0]}" in tensors  # files of before have none
         embedding = EmbeddingStatistics(*(tensors[f"embedding.{field}"] for field in _EMBEDDING)) if known else None
-        counts = description["examples"], description["tokens"]
-        return Statistics(layers, *counts, collected, source, embedding)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        counts = description.examples, description.tokens
+        return Statistics(layers, *counts, description.collected, source, embedding)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise StatisticsError(
-            f"statistics file {path} is damaged or cut short ({type(error).__name__}); "
-            "collect again with fwsvd-export fisher"
+            f"statistics file {path} is damaged or cut short ({type(error).__name__}); {_COLLECT_AGAIN}"
         ) from error
 
 
-def _check_description(description: dict[str, Any]) -> None:
-    """Refuses what ``save_statistics`` never writes; ``load_statistics`` says that the file is damaged."""
-    source = description["source"]
-    if not all(isinstance(description[name], list) for name in ("collected", "layers")):
-        raise ValueError("names come in lists")
-    texts = [source["model_sha256"], source["labels"], *description["collected"], *description["layers"]]
-    texts += [source[name] for name in ("task", "data") if source[name] is not None]
-    numbers = [description["examples"], description["tokens"]]
-    numbers += [source["max_length"]] if source["max_length"] is not None else []
-    if not all(isinstance(text, str) and text.isprintable() and len(text) <= _LONGEST_TEXT for text in texts):
-        raise ValueError("names are texts of one line")
-    if not all(type(number) is int and 0 <= number <= _LARGEST_COUNT for number in numbers):
-        raise ValueError("counts are whole numbers")
-    if type(source["seed"]) is not int or not isinstance(description["inputs"], dict):
-        raise ValueError("the seed is a whole number, and inputs are an object")
+@dataclass(frozen=True)
+class _Source:
+    """What the statistics were made from, as ``StatisticsSource`` has it."""
+
+    model_sha256: Line
+    task: Line | None
+    data: Line | None
+    labels: Line
+    max_length: Count | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Description:
+    """What stands beside the sums: counts, names, and which layers share an input."""
+
+    format: Count
+    examples: Count
+    tokens: Count
+    collected: tuple[Line, ...]
+    layers: tuple[Line, ...]
+    inputs: dict[str, str]
+    source: _Source
+
+
+def _description(text: str, path: Path) -> _Description:
+    """The description in a file's metadata."""
+    document = parse_json(text)
+    if not isinstance(document, dict):
+        raise ValueError("the description is an object")
+    check_format(document, STATISTICS_FORMAT, str(path), StatisticsError, _COLLECT_AGAIN)
+    return read_as(_Description, document, str(path), StatisticsError, _COLLECT_AGAIN)

@@ -7,7 +7,7 @@ from collections.abc import Container
 from fwsvd_export.architectures.heads import head_of_auto_class
 
 
-def loading_snippet(repo_id: str, commit: str, auto_class: str, files: Container[str]) -> str:
+def loading_snippet(repo_id: str, commit: str, auto_class: str, files: Container[str], *, plain: bool = False) -> str:
     """Lines that load what was pushed, pinned to its commit, and its ONNX model when it has one.
 
     Args:
@@ -15,13 +15,15 @@ def loading_snippet(repo_id: str, commit: str, auto_class: str, files: Container
         commit: SHA.
         auto_class: that loads the model.
         files: paths in the repository.
+        plain: whether the model is of its original architecture, so that no code of the repository is run.
     """
+    trust = "" if plain else ", trust_remote_code=True"
     lines = [
         f"from transformers import {auto_class}, AutoTokenizer",
         "",
         f'repo_id, revision = "{repo_id}", "{commit}"',
-        f"model = {auto_class}.from_pretrained(repo_id, revision=revision, trust_remote_code=True)",
-        "tokenizer = AutoTokenizer.from_pretrained(repo_id, revision=revision, trust_remote_code=True)",
+        f"model = {auto_class}.from_pretrained(repo_id, revision=revision{trust})",
+        f"tokenizer = AutoTokenizer.from_pretrained(repo_id, revision=revision{trust})",
     ]
     onnx_class = head_of_auto_class(auto_class).ort_class
     if "onnx/model.onnx" in files and onnx_class is not None:

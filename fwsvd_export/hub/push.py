@@ -79,6 +79,7 @@ class Pushed:
         private: whether the repository is.
         pull_request: its address, when there is one.
         auto_class: that loads the model.
+        plain: whether it is of its original architecture, so that no code of the repository is run.
     """
 
     repo_id: str
@@ -92,6 +93,7 @@ class Pushed:
     private: bool
     pull_request: str | None
     auto_class: str
+    plain: bool = False
 
     @property
     def made_commit(self) -> bool:
@@ -232,12 +234,13 @@ def _commit(api: HfApi, request: PushRequest, verified: Verified, auto_class: st
         private=place.private,
         pull_request=pull_request,
         auto_class=auto_class,
+        plain=not verified.code_files,
     )
 
 
 def _is_left_over(path: str, family: Family) -> bool:
     """Whether a file that the folder no longer has came from a checkpoint; licences and .gitattributes stay."""
-    return belongs(path, family) and not is_legal(path) and path != _ATTRIBUTES
+    return belongs(path, family.code_files) and not is_legal(path) and path != _ATTRIBUTES
 
 
 def _is_same(file: Path, remote: RepoFile | None) -> bool:

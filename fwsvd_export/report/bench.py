@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from fwsvd_export.benchmark.result import BenchResult, BenchTiming
 from fwsvd_export.report.figures import draw_latencies
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output
@@ -13,7 +12,7 @@ from fwsvd_export.storage.output import atomic_output
 PICTURE = "latency.png"
 
 
-def write_bench(folder: Path, result: Mapping[str, Any], overwrite: bool = False) -> None:
+def write_bench(folder: Path, result: BenchResult, overwrite: bool = False) -> None:
     """Writes the folder whole or not at all.
 
     Raises:
@@ -22,30 +21,30 @@ def write_bench(folder: Path, result: Mapping[str, Any], overwrite: bool = False
     """
     with atomic_output(folder, overwrite) as place:
         place.mkdir()
-        write_json(place / "results.json", result)
-        draw_latencies(result["models"], place / PICTURE)
+        write_json(place / "results.json", result.to_json())
+        draw_latencies(result.models, place / PICTURE)
         (place / "report.md").write_text(_page(result), encoding="utf-8")
 
 
-def bench_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def bench_table(result: BenchResult) -> tuple[list[str], list[list[str]]]:
     """Titles and rows: a line per runtime and model, a column per shape.
 
     A cell is the median in milliseconds and, in brackets, the speed-up against the first model under the same runtime
     and what the number of operations would allow.
     """
-    models = result["models"]
-    shapes = list(dict.fromkeys((row["batch_size"], row["length"]) for row in models[0]["latency"]))
-    runtimes = list(dict.fromkeys(row["runtime"] for row in models[0]["latency"]))
-    titles = ["runtime", "model", "parameters", "file", models[0]["metric"] or "metric"]
+    models = result.models
+    shapes = list(dict.fromkeys((row.batch_size, row.length) for row in models[0].latency))
+    runtimes = list(dict.fromkeys(row.runtime for row in models[0].latency))
+    titles = ["runtime", "model", "parameters", "file", models[0].metric or "metric"]
     titles += [f"{batch_size} x {length}, ms" for batch_size, length in shapes]
     rows = []
     for runtime in runtimes:
         for model in models:
-            of_runtime = model["runtimes"][runtime]
-            value = "" if of_runtime["value"] is None else f"{of_runtime['value']:.4f}"
-            size = f"{of_runtime['file_bytes'] / 1e6:.1f} MB"
-            cells = [_cell(row) for row in model["latency"] if row["runtime"] == runtime]
-            rows.append([runtime, short_name(model["model"]), f"{model['parameters']:,}", size, value, *cells])
+            of_runtime = model.runtimes[runtime]
+            value = "" if of_runtime.value is None else f"{of_runtime.value:.4f}"
+            size = f"{of_runtime.file_bytes / 1e6:.1f} MB"
+            cells = [_cell(row) for row in model.latency if row.runtime == runtime]
+            rows.append([runtime, short_name(model.model), f"{model.parameters:,}", size, value, *cells])
     return titles, rows
 
 
@@ -54,17 +53,17 @@ def short_name(model: str) -> str:
     return model.rstrip("/").rpartition("/")[2]
 
 
-def _cell(row: Mapping[str, Any]) -> str:
-    return f"{row['median_ms']:.1f} (x{row['speedup']:.1f}/{row['flops_ratio']:.1f})"
+def _cell(row: BenchTiming) -> str:
+    return f"{row.median_ms:.1f} (x{row.speedup:.1f}/{row.flops_ratio:.1f})"
 
 
-def _page(result: Mapping[str, Any]) -> str:
-    environment, (titles, rows) = result["environment"], bench_table(result)
+def _page(result: BenchResult) -> str:
+    environment, (titles, rows) = result.environment, bench_table(result)
     lines = [
         "# Dense and compressed, side by side",
         "",
-        f"{environment['cpu']}, {environment['threads']} threads; medians of {environment['rounds']} interleaved",
-        f"rounds of {environment['repeats']} calls. In brackets the speed-up against the first model under the same",
+        f"{environment.cpu}, {environment.threads} threads; medians of {environment.rounds} interleaved",
+        f"rounds of {environment.repeats} calls. In brackets the speed-up against the first model under the same",
         "runtime (the median of the rounds' own ratios), and what the number of operations would allow.",
         "",
         f"![Latency]({PICTURE})",

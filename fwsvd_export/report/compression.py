@@ -14,6 +14,7 @@ from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output
 
 if TYPE_CHECKING:
+    from fwsvd_export.checkpoints.record import CompressionRecord
     from fwsvd_export.evaluation.layer_losses import LayerLoss, LayerLosses
 
 FIGURE = "losses.png"
@@ -23,13 +24,13 @@ DOUBTFUL = 0.5
 
 
 def write_report(
-    folder: Path, record: Mapping[str, Any], losses: LayerLosses, overwrite: bool = False
+    folder: Path, record: CompressionRecord, losses: LayerLosses, overwrite: bool = False
 ) -> dict[str, Any]:
     """A Markdown page, a figure and ``losses.json`` in a folder; returns the content of the last.
 
     Args:
         folder: made whole or not at all.
-        record: what ``compression.json`` says.
+        record: how the model was made.
         losses: predicted and measured, of every factorised layer.
         overwrite: replace the folder.
 
@@ -40,7 +41,7 @@ def write_report(
     content = {"rank_correlation": rank_correlation(losses.layers), **asdict(losses)}
     with atomic_output(folder, overwrite) as place:
         place.mkdir()
-        draw_predicted_against_measured(losses.layers, place / FIGURE, same_unit=record["method"] == COMPARABLE)
+        draw_predicted_against_measured(losses.layers, place / FIGURE, same_unit=record.method == COMPARABLE)
         write_json(place / "losses.json", content)
         (place / "report.md").write_text(_page(record, content, losses.layers), encoding="utf-8")
     return content
@@ -84,15 +85,15 @@ def verdict(losses: Sequence[LayerLoss], agreement: float | None, same_unit: boo
     return found
 
 
-def _page(record: Mapping[str, Any], content: Mapping[str, Any], losses: Sequence[LayerLoss]) -> str:
-    parameters = record["parameters"]
-    ratio = 100 * parameters["linear_compressed"] / parameters["linear_dense"]
-    trust = verdict(losses, content["rank_correlation"], record["method"] == COMPARABLE)
+def _page(record: CompressionRecord, content: Mapping[str, Any], losses: Sequence[LayerLoss]) -> str:
+    parameters = record.parameters
+    ratio = 100 * parameters.linear_compressed / parameters.linear_dense
+    trust = verdict(losses, content["rank_correlation"], record.method == COMPARABLE)
     lines = [
-        f"# {record['base_model']}, compressed with {record['method']}, {record['allocate']} ranks",
+        f"# {record.base_model}, compressed with {record.method}, {record.allocate} ranks",
         "",
-        f"{parameters['linear_compressed']:,} of {parameters['linear_dense']:,} linear weights ({ratio:.1f} %), "
-        f"{parameters['total_compressed']:,} of {parameters['total_dense']:,} parameters.",
+        f"{parameters.linear_compressed:,} of {parameters.linear_dense:,} linear weights ({ratio:.1f} %), "
+        f"{parameters.total_compressed:,} of {parameters.total_dense:,} parameters.",
         "",
         f"{trust} Measured: the mean rise of the task loss on {content['examples']} "
         "calibration examples when this layer alone is replaced, before matching.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fwsvd_export.benchmark.result import BenchModel
 from fwsvd_export.errors import MissingExtraError
 
 SMALLEST_DRAWN = 1e-9  # a loss of nothing has no place on a logarithmic axis
@@ -72,31 +73,31 @@ def draw_loss_against_seconds(panels: Sequence[Panel], published: str, path: Pat
     _draw(panels, path, draw)
 
 
-def draw_latencies(models: Sequence[Mapping[str, Any]], path: Path) -> None:
+def draw_latencies(models: Sequence[BenchModel], path: Path) -> None:
     """Draws a panel per shape with bars per runtime and model, median milliseconds.
 
     Args:
-        models: as in a benchmark's ``results.json``.
+        models: of a benchmark.
         path: of the PNG.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
     pyplot = _pyplot()
-    timings = [timing for model in models for timing in model["latency"]]
-    shapes = list(dict.fromkeys((timing["batch_size"], timing["length"]) for timing in timings))
-    runtimes = list(dict.fromkeys(timing["runtime"] for timing in timings))
+    timings = [timing for model in models for timing in model.latency]
+    shapes = list(dict.fromkeys((timing.batch_size, timing.length) for timing in timings))
+    runtimes = list(dict.fromkeys(timing.runtime for timing in timings))
     figure, axes = pyplot.subplots(1, len(shapes), figsize=(3.6 * len(shapes), 3.6), squeeze=False)
     width = 0.8 / len(models)
     for axis, shape in zip(axes[0], shapes, strict=True):
         for place, model in enumerate(models):
-            rows = [timing for timing in model["latency"] if (timing["batch_size"], timing["length"]) == shape]
+            rows = [timing for timing in model.latency if (timing.batch_size, timing.length) == shape]
             left = [index + width * (place - (len(models) - 1) / 2) for index in range(len(rows))]
             axis.bar(
                 left,
-                [timing["median_ms"] for timing in rows],
+                [timing.median_ms for timing in rows],
                 width,
-                label=model["model"].rstrip("/").rpartition("/")[2],
+                label=model.model.rstrip("/").rpartition("/")[2],
             )
         axis.set_xticks(range(len(runtimes)), runtimes, fontsize=7)
         axis.set_title(f"{shape[0]} x {shape[1]}")

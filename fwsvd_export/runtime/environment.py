@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from fwsvd_export import __version__
+from fwsvd_export.storage.schema import Count
+
+if TYPE_CHECKING:
+    import torch
 
 
-def machine(threads: int | None, libraries: tuple[str, ...] = (), device: torch.device | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Environment:
+    """The machine of a measurement and what ran on it.
+
+    Attributes:
+        cpu: the processor's name.
+        cores: of the machine.
+        gpu: its name where it did the work; None on the processor.
+        threads: for one operator; None when the runtime chose.
+        versions: library -> version.
+    """
+
+    cpu: str
+    cores: Count | None
+    gpu: str | None
+    threads: Count | None
+    versions: dict[str, str]
+
+
+def machine(threads: int | None, libraries: tuple[str, ...] = (), device: torch.device | None = None) -> Environment:
     """The processor, and the GPU where one did the work, with the versions of what ran there.
 
     Args:
@@ -21,17 +43,19 @@ def machine(threads: int | None, libraries: tuple[str, ...] = (), device: torch.
         libraries: distributions to name beside torch and transformers.
         device: where the model ran; None is the processor.
     """
-    return {
-        "cpu": _cpu_name(),
-        "cores": os.cpu_count(),
-        "gpu": torch.cuda.get_device_name(device) if device is not None and device.type == "cuda" else None,
-        "threads": threads,
-        "versions": {
+    import torch  # late: who only reads what was measured does not wait for it
+
+    return Environment(
+        cpu=_cpu_name(),
+        cores=os.cpu_count(),
+        gpu=torch.cuda.get_device_name(device) if device is not None and device.type == "cuda" else None,
+        threads=threads,
+        versions={
             "fwsvd-export": __version__,
             **{name: version(name) for name in ("torch", "transformers", *libraries)},
             "python": platform.python_version(),
         },
-    }
+    )
 
 
 def _cpu_name() -> str:

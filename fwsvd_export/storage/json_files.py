@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fwsvd_export.errors import CheckpointError, first_line
+from fwsvd_export.errors import CheckpointError, FwsvdExportError, first_line
 
-if TYPE_CHECKING:
-    pass
 _LARGEST_JSON_BYTES = 16_000_000
 _DEEPEST_JSON = 32  # objects and lists inside each other; a configuration has three
 
@@ -20,21 +18,34 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(
+    path: Path,
+    error_class: type[FwsvdExportError] = CheckpointError,
+    place: str | None = None,
+    remedy: str = "write it again with the tool that made it",
+) -> dict[str, Any]:
     """The JSON object in a file that somebody else may have written.
 
+    Args:
+        path: of the file.
+        error_class: of the error.
+        place: what the user calls the file; None is its path.
+        remedy: what to do, the end of the sentence.
+
     Raises:
-        CheckpointError: the file cannot be read, is no JSON object, is too large, or holds what other readers refuse.
+        FwsvdExportError: of that class: the file cannot be read, is no JSON object, is too large, or holds what other
+            readers refuse.
     """
+    place = str(path) if place is None else place
     try:
         size = path.stat().st_size
         if size > _LARGEST_JSON_BYTES:
             raise ValueError(f"it has {size / 1e6:,.1f} MB, and at most {_LARGEST_JSON_BYTES / 1e6:.0f} are read")
         value = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not readable JSON: {first_line(error)}") from error
+        raise error_class(f"{place} is not readable JSON: {first_line(error)}; {remedy}") from error
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path} holds no JSON object")
+        raise error_class(f"{place} holds no JSON object; {remedy}")
     return value
 
 

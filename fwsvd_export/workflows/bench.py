@@ -12,6 +12,7 @@ from typing import Any
 from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.benchmark.latency import LatencyPlan, Runner, Timing, speedup, time_runners
 from fwsvd_export.benchmark.operations import forward_operations
+from fwsvd_export.benchmark.result import BenchEnvironment, BenchModel, BenchResult, BenchRuntime, BenchTiming
 from fwsvd_export.benchmark.runtimes import RUNTIME_FILES, RUNTIMES, TORCH
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
@@ -88,8 +89,8 @@ class _Candidate:
         return (self.folder / ONNX_FOLDER / RUNTIME_FILES[runtime]).stat().st_size
 
 
-def run_bench(request: BenchRequest, steps: Steps = silent) -> dict[str, Any]:
-    """Measures all models under all runtimes; returns the content of ``results.json``.
+def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
+    """Measures all models under all runtimes.
 
     Every model is exported anew, so that dense and compressed ones get the same treatment.
 
@@ -125,13 +126,10 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> dict[str, Any]:
         vocabulary = min(encoder.embedding.out_features for encoder in encoders)
         inputs = {name for encoder in encoders for name in encoder.inputs}
         timings = time_runners(openers, request.plan, vocabulary, sorted(inputs), steps=steps)
-        result = {
-            "models": [
-                _row(candidate, candidates[0], request, timings, scores[candidate.source.model])
-                for candidate in candidates
-            ],
-            "environment": _environment(request, bool(exported)),
-        }
+        rows = tuple(
+            _row(candidate, candidates[0], request, timings, scores[candidate.source.model]) for candidate in candidates
+        )
+        result = BenchResult(rows, _environment(request, bool(exported)))
     if request.out is not None:
         write_bench(request.out, result, request.overwrite)
     return result
@@ -143,7 +141,7 @@ def _row(
     request: BenchRequest,
     timings: Mapping[str, Sequence[Timing]],
     scores: Mapping[str, Measurement],
-) -> dict[str, Any]:
+) -> BenchModel:
     """One model's part of ``results.json``; the metric is that of the first runtime."""
     latency = []
     for runtime in request.runtimes:
@@ -151,32 +149,27 @@ def _row(
         for own, other in zip(mine, its, strict=True):
             counts = [forward_operations(c.checkpoint.model, own.batch_size, own.length) for c in (candidate, dense)]
             latency.append(
-                {
-                    "runtime": runtime,
-                    **asdict(own),
-                    "speedup": speedup(other, own),
-                    "flops_ratio": counts[1] / counts[0],
-                }
+                BenchTiming(runtime, **asdict(own), speedup=speedup(other, own), flops_ratio=counts[1] / counts[0])
             )
     first = scores.get(request.runtimes[0])
-    return {
-        "model": candidate.source.model,
-        "sha256": candidate.checkpoint.sha256,
-        "parameters": total_parameters(candidate.checkpoint.model),
-        "file_bytes": candidate.bytes_of(request.runtimes[0]),
-        "metric": first.metric if first else None,
-        "value": first.value if first else None,
-        "examples": first.examples if first else None,
-        "runtimes": {
-            runtime: {
-                "file_bytes": candidate.bytes_of(runtime),
-                "value": scores[runtime].value if runtime in scores else None,
-                "beside": scores[runtime].beside if runtime in scores else {},
-            }
+    return BenchModel(
+        model=candidate.source.model,
+        sha256=candidate.checkpoint.sha256,
+        parameters=total_parameters(candidate.checkpoint.model),
+        file_bytes=candidate.bytes_of(request.runtimes[0]),
+        metric=first.metric if first else None,
+        value=first.value if first else None,
+        examples=first.examples if first else None,
+        runtimes={
+            runtime: BenchRuntime(
+                candidate.bytes_of(runtime),
+                scores[runtime].value if runtime in scores else None,
+                scores[runtime].beside if runtime in scores else {},
+            )
             for runtime in request.runtimes
         },
-        "latency": latency,
-    }
+        latency=tuple(latency),
+    )
 
 
 def _scores(candidate: _Candidate, request: BenchRequest, steps: Steps) -> dict[str, Measurement]:
@@ -199,13 +192,13 @@ def _check_lengths(request: BenchRequest, candidates: Sequence[_Candidate]) -> N
             raise DataError(f"length {longest}: {candidate.source.model} takes at most {most} tokens; lower --lengths")
 
 
-def _environment(request: BenchRequest, exported: bool) -> dict[str, Any]:
+def _environment(request: BenchRequest, exported: bool) -> BenchEnvironment:
     """What the numbers depend on."""
     plan, data = request.plan, request.data
-    return {
-        **machine(plan.threads, ("onnxruntime",) if exported else ()),
-        "rounds": plan.rounds,
-        "repeats": plan.repeats,
-        "task": data.task.name if data else None,
-        "data": data.name if data else None,
-    }
+    return BenchEnvironment(
+        **asdict(machine(plan.threads, ("onnxruntime",) if exported else ())),
+        rounds=plan.rounds,
+        repeats=plan.repeats,
+        task=data.task.name if data else None,
+        data=data.name if data else None,
+    )

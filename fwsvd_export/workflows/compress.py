@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +12,18 @@ import torch
 
 from fwsvd_export import __version__
 from fwsvd_export.checkpoints.load import Checkpoint
+from fwsvd_export.checkpoints.record import (
+    Asked,
+    CompressionRecord,
+    Gate,
+    RecordedEmbeddings,
+    RecordedFisher,
+    RecordedLayer,
+    RecordedLimits,
+    RecordedMatching,
+    RecordedParameters,
+    RecordedTrial,
+)
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.checkpoints.weights import stored_weights
 from fwsvd_export.compression.build import Compressed
@@ -43,8 +55,6 @@ from fwsvd_export.workflows.fisher import statistics_of
 from fwsvd_export.workflows.source import Source, Stopwatch, check_folder, load_dense
 from fwsvd_export.workflows.write import write_compressed
 
-COMPRESSION_FORMAT = 1
-
 
 @dataclass(frozen=True)
 class CompressRequest:
@@ -72,8 +82,8 @@ class CompressRequest:
     command: tuple[str, ...] = ()
 
 
-def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compressed, dict[str, Any]]:
-    """Compresses a checkpoint into a folder; returns what was done and the content of its ``compression.json``."""
+def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compressed, CompressionRecord]:
+    """Compresses a checkpoint into a folder; returns what was done and the record that lies in the folder."""
     check_folder(request.source, request.out, request.overwrite)
     solver = solver_named(request.method)
     options = options_from(request.method, solver.options, request.solver_options)
@@ -117,11 +127,8 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     dtype = checkpoint.declared_dtype if request.dtype == "auto" else getattr(torch, request.dtype)
     small = compressed.model.cpu().to(dtype)
     fisher_sha256 = file_sha256(request.fisher) if request.fisher is not None and statistics is not None else None
-    record = _compression_record(request, checkpoint, compressed, statistics, fisher_sha256, clock)
-    record["asked"]["fisher_axis"] = options.axis if isinstance(options, FwsvdOptions) else FwsvdOptions().axis
-    record["asked"]["solver_options"] = options_to_json(options)
-    if gate is not None:
-        record["gate"] = gate
+    record = _compression_record(request, checkpoint, compressed, statistics, fisher_sha256)
+    record = replace(record, asked=_asked(request, options), gate=gate, seconds=clock.seconds)
     if request.report is not None and calibration is not None:
         with clock.phase("report"):
             losses = measure_layer_losses(checkpoint.encoder, compressed.solutions, calibration, steps)
@@ -167,7 +174,7 @@ def _batches(
     return calibration, validation
 
 
-def _search(request: CompressRequest, prepared: Prepared, validation: Batches) -> tuple[Promise, dict[str, Any]]:
+def _search(request: CompressRequest, prepared: Prepared, validation: Batches) -> tuple[Promise, Gate]:
     """The smallest model within ``max_drop``, and what ``compression.json`` says of the search."""
     measured = cast(DataRequest, request.validation or request.data)
     dense = evaluate_model(prepared.inputs.encoder.model, validation, measured.task)
@@ -176,15 +183,15 @@ def _search(request: CompressRequest, prepared: Prepared, validation: Batches) -
         return evaluate_model(model, validation, measured.task).value
 
     promise = smallest_within(prepared, value_of, dense.value, cast(float, request.max_drop))
-    gate = {
-        "max_drop": request.max_drop,
-        "metric": dense.metric,
-        "dense": dense.value,
-        "validation": measured.name,
-        "validation_examples": validation.examples,
-        "kept": promise.kept,
-        "trials": [asdict(trial) for trial in promise.trials],
-    }
+    gate = Gate(
+        max_drop=cast(float, request.max_drop),
+        metric=dense.metric,
+        dense=dense.value,
+        validation=measured.name,
+        validation_examples=validation.examples,
+        kept=promise.kept,
+        trials=tuple(RecordedTrial(trial.ratio, trial.value, trial.kept) for trial in promise.trials),
+    )
     return promise, gate
 
 
@@ -203,60 +210,52 @@ def _compression_record(
     compressed: Compressed,
     statistics: Statistics | None,
     fisher_sha256: str | None,
-    clock: Stopwatch,
-) -> dict[str, Any]:
-    """The content of ``compression.json``."""
+) -> CompressionRecord:
+    """What ``compression.json`` says of how the model was made."""
     import transformers
 
-    asked, limits = request.size.budget, request.size.limits
-    fisher = None
-    if statistics is not None:
-        fisher = {
-            "task": statistics.source.task,
-            "data": statistics.source.data,
-            "examples": statistics.examples,
-            "labels": statistics.source.labels,
-            "max_length": statistics.source.max_length,
-            "sha256": fisher_sha256,
-        }
-    return {
-        "format": COMPRESSION_FORMAT,
-        "base_model": checkpoint.name,
-        "base_sha256": checkpoint.sha256,
-        "base_revision": checkpoint.revision,
-        "base_weights": asdict(stored_weights(checkpoint.folder)),
-        "base_card": read_base_card(checkpoint.folder),
-        "command": command_line(request.command) if request.command else None,
-        "method": request.method,
-        "allocate": compressed.report.plan.allocate,
-        "asked": {
-            "ratio": asked.ratio if request.max_drop is None else None,
-            "rank": asked.rank,
-            "params": asked.params,
-            "limits": asdict(limits),
-            "embeddings": request.size.embeddings,
-            "cost": request.size.cost,
-        },
-        "embeddings": asdict(compressed.report.embedding),
-        "matching": None if compressed.report.reconstruction is None else asdict(compressed.report.reconstruction),
-        "parameters": compressed.report.parameters.to_json(),
-        "layers": [
-            {
-                "name": layer.name,
-                "shape": list(layer.shape),
-                "rank": layer.rank,
-                "kept_dense": layer.kept_dense,
-                "predicted_loss": layer.predicted_loss,
-                "status": layer.status,
-            }
-            for layer in compressed.report.layers
-        ],
-        "fisher": fisher,
-        "seconds": clock.seconds,
-        "versions": {
+    report = compressed.report
+    matching, embedding = report.reconstruction, report.embedding
+    return CompressionRecord(
+        base_model=checkpoint.name,
+        base_sha256=checkpoint.sha256,
+        base_revision=checkpoint.revision,
+        base_weights=stored_weights(checkpoint.folder),
+        base_card=read_base_card(checkpoint.folder),
+        command=tuple(command_line(request.command)) if request.command else None,
+        method=request.method,
+        allocate=report.plan.allocate,
+        embeddings=RecordedEmbeddings(embedding.name, embedding.shape, embedding.rank, embedding.predicted_loss),
+        matching=None if matching is None else RecordedMatching(matching.tokens, matching.sequences),
+        parameters=RecordedParameters(**report.parameters.to_json()),
+        layers=tuple(
+            RecordedLayer(layer.name, layer.shape, layer.rank, layer.kept_dense, layer.predicted_loss, layer.status)
+            for layer in report.layers
+        ),
+        fisher=None if statistics is None else _fisher(statistics, fisher_sha256),
+        versions={
             "fwsvd-export": __version__,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "transformers": transformers.__version__,
             "python": platform.python_version(),
         },
-    }
+    )
+
+
+def _asked(request: CompressRequest, options: Any) -> Asked:
+    asked, limits = request.size.budget, request.size.limits
+    return Asked(
+        ratio=asked.ratio if request.max_drop is None else None,
+        rank=asked.rank,
+        params=asked.params,
+        fisher_axis=options.axis if isinstance(options, FwsvdOptions) else FwsvdOptions().axis,
+        limits=RecordedLimits(limits.multiple, limits.smallest, limits.largest, tuple(limits.keep_dense)),
+        embeddings=request.size.embeddings,
+        cost=request.size.cost,
+        solver_options=options_to_json(options),
+    )
+
+
+def _fisher(statistics: Statistics, sha256: str | None) -> RecordedFisher:
+    source = statistics.source
+    return RecordedFisher(source.task, source.data, statistics.examples, source.labels, source.max_length, sha256)

@@ -7,16 +7,25 @@ from typing import Any
 
 import torch
 
-from fwsvd_export.checkpoints.folder import write_dense
+from fwsvd_export.checkpoints.folder import read_compression, write_dense
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.compression.densify import densify
+from fwsvd_export.storage.file_names import COMPRESSION_FILE
 from fwsvd_export.workflows.source import Source, check_folder
+from fwsvd_export.workflows.write import write_compressed
 
 
 def run_densify(source: Source, out: Path, *, dtype: str = "auto", overwrite: bool = False) -> Any:
-    """Multiplies the factors of a compressed checkpoint out into a plain one; returns the plain model."""
+    """Multiplies the factors of a compressed checkpoint out into a plain one; returns the plain model.
+
+    The output says in a ``compression.json`` and a card how it was made, as far as the checkpoint says it.
+    """
     check_folder(source, out, overwrite)
     checkpoint = load_checkpoint(source.model, trust_remote_code=source.trust_remote_code)
     dense = densify(checkpoint.model).to(checkpoint.declared_dtype if dtype == "auto" else getattr(torch, dtype))
-    write_dense(dense, out, checkpoint.tokenizer_files, overwrite)
+    if (checkpoint.folder / COMPRESSION_FILE).is_file():
+        record = read_compression(checkpoint.folder)
+        write_compressed(dense, out, record, checkpoint.tokenizer_files, overwrite, action="densify")
+    else:
+        write_dense(dense, out, checkpoint.tokenizer_files, overwrite)
     return dense

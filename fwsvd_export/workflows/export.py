@@ -7,7 +7,6 @@ import math
 import platform
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -15,11 +14,12 @@ from fwsvd_export import __version__
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.benchmark.runtimes import RUNTIME_FILES
 from fwsvd_export.checkpoints.load import Checkpoint
+from fwsvd_export.checkpoints.record import FileDigest
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.rows import DataRequest
 from fwsvd_export.errors import ExportError, OutputError
-from fwsvd_export.evaluation.int8 import Int8Data, Int8Files, write_int8
+from fwsvd_export.evaluation.int8 import Int8Data, Int8Files, Int8Report, write_int8
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.evaluation.target import check_max_drop
 from fwsvd_export.export import OPSETS
@@ -35,16 +35,21 @@ from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries, required
 from fwsvd_export.export.place import Place
 from fwsvd_export.export.quantize import SMALLEST_PRODUCT
+from fwsvd_export.export.record import (
+    ExportRecord,
+    MixedPrecisionTrial,
+    RecordedCheck,
+    RecordedDifference,
+    RecordedInt8,
+)
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.export.trace import trace
 from fwsvd_export.records import Measurement
 from fwsvd_export.runtime.progress import Steps, silent, tracked
-from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.file_names import EXPORT_FILE, INT8_FILE, ONNX_FILE, ONNX_FOLDER, TOKENIZER_FILE
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.workflows.source import Source, Stopwatch, load_source
 
-EXPORT_FORMAT = 1
 _INT8_LENGTH = 128  # differences of int8 are told, not judged: the longest shapes would only cost time
 
 
@@ -86,12 +91,12 @@ class Exported:
     """Where the ONNX folder is and what its ``export.json`` says."""
 
     folder: Path
-    record: dict[str, Any]
+    record: ExportRecord
 
     @property
     def within_atol(self) -> bool:
         """Whether every output at every shape is near enough to torch's."""
-        return bool(self.record["check"]["within"])
+        return self.record.check.within
 
     @property
     def has_tokenizer(self) -> bool:
@@ -101,14 +106,13 @@ class Exported:
     @property
     def worst(self) -> Difference:
         """The shape that is furthest from torch's."""
-        row = dict(self.record["check"]["worst"])
-        largest = row.pop("max_difference")
-        return Difference(Shape(**row), largest)
+        worst = self.record.check.worst
+        return Difference(Shape(worst.batch_size, worst.length, worst.padded), worst.max_difference)
 
     @property
     def within_drop(self) -> bool:
         """Whether the int8 model keeps --max-drop; where nothing was promised nothing is broken."""
-        return (self.record["int8"] or {}).get("kept") is not False
+        return self.record.int8 is None or self.record.int8.kept is not False
 
 
 def run_onnx(request: OnnxRequest, steps: Steps = silent) -> Exported:
@@ -139,28 +143,23 @@ def run_onnx(request: OnnxRequest, steps: Steps = silent) -> Exported:
             shapes = shapes_up_to(encoder.usable_length)
             with steps("checking against torch", len(shapes)) as advance:
                 found = differences(encoder, OnnxModel(folder, ONNX_FILE), shapes, advance)
-        int8: dict[str, Any] | None = None
+        int8: RecordedInt8 | None = None
         if request.int8:
             with clock.phase("int8"):
                 graph = trace(encoder, request.opset, folder / INT8_FILE, carry_limit=SMALLEST_PRODUCT)
                 identity.stamp(graph)
                 report = write_int8(graph, Int8Files(folder, ONNX_FILE, INT8_FILE), data, steps)
-                int8 = {**(report.to_json() if report else {}), **_int8_shift(encoder, folder, shapes)}
-        record = {
-            "format": EXPORT_FORMAT,
-            **asdict(identity),
-            "settings": json.loads(identity.settings),
-            "opset": request.opset,
-            "check": _verdict(found, request.atol),
-            "int8": int8,
-            "files": {
-                file.name: {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
-                for file in sorted(folder.glob("*.onnx"))
-            },
-            "seconds": clock.seconds,
-            "versions": _versions(),
-        }
-        write_json(folder / EXPORT_FILE, record)
+                int8 = _recorded_int8(report, _int8_shift(encoder, folder, shapes))
+        record = ExportRecord(
+            **{**asdict(identity), "settings": json.loads(identity.settings)},
+            opset=request.opset,
+            check=_verdict(found, request.atol),
+            int8=int8,
+            files={file.name: FileDigest.of(file) for file in sorted(folder.glob("*.onnx"))},
+            seconds=clock.seconds,
+            versions=_versions(),
+        )
+        write_json(folder / EXPORT_FILE, record.to_json())
     return Exported(parent / ONNX_FOLDER, record)
 
 
@@ -221,22 +220,41 @@ def _int8_data(request: OnnxRequest, checkpoint: Checkpoint) -> Int8Data | None:
     return Int8Data(batches, request.data.task, request.data.name, request.max_drop)
 
 
-def _int8_shift(encoder: Encoder, folder: Path, shapes: tuple[Shape, ...]) -> dict[str, Any]:
+def _int8_shift(encoder: Encoder, folder: Path, shapes: tuple[Shape, ...]) -> float:
     """How far the int8 model's outputs are from torch's: told, not judged."""
     short = [shape for shape in shapes if shape.length <= _INT8_LENGTH]
-    return {"max_difference": worst_of(differences(encoder, OnnxModel(folder, INT8_FILE), short)).max_difference}
+    return worst_of(differences(encoder, OnnxModel(folder, INT8_FILE), short)).max_difference
 
 
-def _verdict(found: tuple[Difference, ...], atol: float) -> dict[str, Any]:
+def _recorded_int8(report: Int8Report | None, max_difference: float) -> RecordedInt8:
+    if report is None:
+        return RecordedInt8(max_difference)
+    return RecordedInt8(
+        max_difference,
+        report.task,
+        report.data,
+        report.examples,
+        report.metric,
+        report.float_value,
+        report.value,
+        report.max_drop,
+        report.kept,
+        report.kept_float,
+        tuple(MixedPrecisionTrial(trial.kept_float, trial.value, trial.kept) for trial in report.trials),
+        report.sensitivities,
+        drop=report.float_value - report.value,
+    )
+
+
+def _verdict(found: tuple[Difference, ...], atol: float) -> RecordedCheck:
     """The check's part of ``export.json``."""
-    rows = [{**asdict(difference.shape), "max_difference": difference.max_difference} for difference in found]
+    rows = tuple(_recorded(difference) for difference in found)
     worst = worst_of(found)
-    return {
-        "atol": atol,
-        "within": worst.max_difference <= atol,
-        "worst": {**asdict(worst.shape), "max_difference": worst.max_difference},
-        "shapes": rows,
-    }
+    return RecordedCheck(atol, worst.max_difference <= atol, _recorded(worst), rows)
+
+
+def _recorded(difference: Difference) -> RecordedDifference:
+    return RecordedDifference(**asdict(difference.shape), max_difference=difference.max_difference)
 
 
 def _versions() -> dict[str, str]:
@@ -245,7 +263,7 @@ def _versions() -> dict[str, str]:
     names = ("onnx", "onnxruntime")
     return {
         "fwsvd-export": __version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "transformers": transformers.__version__,
         **{name: str(required(name).__version__) for name in names},
         "python": platform.python_version(),

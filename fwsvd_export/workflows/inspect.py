@@ -12,16 +12,16 @@ from fwsvd_export.storage.file_names import COMPRESSION_FILE
 
 
 def inspect_checkpoint(source: str, *, trust_remote_code: bool = False) -> dict[str, Any]:
-    """Class, parameter counts, every compressible layer with its rank, and the provenance of a compressed model.
+    """Class, parameter counts, every compressible layer with its rank, and the provenance of a model that we made.
 
     Raises:
         CheckpointError, UnsupportedModelError: as ``load_checkpoint``.
     """
     checkpoint = load_checkpoint(source, trust_remote_code=trust_remote_code)
     model, encoder = checkpoint.model, checkpoint.encoder
-    has_record = checkpoint.compressed and (checkpoint.folder / COMPRESSION_FILE).is_file()
-    record = read_compression(checkpoint.folder) if has_record else None
-    losses = {layer["name"]: layer["predicted_loss"] for layer in (record or {}).get("layers", [])}
+    recorded = (checkpoint.folder / COMPRESSION_FILE).is_file()  # what densify wrote has one too
+    record = read_compression(checkpoint.folder) if recorded else None
+    losses = {layer.name: layer.predicted_loss for layer in record.layers} if record else {}
     ranks = model.config.low_rank["ranks"] if checkpoint.compressed else {}
     layers, table = encoder.layers, encoder.embedding
     return {
@@ -48,5 +48,6 @@ def inspect_checkpoint(source: str, *, trust_remote_code: bool = False) -> dict[
             "shape": [table.out_features, table.in_features],
             "rank": ranks.get(table.name),
         },
-        "compression": record,
+        "compression": None if record is None else record.to_json(),
+        "since": [] if record is None else list(record.since),
     }

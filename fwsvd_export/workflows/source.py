@@ -69,8 +69,8 @@ def load_dense(source: Source) -> Checkpoint:
     """As ``load_source``; refuses a compressed checkpoint by naming the dense one its record says it was made from."""
     checkpoint = load_source(source)
     if checkpoint.compressed:
-        record = read_compression(checkpoint.folder) if (checkpoint.folder / COMPRESSION_FILE).is_file() else {}
-        base = record.get("base_model", "the dense model")
+        recorded = (checkpoint.folder / COMPRESSION_FILE).is_file()
+        base = read_compression(checkpoint.folder).base_model if recorded else "the dense model"
         raise UnsupportedModelError(
             f"{source.model} is already compressed: compress its base, {base}, again with the size you want"
         )

@@ -61,7 +61,8 @@ def statistics_file(tiny_folder: Path, data_file: Path, tmp_path_factory: pytest
     """All statistics of the two-class model. Do not write into it."""
     file = tmp_path_factory.mktemp("statistics") / "fisher.safetensors"
     options = ["--task", "sst2", "--data", data_file, "--collect", "kfac,row,element"]
-    assert invoke("fisher", tiny_folder, "-o", file, *options).exit_code == 0
+    result = invoke("fisher", tiny_folder, "-o", file, *options)
+    assert result.exit_code == 0, result.output
     return file
 
 
@@ -69,7 +70,8 @@ def statistics_file(tiny_folder: Path, data_file: Path, tmp_path_factory: pytest
 def compressed_folder(tiny_folder: Path, statistics_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The two-class model, compressed by kfac to rank 6. Do not write into it."""
     folder = tmp_path_factory.mktemp("compressed") / "small"
-    assert invoke("compress", tiny_folder, folder, "--fisher", statistics_file, "--rank", 6).exit_code == 0
+    result = invoke("compress", tiny_folder, folder, "--fisher", statistics_file, "--rank", 6)
+    assert result.exit_code == 0, result.output
     return folder
 
 

@@ -133,8 +133,8 @@ def test_onnx_of_these_weights_is_described_and_of_others_refused(
     record = json.loads((model / "onnx" / "export.json").read_text())
     for changed, words in (
         ({"file_sha256": "0" * 64}, "made from other weights"),
-        ({"check": 3}, "cannot be read"),
-        ({"check": {**record["check"], "atol": "../x"}}, "cannot be read"),
+        ({"check": 3}, "onnx/export.json: check is 3, an object is needed; run fwsvd-export onnx --overwrite"),
+        ({"check": {**record["check"], "atol": "../x"}}, "check.atol is '../x', a number within"),
     ):
         (model / "onnx" / "export.json").write_text(json.dumps({**record, **changed}))
         result = run("-q", "card", model)
@@ -200,11 +200,11 @@ def test_folders_that_are_no_compressed_model_are_refused(
     assert "has no compression.json" in refused("card", tmp_path / "nowhere")
     record = json.loads((model / "compression.json").read_text())
     (model / "compression.json").write_text(json.dumps({"format": 1}))
-    assert "base_model is None, a text of one line" in refused("card", model)
+    assert "compression.json has no base_model; compress the model again" in refused("card", model)
     (model / "compression.json").write_text(json.dumps(record))
     config = (model / "config.json").read_text()
     (model / "config.json").write_text("{}")
-    assert "is not one that compress wrote" in refused("card", model)
+    assert "config.json has no model_type; compress the model again" in refused("card", model)
     (model / "config.json").write_text(config)
     (model / "README.md").write_bytes(b"\xff")
     assert "is not UTF-8" in refused("card", model)

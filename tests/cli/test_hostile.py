@@ -56,13 +56,13 @@ def with_header(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         ({"return_dict": False}, "return_dict is False in config.json, and null or true is allowed"),
         ({"torchscript": 1}, "torchscript is 1 in config.json, and null or false is allowed"),
         ({"pruned_heads": {"0": [1]}}, "pruned_heads is {'0': [1]} in config.json, and empty is allowed"),
-        ({"attn_implementation": "someone/kernel"}, "and null or eager or sdpa is allowed"),
+        ({"attn_implementation": "someone/kernel"}, "and eager or sdpa or null is allowed"),
         ({"quantization_config": {"quant_method": "x"}}, "{'quant_method': 'x'} in config.json, and null is allowed"),
         ({"to_dict": 1}, "config.json sets 'to_dict', which is no setting; take it out"),
         ({"__class__": "x"}, "config.json sets '__class__', which is no setting; take it out"),
         (
             {"problem_type": "\x1b[31m\nError"},
-            "problem_type is '\\x1b[31m\\nError' in config.json, and null or",
+            "problem_type is '\\x1b[31m\\nError' in config.json, and multi_label",
         ),
     ],
 )

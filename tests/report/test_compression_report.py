@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from matplotlib.image import imread
 
+from fwsvd_export.checkpoints.record import CompressionRecord, RecordedParameters
 from fwsvd_export.errors import MissingExtraError, OutputError
 from fwsvd_export.evaluation.layer_losses import LayerLoss, LayerLosses
 from fwsvd_export.report import compression as module
@@ -18,17 +20,15 @@ from fwsvd_export.report.figures import draw_predicted_against_measured
 
 PREDICTED = [0.01, 0.4, 0.2, 0.03]
 MEASURED = [0.02, 0.2, 0.1, 0.03]  # in the same order
-RECORD = {
-    "base_model": "some-bert",
-    "method": "kfac",
-    "allocate": "greedy",
-    "parameters": {
-        "linear_compressed": 4_096,
-        "linear_dense": 16_384,
-        "total_compressed": 8_898,
-        "total_dense": 21_186,
-    },
-}
+RECORD = CompressionRecord(
+    base_model="some-bert",
+    base_sha256=None,
+    method="kfac",
+    allocate="greedy",
+    parameters=RecordedParameters(16_384, 4_096, 0.25, 21_186, 8_898),
+    layers=(),
+    fisher=None,
+)
 TOO_FEW = "Too few layers are factorised to say whether the predictions can be trusted."
 
 
@@ -87,7 +87,7 @@ def test_only_kfac_predicts_in_the_unit_of_the_loss(
         draw_predicted_against_measured(*arguments, same_unit=same_unit)
 
     monkeypatch.setattr(module, "draw_predicted_against_measured", draw)
-    write_report(tmp_path / "report", {**RECORD, "method": method}, losses)
+    write_report(tmp_path / "report", replace(RECORD, method=method), losses)
     assert ("times the predicted ones" in (tmp_path / "report" / "report.md").read_text()) is same_unit
     assert drawn == [same_unit]
 
@@ -177,7 +177,7 @@ def test_a_report_that_stops_half_way_leaves_the_old_one_or_none(
     step: str, existing: bool, losses: LayerLosses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if existing:
-        write_report(tmp_path / "report", {**RECORD, "base_model": "old"}, losses)
+        write_report(tmp_path / "report", replace(RECORD, base_model="old"), losses)
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
 
     def stop(*arguments: Any, **options: Any) -> None:

@@ -36,6 +36,7 @@ FIELDS = {
     "fisher",
     "seconds",
     "files",
+    "history",
 }
 
 
@@ -51,7 +52,8 @@ def folder(tiny_folder: Path, data_file: Path, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def record(folder: Path) -> dict[str, Any]:
-    return read_compression(folder)
+    found: dict[str, Any] = json.loads((folder / "compression.json").read_text(encoding="utf-8"))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +147,12 @@ def test_the_record_holds_the_digest_of_the_weights(record: dict[str, Any], fold
     assert record["files"] == {weights.name: {"bytes": weights.stat().st_size, "sha256": file_sha256(weights)}}
 
 
+def test_the_history_begins_with_the_compression(record: dict[str, Any], folder: Path) -> None:
+    digest = file_sha256(folder / "model.safetensors")
+    assert record["history"] == [{"action": "compress", "sha256": digest, "details": {}}]
+    assert "gate" not in record
+
+
 def test_the_tokenizer_is_copied_byte_for_byte(folder: Path, tiny_folder: Path) -> None:
     names = [file.name for file in tiny_folder.iterdir() if file.name not in ("config.json", "model.safetensors")]
     assert "tokenizer.json" in names
@@ -183,12 +191,13 @@ def test_a_local_base_is_no_base_model_even_when_it_was_given_as_a_relative_path
     run_compress(CompressRequest(source, tmp_path / "small", "svd", RankRequest(Budget(rank=5))))
     assert ModelCard.load(tmp_path / "small" / "README.md").data.base_model is None
     record = read_compression(tmp_path / "small")
-    assert (record["base_model"], record["fisher"]) == (tiny_folder.name, None)
+    assert (record.base_model, record.fisher) == (tiny_folder.name, None)
 
 
 def test_an_existing_folder_is_kept_unless_overwritten(
-    folder: Path, record: dict[str, Any], make_head: Callable[..., Any], tmp_path: Path
+    folder: Path, make_head: Callable[..., Any], tmp_path: Path
 ) -> None:
+    record = read_compression(folder)
     model = fwsvd_export.compress(make_head("BertForMaskedLM"), method="svd", rank=5)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="exists already"):

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fwsvd_export.architectures.registry import family_of_class
+from msgspec import Meta
+
+from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES, family_of_class
+from fwsvd_export.checkpoints.record import CompressionRecord
 from fwsvd_export.checkpoints.weights import stored_weights
-from fwsvd_export.errors import CardError, CheckpointError, first_line
-from fwsvd_export.hub.card.measurements import COMPRESSED, DENSE, Digests
+from fwsvd_export.errors import CardError, CheckpointError
+from fwsvd_export.export.record import EXPORT_AGAIN, ExportRecord, RecordedInt8
+from fwsvd_export.hub.card.measurements import COMPRESSED, DENSE, Digests, Measurements
 from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.storage.file_names import EXPORT_FILE, ONNX_FILE, ONNX_FOLDER, WEIGHTS_FILE
-from fwsvd_export.storage.json_files import parse_json
-
-_NEEDED = ("base_model", "base_sha256", "method", "allocate", "parameters", "layers", "fisher", "versions")
+from fwsvd_export.storage.file_names import CONFIG_FILE, EXPORT_FILE, ONNX_FILE, ONNX_FOLDER, WEIGHTS_FILE
+from fwsvd_export.storage.json_files import read_json
+from fwsvd_export.storage.schema import Line, Size, read_as
 
 Facts = dict[str, Any]
+_REMEDY = "compress the model again"
+_UNRECORDED = "the weights were changed by something that left no word of it"
 
 
-def digests_of(folder: Path, compression: dict[str, Any]) -> Digests:
+@dataclass(frozen=True)
+class _Settings:
+    """What a card needs of ``config.json``."""
+
+    model_type: Line
+    architectures: Annotated[tuple[Line, ...], Meta(min_length=1, description="a list of class names")]
+    max_position_embeddings: Size
+    auto_map: dict[str, Any] | None = None
+
+
+def digests_of(folder: Path, record: CompressionRecord) -> Digests:
     """The digests that tell results of the model and of its base apart from others.
 
     Raises:
@@ -27,89 +43,86 @@ def digests_of(folder: Path, compression: dict[str, Any]) -> Digests:
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise CheckpointError(f"{folder} has no {WEIGHTS_FILE}; give the folder that compress wrote")
-    return {DENSE: compression.get("base_sha256"), COMPRESSED: file_sha256(weights)}
+    return {DENSE: record.base_sha256, COMPRESSED: file_sha256(weights)}
 
 
-def gather_facts(folder: Path, compression: dict[str, Any], measurements: dict[str, Any], digests: Digests) -> Facts:
+def gather_facts(folder: Path, record: CompressionRecord, measurements: Measurements, digests: Digests) -> Facts:
     """What the card of a folder says.
 
     Args:
-        folder: as ``compress`` wrote it, with or without ``onnx/``.
-        compression: the content of its ``compression.json``.
+        folder: as ``compress`` or ``densify`` wrote it, with or without ``onnx/``.
+        record: its ``compression.json``.
         measurements: as ``load_measurements`` gives them.
         digests: from ``digests_of``.
 
     Raises:
-        CheckpointError: a config.json or a compression.json that is not one of ours.
+        CheckpointError: a config.json that is not one of ours.
         CardError: an ONNX model of other weights.
     """
-    absent = [name for name in _NEEDED if name not in compression]
-    if absent:
-        raise CheckpointError(f"the compression.json in {folder} has no {absent[0]}; compress the base again")
     weights = stored_weights(folder)
+    since = list(record.since)
+    if record.files and not record.describes(folder):
+        since.append(_UNRECORDED)
     return {
-        "compression": {name: value for name, value in compression.items() if name not in ("layers", "seconds")},
-        "layers": {
-            "all": len(compression["layers"]),
-            "kept_dense": sum(layer["kept_dense"] for layer in compression["layers"]),
-        },
+        "compression": {name: value for name, value in record.to_json().items() if name not in ("layers", "seconds")},
+        "layers": {"all": len(record.layers), "kept_dense": sum(layer.kept_dense for layer in record.layers)},
         "model": {
             **_classes(folder),
             "weights": {"bytes": weights.bytes, "dtype": weights.dtype, "sha256": digests[COMPRESSED]},
         },
+        "since": since,
         "onnx": _onnx(folder, digests),
-        "measurements": measurements,
+        "measurements": measurements.to_json(),
     }
 
 
 def _classes(folder: Path) -> dict[str, Any]:
-    """The model's class, the Auto class that loads it, and how long an input may be."""
-    try:
-        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
-        class_name = str(config["architectures"][0])
-        auto_class = next(auto for auto, path in config["auto_map"].items() if path.endswith(f".{class_name}"))
-        usable = family_of_class(class_name).usable_length(int(config["max_position_embeddings"]))
-        return {"class": class_name, "auto_class": auto_class, "max_tokens": usable}
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, StopIteration) as error:
-        raise CheckpointError(
-            f"the config.json in {folder} is not one that compress wrote ({type(error).__name__}: {first_line(error)})"
-        ) from error
+    """The model's class, the Auto class that loads it, whether it is plain, and how long an input may be."""
+    path = folder / CONFIG_FILE
+    settings = read_as(_Settings, read_json(path, remedy=_REMEDY), str(path), CheckpointError, _REMEDY)
+    class_name, plain = settings.architectures[0], settings.model_type not in LOW_RANK_FAMILIES
+    family = family_of_class(class_name)
+    auto_class: str | None
+    if plain:
+        auto_class = family.head(class_name).auto_class
+    else:
+        autos = (settings.auto_map or {}).items()
+        auto_class = next((auto for auto, name in autos if str(name).endswith(f".{class_name}")), None)
+    if auto_class is None:
+        raise CheckpointError(f"{path}: auto_map has no Auto class for {class_name}; {_REMEDY}")
+    return {
+        "class": class_name,
+        "auto_class": auto_class,
+        "plain": plain,
+        "max_tokens": family.usable_length(settings.max_position_embeddings),
+    }
 
 
 def _onnx(folder: Path, digests: Digests) -> dict[str, Any] | None:
     """What the card says of the ONNX files; None when there are none."""
     if not (folder / ONNX_FOLDER / ONNX_FILE).is_file():
         return None
-    sizes = {file.name: file.stat().st_size for file in sorted((folder / ONNX_FOLDER).glob("*.onnx"))}
-    try:
-        record = parse_json((folder / ONNX_FOLDER / EXPORT_FILE).read_text(encoding="utf-8"))
-        int8 = record["int8"]
-        found = {
-            "files": sizes,
-            "opset": int(record["opset"]),
-            "check": {
-                "atol": float(record["check"]["atol"]),
-                "within": record["check"]["within"] is True,
-                "max_difference": float(record["check"]["worst"]["max_difference"]),
-                "shapes": len(record["check"]["shapes"]),
-            },
-            "int8": None if int8 is None else {"max_difference": float(int8["max_difference"]), **_measured(int8)},
-        }
-        made_from = record["file_sha256"]
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise CardError(
-            f"{ONNX_FOLDER}/{EXPORT_FILE} cannot be read ({type(error).__name__}); run fwsvd-export onnx "
-            "--overwrite again"
-        ) from error
-    if made_from != digests[COMPRESSED]:
-        raise CardError("onnx/ was made from other weights than the model has; run fwsvd-export onnx --overwrite again")
-    return found
+    place = f"{ONNX_FOLDER}/{EXPORT_FILE}"
+    document = read_json(folder / ONNX_FOLDER / EXPORT_FILE, CardError, place, EXPORT_AGAIN)
+    record = ExportRecord.from_json(document, place, CardError)
+    if record.file_sha256 != digests[COMPRESSED]:
+        raise CardError(f"onnx/ was made from other weights than the model has; {EXPORT_AGAIN}")
+    return {
+        "files": {file.name: file.stat().st_size for file in sorted((folder / ONNX_FOLDER).glob("*.onnx"))},
+        "opset": record.opset,
+        "check": {
+            "atol": record.check.atol,
+            "within": record.check.within,
+            "max_difference": record.check.worst.max_difference,
+            "shapes": len(record.check.shapes),
+        },
+        "int8": None if record.int8 is None else _int8(record.int8),
+    }
 
 
-def _measured(int8: dict[str, Any]) -> dict[str, Any]:
-    """What was measured on data when the int8 model was made, if anything."""
-    if "metric" not in int8:
-        return {}
-    texts = {name: str(int8[name]) for name in ("task", "data", "metric")}
-    values = {name: float(int8[name]) for name in ("float_value", "value")}
-    return {**texts, **values, "examples": int(int8["examples"]), "kept_float": len(int8["kept_float"])}
+def _int8(int8: RecordedInt8) -> dict[str, Any]:
+    """How far the int8 model is from torch, and what was measured on data when it was made, if anything."""
+    if int8.metric is None:
+        return {"max_difference": int8.max_difference}
+    names = ("max_difference", "task", "data", "metric", "float_value", "value", "examples")
+    return {**{name: getattr(int8, name) for name in names}, "kept_float": len(int8.kept_float)}

@@ -1,254 +1,291 @@
 """``measurements.json``: what was measured of a compressed model and of its base, as far as digests prove it.
 
-It keeps ``evaluate``'s and ``bench``'s own fields, so that files of theirs and this one are read by the same functions.
+It keeps ``evaluate``'s and ``bench``'s own fields. What is stored is checked against the weights again when it is read.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.errors import CardError, first_line
+from fwsvd_export.benchmark.result import BenchEnvironment, BenchModel, BenchResult
+from fwsvd_export.errors import CardError
+from fwsvd_export.evaluation.result import Evaluation
+from fwsvd_export.runtime.environment import Environment
 from fwsvd_export.storage.file_names import MEASUREMENTS_FILE
+from fwsvd_export.storage.json_files import read_json
 from fwsvd_export.storage.names import without_folders
+from fwsvd_export.storage.schema import Count, Number, check_format, read_as, to_builtins
 
 MEASUREMENTS_FORMAT = 1
 DENSE, COMPRESSED = "dense", "compressed"
 TORCH = "torch"
+_REMEDY = "take the file away and give card the --results again"
 
-Record = dict[str, Any]
 Digests = Mapping[str, str | None]
 """``dense`` and ``compressed`` -> SHA-256 of the weights file."""
 
 
 @dataclass(frozen=True)
-class _Fields:
-    """One JSON object of a results file; every value is checked when it is taken."""
+class Published:
+    """The id and the revision on the Hub that the card's lines load."""
 
-    values: Mapping[str, Any]
-    place: str
+    repo_id: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreEnvironment(Environment):
+    """Where a score was measured; the last two are None when it does not come from a bench."""
+
+    rounds: Count | None = None
+    repeats: Count | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric of one of the two models, which ``model`` names: ``dense`` or ``compressed``."""
+
+    model: str
+    sha256: str | None
+    task: str
+    data: str
+    runtime: str
+    metric: str
+    value: Number
+    beside: dict[str, Number]
+    examples: Count
+    environment: ScoreEnvironment
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What only the newest score of is kept."""
+        return self.model, self.task, self.data, self.runtime
+
+
+@dataclass(frozen=True)
+class FileSize:
+    """Bytes of the file that a runtime reads."""
+
+    file_bytes: Count
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds at one shape; the ratios are None when they are not to the base."""
+
+    runtime: str
+    batch_size: Count
+    length: Count
+    median_ms: Number
+    p90_ms: Number
+    speedup: Number | None = None
+    flops_ratio: Number | None = None
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """Sizes and latency of one of the two models in a bench."""
+
+    model: str
+    sha256: str | None
+    parameters: Count
+    runtimes: dict[str, FileSize]
+    latency: tuple[Latency, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A bench, cut down to the two models."""
+
+    environment: ScoreEnvironment
+    models: tuple[RunModel, ...]
+
+    @property
+    def machine(self) -> tuple[str, int | None]:
+        """What only the newest run of is kept."""
+        return self.environment.cpu, self.environment.threads
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """The content of ``measurements.json``; docs/formats.md describes every field."""
+
+    format: Count = MEASUREMENTS_FORMAT
+    published: Published | None = None
+    scores: tuple[Score, ...] = ()
+    runs: tuple[Run, ...] = ()
 
     @classmethod
-    def of(cls, value: Any, place: str) -> _Fields:
-        """The object, or the sentence that it is none."""
-        if not isinstance(value, dict):
-            raise CardError(f"{place} holds no JSON object; give what evaluate --json prints or bench's results.json")
-        return cls(value, place)
+    def from_json(cls, document: dict[str, Any], place: str = MEASUREMENTS_FILE) -> Measurements:
+        """The measurements in a JSON object.
 
-    def take(self, name: str, kind: type | tuple[type, ...], what: str) -> Any:
-        """A field of a type."""
-        value = self.values.get(name)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise CardError(f"{self.place}: {name} is {value!r}, {what} is needed; measure again with this version")
-        return value
+        Args:
+            document: as it was read.
+            place: the file, as the user knows it.
 
-    def text(self, name: str) -> str:
-        """A text, without folders."""
-        return without_folders(self.take(name, str, "a text"))
+        Raises:
+            CardError: a later format, or a field that is missing or holds something else.
+        """
+        check_format(document, MEASUREMENTS_FORMAT, place, CardError, _REMEDY)
+        return read_as(cls, document, place, CardError, _REMEDY)
 
-    def text_or_none(self, name: str) -> str | None:
-        """A text, without folders, or nothing."""
-        return None if self.values.get(name) is None else self.text(name)
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the file: what was not measured is left out."""
+        content: dict[str, Any] = to_builtins(self)
+        rows = [*content["scores"], *content["runs"]]
+        optional = [row["environment"] for row in rows]
+        optional += [timing for run in content["runs"] for model in run["models"] for timing in model["latency"]]
+        for row in optional:
+            for name in ("rounds", "repeats", "speedup", "flops_ratio"):
+                if row.get(name, 0) is None:
+                    del row[name]
+        return content
 
-    def count_or_none(self, name: str) -> int | None:
-        """A whole number, or nothing."""
-        return None if self.values.get(name) is None else self.count(name)
+    def about(self, digests: Digests) -> Measurements:
+        """What was measured of these weights."""
+        scores = tuple(score for score in self.scores if digests.get(score.model) == score.sha256 is not None)
+        cut = (
+            replace(run, models=tuple(row for row in run.models if digests.get(row.model) == row.sha256 is not None))
+            for run in self.runs
+        )
+        return replace(self, scores=scores, runs=tuple(run for run in cut if run.models))
 
-    def count(self, name: str) -> int:
-        """A whole number."""
-        return int(self.take(name, int, "a whole number"))
+    def with_scores(self, *scores: Score) -> Measurements:
+        """A newer score of the same model, task, data and runtime replaces the older one."""
+        keys = {score.key for score in scores}
+        return replace(self, scores=(*(old for old in self.scores if old.key not in keys), *scores))
 
-    def number(self, name: str) -> float:
-        """A finite number."""
-        value = self.take(name, (int, float), "a number")
-        if not math.isfinite(value):
-            raise CardError(f"{self.place}: {name} is {value}, a finite number is needed; measure again")
-        return float(value)
-
-    def rows(self, name: str) -> list[_Fields]:
-        """A list of objects."""
-        return [_Fields.of(row, f"{self.place}, {name}") for row in self.take(name, list, "a list")]
-
-    def inside(self, name: str) -> _Fields:
-        """An object."""
-        return _Fields.of(self.values.get(name), f"{self.place}, {name}")
-
-    def numbers(self, name: str) -> dict[str, float]:
-        """An object of finite numbers."""
-        inner = self.inside(name)
-        return {key: inner.number(key) for key in inner.values}
+    def with_run(self, run: Run) -> Measurements:
+        """A newer run on the same processor and threads replaces the older one."""
+        return replace(self, runs=(*(old for old in self.runs if old.machine != run.machine), run))
 
 
-def load_measurements(folder: Path, digests: Digests) -> Record:
+def load_measurements(folder: Path, digests: Digests) -> Measurements:
     """What the folder's file holds of these weights; what was measured on other weights is left out.
 
     Raises:
         CardError: the file is there and damaged.
     """
-    record: Record = {"format": MEASUREMENTS_FORMAT, "published": None, "scores": [], "runs": []}
     if not (folder / MEASUREMENTS_FILE).exists():
-        return record
-    stored = _Fields.of(_read(folder / MEASUREMENTS_FILE), MEASUREMENTS_FILE)
-    if stored.count("format") != MEASUREMENTS_FORMAT:
-        raise CardError(
-            f"{MEASUREMENTS_FILE} has another format than {MEASUREMENTS_FORMAT}; this version cannot read it"
-        )
-    if stored.values.get("published") is not None:
-        published = stored.inside("published")
-        record["published"] = {name: published.text_or_none(name) for name in ("repo_id", "revision")}
-    for document in (*stored.rows("scores"), *stored.rows("runs")):
-        record = _with(record, document, digests)
-    return record
+        return Measurements()
+    document = read_json(folder / MEASUREMENTS_FILE, CardError, MEASUREMENTS_FILE, _REMEDY)
+    return Measurements.from_json(document).about(digests)
 
 
-def with_results(record: Record, path: Path, digests: Digests) -> Record:
-    """The record with the measurements of a results file; newer ones take the place of older ones.
+def with_results(measurements: Measurements, path: Path, digests: Digests) -> Measurements:
+    """The measurements with those of a results file; newer ones take the place of older ones.
 
     Args:
-        record: from ``load_measurements``.
+        measurements: from ``load_measurements``.
         path: the output of ``evaluate --json``, or ``results.json`` of ``bench``.
         digests: of the weights that the card is about.
 
     Raises:
         CardError: the file cannot be read, or nothing in it was measured on these weights.
     """
-    document = _Fields.of(_read(path), path.name)
-    rows = document.rows("models") if "models" in document.values else [document]
-    if any("sha256" not in row.values for row in rows):
-        raise CardError(
-            f"{path.name} does not say which weights it is about (no sha256); give what this version's "
-            "evaluate --json prints, or its bench's results.json"
-        )
-    if all(_name_of(row, digests) is None for row in rows):
-        measured = ", ".join(str(row.values["sha256"] or "weights in several files")[:24] for row in rows) or "none"
-        own, base = ((digests[name] or "unknown")[:24] for name in (COMPRESSED, DENSE))
-        raise CardError(
-            f"{path.name} was measured on other weights ({measured}): this model's digest is {own}, its base's {base}; "
-            "measure one of these two"
-        )
-    return _with(record, document, digests)
+    if not path.exists():
+        raise CardError(f"results file {path} does not exist; make it with evaluate --json or bench -o")
+    document = read_json(path, CardError, path.name, "give what evaluate --json prints or bench's results.json")
+    if "models" in document:
+        bench = BenchResult.from_json(document, path.name, CardError)
+        _check_digests([model.sha256 for model in bench.models], path, digests)
+        return _with_bench(measurements, bench, digests)
+    evaluation = Evaluation.from_json(document, path.name, CardError)
+    _check_digests([evaluation.sha256], path, digests)
+    return measurements.with_scores(_score(evaluation, digests))
 
 
-def _name_of(row: _Fields, digests: Digests) -> str | None:
+def _check_digests(found: list[str | None], path: Path, digests: Digests) -> None:
+    if any(_name_of(digest, digests) for digest in found):
+        return
+    measured = ", ".join((digest or "weights in several files")[:24] for digest in found) or "none"
+    own, base = ((digests[name] or "unknown")[:24] for name in (COMPRESSED, DENSE))
+    raise CardError(
+        f"{path.name} was measured on other weights ({measured}): this model's digest is {own}, its base's {base}; "
+        "measure one of these two"
+    )
+
+
+def _name_of(digest: str | None, digests: Digests) -> str | None:
     """``dense`` or ``compressed`` where the digest tells so."""
-    digest = row.values.get("sha256")
     return next((name for name, known in digests.items() if known is not None and known == digest), None)
 
 
-def _with(record: Record, document: _Fields, digests: Digests) -> Record:
-    """The record with whatever of a document is about these weights."""
-    if "models" not in document.values:
-        name = _name_of(document, digests)
-        return record if name is None else _with_scores(record, [_score(document, name)])
-    environment = document.inside("environment")
-    rows = document.rows("models")
-    against_dense = bool(rows) and _name_of(rows[0], digests) == DENSE
+def _score(found: Evaluation, digests: Digests) -> Score:
+    return Score(
+        model=_name_of(found.sha256, digests) or "",
+        sha256=found.sha256,
+        **{name: without_folders(getattr(found, name)) for name in ("task", "data", "runtime", "metric")},
+        value=found.value,
+        beside=found.beside,
+        examples=found.examples,
+        environment=_environment(found.environment),
+    )
+
+
+def _with_bench(measurements: Measurements, bench: BenchResult, digests: Digests) -> Measurements:
+    """The measurements with a bench's scores, and with its sizes and latency as one run."""
+    named = [(model, _name_of(model.sha256, digests)) for model in bench.models]
+    against_dense = named[0][1] == DENSE
     models = []
-    for row in rows:
-        name = _name_of(row, digests)
+    for model, name in named:
         if name is not None:
-            models.append(_model(row, name, against_dense))
-            record = _with_scores(record, _bench_scores(row, environment, name))
-    if not models:
-        return record
-    run = {"environment": _environment(environment), "models": models}
-    others = [other for other in record["runs"] if _machine_key(other) != _machine_key(run)]
-    return {**record, "runs": [*others, run]}
+            models.append(_run_model(model, name, against_dense))
+            measurements = measurements.with_scores(*_bench_scores(model, bench.environment, name))
+    return measurements.with_run(Run(_environment(bench.environment), tuple(models)))
 
 
-def _with_scores(record: Record, scores: list[Record]) -> Record:
-    """A newer score of the same model, task, data and runtime replaces the older one."""
-    keys = [_score_key(score) for score in scores]
-    return {**record, "scores": [*(old for old in record["scores"] if _score_key(old) not in keys), *scores]}
-
-
-def _score_key(score: Record) -> tuple[str, ...]:
-    return tuple(score[name] for name in ("model", "task", "data", "runtime"))
-
-
-def _machine_key(run: Record) -> tuple[Any, ...]:
-    return tuple(run["environment"][name] for name in ("cpu", "threads"))
-
-
-def _score(row: _Fields, name: str) -> Record:
-    """A score as ``evaluate --json`` prints it, with the model's part in the card for its name."""
-    return {
-        "model": name,
-        "sha256": row.text("sha256"),
-        **{key: row.text(key) for key in ("task", "data", "runtime", "metric")},
-        "value": row.number("value"),
-        "beside": row.numbers("beside"),
-        "examples": row.count("examples"),
-        "environment": _environment(row.inside("environment")),
-    }
-
-
-def _bench_scores(row: _Fields, environment: _Fields, name: str) -> list[Record]:
-    """The scores in one model's part of a bench, one per runtime; none when it measured speed alone."""
-    if row.values.get("metric") is None:
+def _bench_scores(model: BenchModel, environment: BenchEnvironment, name: str) -> list[Score]:
+    """The scores of one model in a bench, one per runtime; none when it measured speed alone."""
+    if model.metric is None or model.examples is None or environment.task is None or environment.data is None:
         return []
-    shared = {key: environment.text(key) for key in ("task", "data")}
-    runtimes = row.inside("runtimes")
     return [
-        {
-            "model": name,
-            "sha256": row.text("sha256"),
-            **shared,
-            "runtime": without_folders(runtime),
-            "metric": row.text("metric"),
-            "value": runtimes.inside(runtime).number("value"),
-            "beside": runtimes.inside(runtime).numbers("beside"),
-            "examples": row.count("examples"),
-            "environment": _environment(environment),
-        }
-        for runtime in runtimes.values
+        Score(
+            model=name,
+            sha256=model.sha256,
+            task=without_folders(environment.task),
+            data=without_folders(environment.data),
+            runtime=without_folders(runtime),
+            metric=without_folders(model.metric),
+            value=found.value,
+            beside=found.beside,
+            examples=model.examples,
+            environment=_environment(environment),
+        )
+        for runtime, found in model.runtimes.items()
+        if found.value is not None
     ]
 
 
-def _model(row: _Fields, name: str, against_dense: bool) -> Record:
-    """A model's part of a bench: sizes and latency. Ratios to another model than the base are left out."""
-    ratios = ("speedup", "flops_ratio") if against_dense else ()
-    runtimes = row.inside("runtimes")
-    return {
-        "model": name,
-        "sha256": row.text("sha256"),
-        "parameters": row.count("parameters"),
-        "runtimes": {
-            without_folders(runtime): {"file_bytes": runtimes.inside(runtime).count("file_bytes")}
-            for runtime in runtimes.values
-        },
-        "latency": [
-            {
-                "runtime": timing.text("runtime"),
-                **{key: timing.count(key) for key in ("batch_size", "length")},
-                **{key: timing.number(key) for key in ("median_ms", "p90_ms")},
-                **{key: timing.number(key) for key in ratios if key in timing.values},
-            }
-            for timing in row.rows("latency")
-        ],
-    }
+def _run_model(model: BenchModel, name: str, against_dense: bool) -> RunModel:
+    """Sizes and latency. Ratios to another model than the base are left out."""
+    latency = (
+        Latency(
+            without_folders(row.runtime),
+            row.batch_size,
+            row.length,
+            row.median_ms,
+            row.p90_ms,
+            row.speedup if against_dense else None,
+            row.flops_ratio if against_dense else None,
+        )
+        for row in model.latency
+    )
+    sizes = {without_folders(runtime): FileSize(found.file_bytes) for runtime, found in model.runtimes.items()}
+    return RunModel(name, model.sha256, model.parameters, sizes, tuple(latency))
 
 
-def _environment(fields: _Fields) -> Record:
-    versions = fields.inside("versions")
-    return {
-        "cpu": fields.text("cpu"),
-        "cores": fields.count_or_none("cores"),
-        "gpu": fields.text_or_none("gpu"),
-        "threads": fields.count_or_none("threads"),
-        **{key: fields.count(key) for key in ("rounds", "repeats") if key in fields.values},
-        "versions": {key: versions.text(key) for key in versions.values},
-    }
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CardError(f"results file {path} does not exist; make it with evaluate --json or bench -o") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise CardError(f"{path.name} is not readable JSON: {first_line(error)}") from error
+def _environment(found: Environment) -> ScoreEnvironment:
+    bench = found if isinstance(found, BenchEnvironment) else None
+    return ScoreEnvironment(
+        cpu=without_folders(found.cpu),
+        cores=found.cores,
+        gpu=None if found.gpu is None else without_folders(found.gpu),
+        threads=found.threads,
+        versions={name: without_folders(version) for name, version in found.versions.items()},
+        rounds=bench.rounds if bench else None,
+        repeats=bench.repeats if bench else None,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from fwsvd_export.architectures.heads import head_of_auto_class
 from fwsvd_export.architectures.inputs import ENCODING_FIELDS
@@ -37,7 +38,7 @@ class Snippets:
         inputs = family_of_class(facts["model"]["class"]).inputs
         texts = ", ".join(json.dumps(text) for text in _texts(facts))
         return cls(
-            _torch(auto_class, repo_id, revision, texts, facts["model"]["weights"]["dtype"]),
+            _torch(auto_class, repo_id, revision, texts, facts["model"]),
             _onnx(auto_class, inputs, repo_id, revision, texts),
             _optimum(auto_class),
         )
@@ -51,10 +52,10 @@ def _texts(facts: Facts) -> list[str]:
     return ["This is a sentence.", "This is another one."] if pairs else ["This is a sentence."]
 
 
-def _torch(auto_class: str, repo_id: str | None, revision: str, texts: str, dtype: str) -> str:
-    options = f"revision={json.dumps(revision)}, trust_remote_code=True"
+def _torch(auto_class: str, repo_id: str | None, revision: str, texts: str, model: dict[str, Any]) -> str:
+    options = f"revision={json.dumps(revision)}" + ("" if model.get("plain") else ", trust_remote_code=True")
     hint = "" if repo_id else "  # its folder, or its id on the Hub"
-    in_float = "" if dtype == "float32" else ".float()"
+    in_float = "" if model["weights"]["dtype"] == "float32" else ".float()"
     lines = [
         f"from transformers import {auto_class}, AutoTokenizer",
         "",

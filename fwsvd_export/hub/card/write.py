@@ -6,16 +6,18 @@ import functools
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from fwsvd_export.checkpoints.record import CompressionRecord
 from fwsvd_export.errors import CardError
 from fwsvd_export.hub.card.blocks import marked, renewed
 from fwsvd_export.hub.card.facts import Facts, digests_of, gather_facts
 from fwsvd_export.hub.card.markdown import block, code, one_line, plain
-from fwsvd_export.hub.card.measurements import load_measurements, with_results
+from fwsvd_export.hub.card.measurements import Measurements, load_measurements, with_results
 from fwsvd_export.hub.card.metadata import front_matter, merged, metadata_of, model_name, split_front_matter
 from fwsvd_export.hub.card.publication import checked_publication
 from fwsvd_export.hub.card.snippets import Snippets
@@ -49,7 +51,7 @@ def render_card(facts: Facts, existing: str = "") -> str:
 
 def write_card(
     folder: Path,
-    compression: dict[str, Any],
+    record: CompressionRecord,
     results: Sequence[Path] = (),
     *,
     repo_id: str | None = None,
@@ -59,7 +61,7 @@ def write_card(
 
     Args:
         folder: of a compressed model.
-        compression: the content of its ``compression.json``.
+        record: its ``compression.json``.
         results: files of ``evaluate --json`` and ``bench``.
         repo_id: the model's id on the Hub, for the lines that load it; None keeps what was said before.
         revision: the commit for these lines; None keeps what was said before.
@@ -68,16 +70,17 @@ def write_card(
         CardError: a results file, an id, or an existing card that cannot be used.
         CheckpointError: the folder is not one that ``compress`` wrote.
     """
-    card, digests = folder / CARD_FILE, digests_of(folder, compression)
-    record = load_measurements(folder, digests)
+    card, digests = folder / CARD_FILE, digests_of(folder, record)
+    measurements = load_measurements(folder, digests)
     for path in results:
-        record = with_results(record, path, digests)
-    record["published"] = checked_publication(record["published"], repo_id, revision)
-    facts = gather_facts(folder, compression, record, digests)
+        measurements = with_results(measurements, path, digests)
+    published = checked_publication(measurements.published, repo_id, revision)
+    measurements = replace(measurements, published=published)
+    facts = gather_facts(folder, record, measurements, digests)
     text = render_card(facts, read_card(card) if card.exists() else "")
-    if record["scores"] or record["runs"] or record["published"] or (folder / MEASUREMENTS_FILE).exists():
+    if measurements != Measurements() or (folder / MEASUREMENTS_FILE).exists():
         with atomic_output(folder / MEASUREMENTS_FILE, overwrite=True) as file:
-            write_json(file, record)
+            write_json(file, measurements.to_json())
     with atomic_output(card, overwrite=True) as file:
         file.write_bytes(text.encode("utf-8"))
     return facts
@@ -105,6 +108,7 @@ def _template() -> jinja2.Template:
 def _blocks(facts: Facts) -> dict[str, str]:
     """Name -> text with markers, in the template's order."""
     compression, measurements = facts["compression"], facts["measurements"]
+    plain_model = facts["model"].get("plain", False)  # facts of before know no plain models
     from fwsvd_export.solvers.table import SOLVERS  # late: it needs torch, and who only checks a card does not
 
     solver, snippets = SOLVERS.get(compression["method"]), Snippets.of(facts)
@@ -112,9 +116,12 @@ def _blocks(facts: Facts) -> dict[str, str]:
     languages = (compression.get("base_card") or {}).get("language") or []
     scores = score_table(measurements["scores"])
     text = _template().render(
-        **{**facts, "compression": {**_OPTIONAL, **compression}},
+        **{name: value for name, value in facts.items() if name not in ("compression", "since")},
+        compression={**_OPTIONAL, **compression},
         begin=_BEGIN.format,
         end=lambda name: _END,
+        plain_model=plain_model,
+        since="; ".join(map(plain, facts.get("since", ()))),
         code=code,
         plain=plain,
         count="{:,}".format,

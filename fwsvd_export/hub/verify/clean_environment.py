@@ -20,8 +20,11 @@ _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
 
 
 def auto_class_of(settings: dict[str, Any], family: Family) -> str | None:
-    """The Auto class that loads a compressed checkpoint; None when its ``config.json`` names none of the family's."""
+    """The Auto class that loads a checkpoint of ours; None when its ``config.json`` names none of the family's."""
     architectures, auto_map = settings.get("architectures"), settings.get("auto_map")
+    if settings.get("model_type") == family.model_type and isinstance(architectures, list):
+        autos = {family.dense_name(head): head.auto_class for head in family.heads}
+        return autos.get(str(architectures[0])) if architectures else None
     if not isinstance(architectures, list) or not isinstance(auto_map, dict):
         return None
     known = set(map(family.low_rank_name, family.heads))
@@ -30,11 +33,17 @@ def auto_class_of(settings: dict[str, Any], family: Family) -> str | None:
 
 
 def check_loading(folder: Path, auto_class: str, seconds: float = _SECONDS) -> Iterator[Finding]:
-    """Loads the folder with its own code; call it only when that code is known to be ours."""
+    """Loads the folder with its own code, if it has any; call it only when that code is known to be ours."""
     advice = "compress the model again"
     with tempfile.TemporaryDirectory() as place:
         # The text is handed over, not its path: Python would put the folder of a script before its own library.
-        command = [sys.executable, "-c", _PROGRAM.read_text(encoding="utf-8"), str(folder.absolute()), auto_class]
+        command = [
+            sys.executable,
+            "-c",
+            _PROGRAM.read_text(encoding="utf-8"),
+            str(folder.absolute()),
+            auto_class,
+        ]
         try:
             done = subprocess.run(
                 command,

@@ -27,8 +27,9 @@ def problems_of(folder: str, auto_class: str) -> list[str]:
     import torch
     import transformers
 
+    trusted = any(Path(folder).glob("*.py"))  # a plain model has no code, and must load without trust in any
     model, info = getattr(transformers, auto_class).from_pretrained(
-        folder, trust_remote_code=True, use_safetensors=True, output_loading_info=True
+        folder, trust_remote_code=trusted, use_safetensors=True, output_loading_info=True
     )
     problems = []
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
@@ -37,7 +38,7 @@ def problems_of(folder: str, auto_class: str) -> list[str]:
             problems.append(f"the weights have {len(keys)} {kind.replace('_', ' ')}, the first is {keys[0]}")
     ids = [[1, 2, 3]]
     if any((Path(folder) / name).is_file() for name in VOCABULARIES):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=trusted)
         if len(tokenizer) > model.config.vocab_size:
             problems.append(f"the tokenizer has {len(tokenizer)} tokens, the model {model.config.vocab_size}")
             return problems

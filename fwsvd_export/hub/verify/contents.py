@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from fwsvd_export.architectures.family import Family
 from fwsvd_export.hub.verify.findings import Finding
 from fwsvd_export.storage.file_names import CARD_FILE, EXPORT_FILE, ONNX_FOLDER, TOKENIZER_FILES, WEIGHTS_FILE
 
@@ -55,12 +54,12 @@ class Contents:
     findings: tuple[Finding, ...]
 
 
-def belongs(path: str, family: Family) -> bool:
-    """Whether a checkpoint of the family may have a file of this path."""
+def belongs(path: str, code_files: Collection[str]) -> bool:
+    """Whether a checkpoint with these code files may have a file of this path."""
     folder, _, name = path.rpartition("/")
     if folder == ONNX_FOLDER:
         return name in _ONNX_PLAIN or name.endswith(".onnx")
-    return folder == "" and (name in _PLAIN or name in family.code_files or is_legal(name))
+    return folder == "" and (name in _PLAIN or name in code_files or is_legal(name))
 
 
 def is_legal(name: str) -> bool:
@@ -68,8 +67,13 @@ def is_legal(name: str) -> bool:
     return _LEGAL.fullmatch(name) is not None
 
 
-def list_contents(folder: Path, family: Family) -> Contents:
-    """Looks at everything in a folder without following links or opening what is no plain file."""
+def list_contents(folder: Path, code_files: Collection[str]) -> Contents:
+    """Looks at everything in a folder without following links or opening what is no plain file.
+
+    Args:
+        folder: of a checkpoint.
+        code_files: that it must have; a plain model has none.
+    """
     files: dict[str, int] = {}
     findings: list[Finding] = []
     for path, entry in _entries(folder):
@@ -84,11 +88,11 @@ def list_contents(folder: Path, family: Family) -> Contents:
             findings.append(Finding(name, "cannot be read", "give yourself the right to read it"))
         elif problem := _pickle_in(Path(entry.path)):
             findings.append(Finding(name, problem, _ELSEWHERE))
-        elif not belongs(path, family):
+        elif not belongs(path, code_files):
             findings.append(Finding(name, "is no part of a checkpoint", _ELSEWHERE))
         else:
             files[path] = status.st_size
-    for needed in ("config.json", *family.code_files, "compression.json", CARD_FILE):
+    for needed in ("config.json", *code_files, "compression.json", CARD_FILE):
         if needed not in files and all(finding.file != needed for finding in findings):
             findings.append(Finding(needed, "is missing", "compress the model again, or take it from a backup"))
     return Contents(files, tuple(findings))

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fwsvd_export.architectures.family import Family
+from fwsvd_export.checkpoints.record import CompressionRecord, FileDigest
+from fwsvd_export.errors import CardError, first_line, shown
+from fwsvd_export.export.record import ExportRecord
 from fwsvd_export.hub.verify.findings import Finding
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.file_names import COMPRESSION_FILE, EXPORT_FILE, ONNX_FOLDER, WEIGHTS_FILE
+from fwsvd_export.storage.json_files import read_json
 
 _CONFIGS = ("config.json", "tokenizer_config.json")
 _COMPRESS_AGAIN = "compress the model again"
 
 
-def check_code(folder: Path, files: Mapping[str, int], family: Family) -> Iterator[Finding]:
+def check_code(
+    folder: Path, files: Mapping[str, int], family: Family, code_files: Collection[str]
+) -> Iterator[Finding]:
     """The code files, byte for byte; configurations must not name any other code."""
-    for name in family.code_files:
+    for name in code_files:
         if name in files and file_sha256(folder / name) != file_sha256(family.shipped(name)):
             yield Finding(name, "is not the code that this installation writes", f"{_COMPRESS_AGAIN} with this version")
-    modules = {Path(name).stem for name in family.code_files}
+    modules = {Path(name).stem for name in code_files}
     for prefix, allowed in (("", modules), (f"{ONNX_FOLDER}/", set[str]())):
         for path in (prefix + name for name in _CONFIGS if prefix + name in files):
             named = _texts(_json_object(folder / path).get("auto_map"))
@@ -30,17 +36,16 @@ def check_code(folder: Path, files: Mapping[str, int], family: Family) -> Iterat
                 yield Finding(path, f"names code that is not in this folder, {other!r}", "take it out of auto_map")
 
 
-def check_weights(folder: Path, files: Mapping[str, int], compression: Mapping[str, Any]) -> Iterator[Finding]:
-    """Every weights file against the digest in ``compression.json``."""
-    recorded = compression.get("files")
-    if not isinstance(recorded, dict) or not recorded:
+def check_weights(folder: Path, files: Mapping[str, int], record: CompressionRecord) -> Iterator[Finding]:
+    """Every weights file against the digest in ``compression.json``, whatever was done since the compression."""
+    if not record.files:
         yield Finding(COMPRESSION_FILE, "holds no digest of the weights", f"{_COMPRESS_AGAIN} with this version")
         return
     found = {path for path in files if path.endswith(".safetensors")}
-    for name in sorted(found | set(recorded)):
+    for name in sorted(found | set(record.files)):
         if name not in found:
-            yield Finding(name, f"is missing, {COMPRESSION_FILE} names it", _COMPRESS_AGAIN)
-        elif _digest_in(recorded, name) != file_sha256(folder / name):
+            yield Finding(shown(name)[1:-1], f"is missing, {COMPRESSION_FILE} names it", _COMPRESS_AGAIN)
+        elif _digest_in(record.files, name) != file_sha256(folder / name):
             yield Finding(name, f"does not hold the weights that {COMPRESSION_FILE} describes", _COMPRESS_AGAIN)
 
 
@@ -54,25 +59,27 @@ def check_onnx(folder: Path, files: Mapping[str, int]) -> Iterator[Finding]:
     if record_path not in files:
         yield Finding(record_path, "is missing, so nobody knows what the ONNX files were made from", advice)
         return
-    record = _json_object(folder / record_path)
-    recorded = record.get("files")
-    names = recorded if isinstance(recorded, dict) else {}
-    for path in sorted({*graphs, *(f"{ONNX_FOLDER}/{name}" for name in names)}):
+    try:
+        record = ExportRecord.from_json(read_json(folder / record_path, CardError, record_path), record_path, CardError)
+    except CardError as error:
+        problem = first_line(error).removeprefix(record_path).lstrip(": ").rpartition("; ")[0]
+        yield Finding(record_path, problem, advice)
+        return
+    for path in sorted({*graphs, *(f"{ONNX_FOLDER}/{name}" for name in record.files)}):
         name = path.removeprefix(f"{ONNX_FOLDER}/")
         if path not in files:
-            yield Finding(path, f"is missing, {EXPORT_FILE} names it", advice)
-        elif _digest_in(names, name) != file_sha256(folder / path):
+            yield Finding(shown(path)[1:-1], f"is missing, {EXPORT_FILE} names it", advice)
+        elif _digest_in(record.files, name) != file_sha256(folder / path):
             yield Finding(path, f"is not the file that {EXPORT_FILE} describes", advice)
-    if WEIGHTS_FILE in files and record.get("file_sha256") != file_sha256(folder / WEIGHTS_FILE):
+    if WEIGHTS_FILE in files and record.file_sha256 != file_sha256(folder / WEIGHTS_FILE):
         yield Finding(record_path, "was made from other weights than this folder's", advice)
-    check = record.get("check")
-    if not isinstance(check, dict) or check.get("within") is not True:
+    if not record.check.within:
         yield Finding(record_path, "says that the ONNX model is further from torch than --atol allows", advice)
 
 
-def _digest_in(recorded: Mapping[str, Any], name: str) -> Any:
+def _digest_in(recorded: Mapping[str, FileDigest], name: str) -> str | None:
     entry = recorded.get(name)
-    return entry.get("sha256") if isinstance(entry, dict) else None
+    return None if entry is None else entry.sha256
 
 
 def _json_object(path: Path) -> dict[str, Any]:

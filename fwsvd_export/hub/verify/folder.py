@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fwsvd_export.architectures.family import Family
-from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES
+from fwsvd_export.architectures.registry import FAMILIES, LOW_RANK_FAMILIES
 from fwsvd_export.checkpoints.folder import read_compression
-from fwsvd_export.errors import CardError, CheckpointError, first_line
+from fwsvd_export.errors import CardError, CheckpointError, first_line, shown
 from fwsvd_export.hub.verify.card import check_card
 from fwsvd_export.hub.verify.clean_environment import auto_class_of, check_loading
 from fwsvd_export.hub.verify.contents import list_contents
@@ -20,6 +19,7 @@ from fwsvd_export.hub.verify.findings import Finding
 from fwsvd_export.hub.verify.secrets import find_secrets, redacted
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.file_names import CARD_FILE, COMPRESSION_FILE, CONFIG_FILE
+from fwsvd_export.storage.json_files import read_json
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,15 @@ class Verified:
     """What was found in a folder.
 
     Attributes:
-        family: of the compressed model.
+        family: of the model.
+        code_files: that must be in it; none for a plain model that ``densify`` wrote.
         auto_class: that loads it; None when the configuration names none.
         files: what would be sent, path -> bytes.
         findings: what must be mended first; none for a folder that is fit.
     """
 
     family: Family
+    code_files: tuple[str, ...]
     auto_class: str | None
     files: dict[str, int]
     findings: tuple[Finding, ...]
@@ -45,7 +47,7 @@ def verify_folder(folder: Path, own_token: str | None = None, steps: Steps = sil
     Code that is not this installation's own is never run.
 
     Args:
-        folder: of a checkpoint that ``compress`` wrote.
+        folder: of a checkpoint that ``compress`` or ``densify`` wrote.
         own_token: that a push would use; it must be in no file.
         steps: progress.
 
@@ -53,16 +55,19 @@ def verify_folder(folder: Path, own_token: str | None = None, steps: Steps = sil
         CheckpointError: no such folder, or it holds no compressed checkpoint.
     """
     settings = _settings_of(folder)
-    family = LOW_RANK_FAMILIES[settings["model_type"]]
+    model_type = settings["model_type"]
+    plain = model_type not in LOW_RANK_FAMILIES
+    family = FAMILIES[model_type] if plain else LOW_RANK_FAMILIES[model_type]
+    code_files = () if plain else tuple(family.code_files)
     auto_class = auto_class_of(settings, family)
     with steps("verifying", 5) as advance:
-        contents = list_contents(folder, family)
+        contents = list_contents(folder, code_files)
         files, findings = contents.files, list(contents.findings)
         advance("searching for secrets")
         for path in files:
             findings += find_secrets(folder, path, own_token)
         advance("digests")
-        foreign_code = list(check_code(folder, files, family))
+        foreign_code = list(check_code(folder, files, family, code_files))
         refused = {finding.file for finding in contents.findings}  # lies there, so it is not missing
         digests = [*foreign_code, *_check_record(folder, files), *check_onnx(folder, files)]
         findings += [finding for finding in digests if finding.file not in refused]
@@ -71,32 +76,30 @@ def verify_folder(folder: Path, own_token: str | None = None, steps: Steps = sil
         advance("loading in a fresh process")
         if auto_class is None:
             findings.append(Finding(CONFIG_FILE, "names no class that its code has", "compress the model again"))
-        elif not foreign_code and all(name in files for name in family.code_files):
+        elif not foreign_code and all(name in files for name in code_files):
             findings += check_loading(folder, auto_class)
         advance()
     # What a library says may hold anything
     shown = (Finding(finding.file, redacted(finding.problem), finding.advice) for finding in findings)
-    return Verified(family, auto_class, files, tuple(shown))
+    return Verified(family, code_files, auto_class, files, tuple(shown))
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:
-    """The configuration of a compressed checkpoint."""
+    """The configuration of a compressed checkpoint, or of a plain one whose record says how it was made."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is not a folder; give the folder that fwsvd-export compress wrote")
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} holds no model: it has no {CONFIG_FILE}")
-    try:
-        settings = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not readable JSON: {first_line(error)}") from error
-    model_type = settings.get("model_type") if isinstance(settings, dict) else None
-    if str(model_type) not in LOW_RANK_FAMILIES:
+    settings = read_json(path)
+    model_type = settings.get("model_type")
+    plain = str(model_type) in FAMILIES and (folder / COMPRESSION_FILE).is_file()
+    if not plain and str(model_type) not in LOW_RANK_FAMILIES:
         raise CheckpointError(
-            f"{folder} holds no compressed checkpoint (model_type {model_type!r}); only what fwsvd-export compress "
-            "wrote is pushed"
+            f"{folder} holds no compressed checkpoint (model_type {shown(model_type)}); only what fwsvd-export "
+            "compress or densify wrote is pushed"
         )
-    return dict(settings)
+    return settings
 
 
 def _check_record(folder: Path, files: dict[str, int]) -> Iterator[Finding]:

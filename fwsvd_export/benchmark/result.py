@@ -1,0 +1,128 @@
+"""``results.json`` of ``bench``: accuracy, size and latency of several models side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fwsvd_export.errors import FwsvdExportError, shown
+from fwsvd_export.runtime.environment import Environment
+from fwsvd_export.storage.schema import Count, Number, read_as, to_builtins
+
+_REMEDY = "measure again with this version's bench -o"
+
+
+@dataclass(frozen=True)
+class BenchTiming:
+    """Milliseconds of one call at one shape under one runtime.
+
+    Attributes:
+        runtime: what ran the model.
+        batch_size: examples at once.
+        length: tokens of each.
+        median_ms: over all rounds.
+        p90_ms: 90th percentile over all rounds.
+        round_medians_ms: median of each round.
+        speedup: against the first model under the same runtime: the median over rounds of the ratio within a round.
+        flops_ratio: how many times fewer operations than the first model's.
+    """
+
+    runtime: str
+    batch_size: Count
+    length: Count
+    median_ms: Number
+    p90_ms: Number
+    round_medians_ms: tuple[Number, ...] = ()
+    speedup: Number | None = None
+    flops_ratio: Number | None = None
+
+
+@dataclass(frozen=True)
+class BenchRuntime:
+    """What a model is under one runtime: size of the file that is read, metric, and further metrics by name."""
+
+    file_bytes: Count
+    value: Number | None = None
+    beside: dict[str, Number] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchModel:
+    """One model; ``metric``, ``value`` and ``examples`` are None when only speed was measured.
+
+    Attributes:
+        model: as it was given.
+        sha256: of its weights file; None when the weights are in several files.
+        parameters: all of them.
+        file_bytes: of the file that the first runtime reads.
+        metric: name of the task's metric.
+        value: under the first runtime.
+        examples: how many it was measured on.
+        runtimes: runtime -> what the model is under it.
+        latency: a row per runtime and shape.
+    """
+
+    model: str
+    sha256: str | None
+    parameters: Count
+    file_bytes: Count | None = None
+    metric: str | None
+    value: Number | None
+    examples: Count | None
+    runtimes: dict[str, BenchRuntime]
+    latency: tuple[BenchTiming, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchEnvironment(Environment):
+    """Machine, plan and data; ``task`` and ``data`` are None when only speed was measured."""
+
+    rounds: Count
+    repeats: Count
+    task: str | None
+    data: str | None
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """All models, the dense one first, and what their numbers depend on."""
+
+    models: tuple[BenchModel, ...]
+    environment: BenchEnvironment
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> BenchResult:
+        """The result in a JSON object.
+
+        Args:
+            document: as it was read.
+            place: the file, as the user knows it.
+            error_class: of the errors.
+
+        Raises:
+            FwsvdExportError: of that class: a field is missing or holds something else, or a metric has no value.
+        """
+        result = read_as(cls, document, place, error_class, _REMEDY)
+        for number, model in enumerate(result.models):
+            missing = _missing_beside_metric(model, result.environment)
+            if missing:
+                raise error_class(f"{place}: models[{number}] has a metric and no {missing}; {_REMEDY}")
+        return result
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in ``results.json``."""
+        content: dict[str, Any] = to_builtins(self)
+        return content
+
+
+def _missing_beside_metric(model: BenchModel, environment: BenchEnvironment) -> str:
+    """What must be there where a metric was measured, and is not."""
+    if model.metric is None:
+        return ""
+    needed: dict[str, object] = {
+        "examples": model.examples,
+        "environment.task": environment.task,
+        "environment.data": environment.data,
+    }
+    needed |= {f"value under {shown(runtime)}": found.value for runtime, found in model.runtimes.items()}
+    return next((name for name, value in needed.items() if value is None), "")

@@ -1,0 +1,64 @@
+"""What ``evaluate --json`` prints: a task's metric of one model, and of which weights, on what data and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fwsvd_export.errors import FwsvdExportError
+from fwsvd_export.runtime.environment import Environment
+from fwsvd_export.storage.schema import Count, Number, read_as, to_builtins
+
+_REMEDY = "measure again with this version's evaluate --json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A measured metric.
+
+    Attributes:
+        model: as it was given.
+        task: preset.
+        metric: name of the main metric.
+        value: its value.
+        examples: how many it was measured on.
+        runtime: what ran the model.
+        seconds: wall time of the forward passes.
+        beside: further metrics by name.
+        data: name of the data, without folders.
+        sha256: of the weights file; None when the weights are in several files.
+        environment: where.
+    """
+
+    model: str
+    task: str
+    metric: str
+    value: Number
+    examples: Count
+    runtime: str
+    seconds: Number | None = None
+    beside: dict[str, Number] = field(default_factory=dict)
+    data: str
+    sha256: str | None
+    environment: Environment
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> Evaluation:
+        """The evaluation in a JSON object.
+
+        Args:
+            document: as it was read.
+            place: the file, as the user knows it.
+            error_class: of the errors.
+
+        Raises:
+            FwsvdExportError: of that class: a field is missing or holds something else.
+        """
+        return read_as(cls, document, place, error_class, _REMEDY)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object; the further metrics stand in it by their own names too."""
+        return {**to_builtins(self), **{name: value for name, value in self.beside.items() if name not in _NAMES}}
+
+
+_NAMES = frozenset(Evaluation.__dataclass_fields__)

@@ -1,0 +1,119 @@
+"""``export.json``: what an ONNX folder was made from, and how it was checked and measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fwsvd_export.checkpoints.record import FileDigest
+from fwsvd_export.errors import FwsvdExportError
+from fwsvd_export.storage.schema import Count, Line, Number, Words, check_format, read_as, to_builtins
+
+EXPORT_FORMAT = 1
+EXPORT_AGAIN = "run fwsvd-export onnx --overwrite again"
+
+
+@dataclass(frozen=True)
+class RecordedDifference:
+    """The largest difference of any output from torch's at one shape of input."""
+
+    batch_size: Count
+    length: Count
+    padded: bool
+    max_difference: Number
+
+
+@dataclass(frozen=True)
+class RecordedCheck:
+    """The float model against torch: ``within`` says whether the worst shape keeps to ``atol``."""
+
+    atol: Number
+    within: bool
+    worst: RecordedDifference
+    shapes: tuple[RecordedDifference, ...]
+
+
+@dataclass(frozen=True)
+class MixedPrecisionTrial:
+    """How many nodes stayed in float, the metric, and whether the accuracy target was met."""
+
+    kept_float: Count
+    value: Number
+    kept: bool
+
+
+@dataclass(frozen=True)
+class RecordedInt8:
+    """The int8 model; every field but the first is None or empty when it was not measured on data.
+
+    Attributes:
+        max_difference: of any output from torch's.
+        task: preset.
+        data: its name.
+        examples: how many.
+        metric: its name.
+        float_value: of the float ONNX model.
+        value: of the int8 model.
+        max_drop: how far it may be below the float one's; None where nothing was asked.
+        kept: whether it is not; None where nothing was asked.
+        kept_float: nodes left in float.
+        trials: mixed models that were tried.
+        sensitivities: node -> root mean square change of the predictions when only it is quantised.
+        drop: ``float_value - value``.
+    """
+
+    max_difference: Number
+    task: Line | None = None
+    data: Line | None = None
+    examples: Count | None = None
+    metric: Line | None = None
+    float_value: Number | None = None
+    value: Number | None = None
+    max_drop: Number | None = None
+    kept: bool | None = None
+    kept_float: Words = ()
+    trials: tuple[MixedPrecisionTrial, ...] = ()
+    sensitivities: dict[str, Number] | None = None
+    drop: Number | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in ``export.json``: the difference alone when it was not measured on data."""
+        return to_builtins(self) if self.metric is not None else {"max_difference": self.max_difference}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRecord:
+    """The content of ``export.json``; docs/formats.md describes every field."""
+
+    format: Count = EXPORT_FORMAT
+    model: str
+    class_name: Line
+    weights_sha256: Line
+    file_sha256: Line
+    settings: dict[str, Any]
+    opset: Count
+    check: RecordedCheck
+    int8: RecordedInt8 | None
+    files: dict[str, FileDigest]
+    seconds: dict[str, Number] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> ExportRecord:
+        """The record in a JSON object.
+
+        Args:
+            document: as it was read.
+            place: the file, as the user knows it.
+            error_class: of the errors.
+
+        Raises:
+            FwsvdExportError: of that class: a later format, or a field that is missing or holds something else.
+        """
+        check_format(document, EXPORT_FORMAT, place, error_class, EXPORT_AGAIN)
+        return read_as(cls, document, place, error_class, EXPORT_AGAIN)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in ``export.json``."""
+        content: dict[str, Any] = to_builtins(self)
+        return {**content, "int8": None if self.int8 is None else self.int8.to_json()}

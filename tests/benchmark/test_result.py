@@ -1,0 +1,55 @@
+"""``results.json`` of a bench reads and writes itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fwsvd_export.benchmark.result import BenchResult
+from fwsvd_export.errors import CardError
+
+TIMING = {"runtime": "torch", "batch_size": 1, "length": 8, "median_ms": 2.0, "p90_ms": 3.0}
+TIMING |= {"round_medians_ms": [2.0], "speedup": 1.0, "flops_ratio": 1.0}
+MODEL = {
+    "model": "small",
+    "sha256": None,
+    "parameters": 3,
+    "file_bytes": 9,
+    "metric": "f1",
+    "value": 0.5,
+    "examples": 8,
+    "runtimes": {"torch": {"file_bytes": 9, "value": 0.5, "beside": {"accuracy": 0.75}}},
+    "latency": [TIMING],
+}
+ENVIRONMENT = {"cpu": "CPU", "cores": 2, "gpu": None, "threads": 1, "versions": {"torch": "2"}}
+ENVIRONMENT |= {"rounds": 1, "repeats": 2, "task": "mrpc", "data": "v.jsonl"}
+
+
+def read(environment: dict[str, Any] | None = None, **values: Any) -> BenchResult:
+    document = {"models": [{**MODEL, **values}], "environment": {**ENVIRONMENT, **(environment or {})}}
+    return BenchResult.from_json(document, "results.json", CardError)
+
+
+def test_what_is_written_is_what_was_read() -> None:
+    assert read().to_json() == {"models": [MODEL], "environment": ENVIRONMENT}
+    alone = {"metric": None, "value": None, "examples": None}
+    assert read({"task": None, "data": None}, **alone).models[0].metric is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "values", "reason"),
+    [
+        ({"threads": "x"}, {}, "environment.threads is 'x', a whole number from 0 to 10^15 or null is needed"),
+        ({"data": None}, {}, "models[0] has a metric and no environment.data; measure again"),
+        ({}, {"latency": [{**TIMING, "median_ms": None}]}, "models[0].latency[0].median_ms is None, a number within"),
+        ({}, {"parameters": -1}, "models[0].parameters is -1, a whole number from 0"),
+        ({}, {"runtimes": {"torch": {"file_bytes": 9, "value": None}}}, "has a metric and no value under 'torch'"),
+    ],
+)
+def test_what_no_bench_writes_is_refused(environment: dict[str, Any], values: dict[str, Any], reason: str) -> None:
+    with pytest.raises(CardError) as caught:
+        read(environment, **values)
+    assert str(caught.value).startswith("results.json")
+    assert reason in str(caught.value)
+    assert "measure again with this version's bench" in str(caught.value)

@@ -1,0 +1,121 @@
+"""``compression.json`` reads and writes itself, the records of earlier versions too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fwsvd_export.checkpoints.folder import read_compression, write_compression
+from fwsvd_export.checkpoints.record import CompressionRecord, HistoryEntry
+from fwsvd_export.errors import CheckpointError
+from fwsvd_export.storage.digest import file_sha256
+
+DIGEST, OTHER = "ab" * 32, "cd" * 32
+OLDEST: dict[str, Any] = {
+    "format": 1,
+    "base_model": "some-bert",
+    "base_sha256": None,
+    "method": "svd",
+    "allocate": "uniform",
+    "parameters": {
+        "linear_dense": 4,
+        "linear_compressed": 2,
+        "ratio": 0.5,
+        "total_dense": 9,
+        "total_compressed": 7,
+    },
+    "layers": [{"name": "q", "shape": [2, 2], "rank": None, "kept_dense": True, "predicted_loss": 0.0}],
+    "fisher": None,
+}
+
+
+def read(**values: Any) -> CompressionRecord:
+    return CompressionRecord.from_json({**OLDEST, **values}, "compression.json")
+
+
+def test_the_oldest_record_is_read_as_one_compression() -> None:
+    record = read()
+    assert record.history == (HistoryEntry("compress"),)
+    assert (record.since, record.gate, record.files, record.base_card) == ((), None, {}, None)
+    assert record.layers[0].shape == (2, 2)
+
+
+def test_a_record_without_history_has_the_digest_that_its_files_have() -> None:
+    record = read(files={"model.safetensors": {"bytes": 1, "sha256": DIGEST}})
+    assert record.history == (HistoryEntry("compress", DIGEST),)
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    gate = {"max_drop": 0.1, "metric": "f1", "dense": 0.9, "validation": "v.jsonl", "validation_examples": 3}
+    gate |= {"kept": True, "trials": [{"ratio": 1.0, "value": 0.9, "kept": True}]}
+    record = read(gate=gate, matching={"tokens": 7}, seconds={"load": 1.5}, command=["a", "b\nc"])
+    write_compression(record, tmp_path)
+    assert read_compression(tmp_path) == record
+    written = json.loads((tmp_path / "compression.json").read_text())
+    assert written["gate"] == gate
+    assert written["matching"] == {"tokens": 7, "sequences": None}
+    assert "gate" not in read().to_json()
+
+
+def test_what_was_done_since_is_told_in_order() -> None:
+    history = [
+        {"action": "compress", "sha256": DIGEST, "details": {}},
+        {"action": "save", "sha256": DIGEST, "details": {}},
+        {"action": "save", "sha256": OTHER, "details": {}},
+        {"action": "save", "sha256": None, "details": {}},
+        {"action": "finetune", "sha256": OTHER, "details": {"epochs": 3, "data": "train.jsonl", "teacher": None}},
+        {"action": "densify"},
+    ]
+    assert read(history=history).since == (
+        "saved again with save_pretrained, with the same weights",
+        "saved again with save_pretrained, with other weights",
+        "saved again with save_pretrained",
+        "fine-tuned (epochs 3, data train.jsonl)",
+        "multiplied out into a plain model",
+    )
+
+
+@pytest.mark.parametrize("action", ["compress", "save", "finetune", "export", "densify", "push"])
+def test_every_action_of_a_history_is_read_and_told(action: str) -> None:
+    entry = read(history=[{"action": action}]).history[0]
+    assert (entry.action, entry.sha256, entry.details) == (action, None, {})
+    assert str(entry)
+
+
+def test_an_action_adds_an_entry_and_the_digests_of_what_is_there(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"weights")
+    record = read().after("finetune", tmp_path, epochs=1)
+    assert record.files["model.safetensors"].sha256 == file_sha256(weights)
+    assert record.files["model.safetensors"].bytes == 7
+    assert [entry.action for entry in record.history] == ["compress", "finetune"]
+    assert record.history[-1] == HistoryEntry("finetune", file_sha256(weights), {"epochs": 1})
+    assert record.describes(tmp_path)
+    weights.write_bytes(b"other")
+    assert not record.describes(tmp_path)
+    weights.rename(tmp_path / "model-00001-of-00001.safetensors")
+    assert not record.describes(tmp_path)
+    assert record.after("save", tmp_path).history[-1].sha256 is None
+    assert [entry.action for entry in record.after("compress", tmp_path).history] == ["compress"]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (
+            {"format": 3, "versions": {"fwsvd-export": "9.0"}},
+            "has format 3, this version reads 1; read it with fwsvd-export 9.0",
+        ),
+        ({"layers": [OLDEST["layers"][0], {**OLDEST["layers"][0], "rank": 0}]}, "layers[1].rank is 0, a whole number"),
+        ({"history": [{"action": "undo"}]}, "history[0].action is 'undo', compress or densify or export or"),
+        ({"history": [{"sha256": None}]}, "history[0] has no action; compress the model again"),
+    ],
+)
+def test_what_is_no_record_is_refused(values: dict[str, Any], reason: str) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        read(**values)
+    assert str(caught.value).startswith("compression.json")
+    assert reason in str(caught.value)

@@ -1,0 +1,70 @@
+"""``export.json`` reads and writes itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fwsvd_export.errors import CardError
+from fwsvd_export.export.record import ExportRecord
+
+WORST = {"batch_size": 1, "length": 7, "padded": False, "max_difference": 1e-6}
+MEASURED = {
+    "max_difference": 0.1,
+    "task": "sst2",
+    "data": "v.jsonl",
+    "examples": 8,
+    "metric": "accuracy",
+    "float_value": 0.75,
+    "value": 0.5,
+    "max_drop": 0.1,
+    "kept": False,
+    "kept_float": ["layer"],
+    "trials": [{"kept_float": 1, "value": 0.5, "kept": False}],
+    "sensitivities": {"layer": 0.25},
+    "drop": 0.25,
+}
+EXPORT: dict[str, Any] = {
+    "format": 1,
+    "model": "small",
+    "class_name": "LowRankBertModel",
+    "weights_sha256": "ab" * 32,
+    "file_sha256": "",
+    "settings": {"hidden_act": "gelu"},
+    "opset": 17,
+    "check": {"atol": 1e-4, "within": True, "worst": WORST, "shapes": [WORST]},
+    "int8": None,
+    "files": {"model.onnx": {"bytes": 3, "sha256": "cd" * 32}},
+    "seconds": {"load": 0.5},
+    "versions": {"onnx": "1"},
+}
+
+
+def read(**values: Any) -> ExportRecord:
+    return ExportRecord.from_json({**EXPORT, **values}, "onnx/export.json", CardError)
+
+
+@pytest.mark.parametrize("int8", [None, {"max_difference": 0.25}, MEASURED])
+def test_what_is_written_is_what_was_read(int8: Any) -> None:
+    assert read(int8=int8).to_json() == {**EXPORT, "int8": int8}
+    assert list(read().to_json()) == list(EXPORT)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"format": 2}, "has format 2, this version reads 1"),
+        ({"check": 3}, "check is 3, an object is needed; run fwsvd-export onnx --overwrite again"),
+        ({"check": {**EXPORT["check"], "atol": "x"}}, "check.atol is 'x', a number within"),
+        ({"check": {**EXPORT["check"], "within": 1}}, "check.within is 1, true or false is needed"),
+        ({"check": {**EXPORT["check"], "shapes": [3]}}, "check.shapes[0] is 3, an object is needed"),
+        ({"int8": {}}, "int8 has no max_difference"),
+        ({"files": {"model.onnx": {}}}, "files.model.onnx has no bytes"),
+    ],
+)
+def test_what_is_no_record_is_refused(values: dict[str, Any], reason: str) -> None:
+    with pytest.raises(CardError) as caught:
+        read(**values)
+    assert str(caught.value).startswith("onnx/export.json")
+    assert reason in str(caught.value)
