@@ -156,8 +156,8 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class RecordedMatching:
-    """Sequences and tokens of the calibration data that the layers' outputs were reconstructed on."""
+class RecordedReconstruction:
+    """Sequences and tokens of the calibration data that layers were reconstructed on."""
 
     tokens: Count
     sequences: Count | None = None
@@ -216,7 +216,7 @@ class CompressionRecord:
     allocate: Line
     asked: Asked = Asked()
     embeddings: RecordedEmbeddings | None = None
-    matching: RecordedMatching | None = None
+    reconstruction: RecordedReconstruction | None = None
     parameters: RecordedParameters
     layers: tuple[RecordedLayer, ...]
     fisher: RecordedFisher | None
@@ -238,6 +238,8 @@ class CompressionRecord:
             CheckpointError: it is of a later format, or a field is missing or holds something else.
         """
         check_format(document, RECORD_FORMAT, place, CheckpointError, COMPRESS_AGAIN)
+        if "matching" in document:  # its name in files of earlier versions
+            document = {"reconstruction": document["matching"], **document}
         record = read_as(cls, document, place, CheckpointError, COMPRESS_AGAIN)
         if record.history:
             return record

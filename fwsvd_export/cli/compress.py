@@ -124,7 +124,7 @@ def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
 def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord) -> None:
     from fwsvd_export.cli.console import hint, print_table
 
-    counts, matching = compressed.report.parameters, record.matching
+    counts, done = compressed.report.parameters, record.reconstruction
     kept = [layer.name for layer in compressed.report.layers if layer.kept_dense]
     ranks = sorted({layer.rank for layer in compressed.report.layers if layer.rank is not None})
     rows = [
@@ -136,7 +136,7 @@ def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord)
         ],
         ["all parameters", f"{counts.total_compressed:,} of {counts.total_dense:,}"],
         ["ranks", f"{ranks[0]} to {ranks[-1]}" if ranks else "none"],
-        ["layers matched on", f"{matching.tokens:,} tokens" if matching else "nothing: no data, or not asked for"],
+        ["layers reconstructed on", f"{done.tokens:,} tokens" if done else "nothing: no data, or not asked for"],
         ["word embeddings", _embedding_cell(compressed.report.embedding)],
         ["layers kept dense", f"{len(kept)} of {len(compressed.report.layers)}"],
         ["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items())],
@@ -147,9 +147,9 @@ def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord)
     if kept:
         hint("Kept dense, as asked, or because factors would save nothing there: " + ", ".join(kept))
     widest = max(layer.shape[1] for layer in compressed.report.layers)
-    if matching and matching.tokens < widest:
+    if done and done.tokens < widest:
         hint(
-            f"Matched on only {matching.tokens:,} tokens, fewer than a layer has inputs ({widest:,}): "
+            f"Reconstructed on only {done.tokens:,} tokens, fewer than a layer has inputs ({widest:,}): "
             "give more data, or compare with --no-reconstruct."
         )
     for layer in compressed.report.layers:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from fwsvd_export.architectures.registry import dense_encoder_of
 from fwsvd_export.compression.checks import reconstructs
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.prepare import compress_model
+from fwsvd_export.compression.record import record_of
 from fwsvd_export.compression.size import check_size
 from fwsvd_export.errors import CompressionWarning
 from fwsvd_export.fisher import collect_statistics
@@ -100,8 +102,15 @@ def compress(
     compressed = compress_model(inputs)
     for sentence in compressed.report.warnings:
         warnings.warn(sentence, CompressionWarning, stacklevel=2)
-    compressed.model.compression = compressed.report
-    return compressed.model
+    small = compressed.model
+    small.compression = compressed.report
+    small.remember(record_of(inputs, compressed.report, _base_name(model)).to_json())
+    return small
+
+
+def _base_name(model: Any) -> str:
+    """What the record calls a model in memory: where it was loaded from, without folders of this machine, or its class."""
+    return PurePath(getattr(model.config, "_name_or_path", "") or "").name or type(model).__name__
 
 
 def _rank_request(

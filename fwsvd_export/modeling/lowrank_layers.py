@@ -6,6 +6,8 @@ original bias; factorised word embeddings compute ``projection(table(ids))``.
 This file travels inside the checkpoint; it needs only the standard library, torch and transformers.
 """
 
+import hashlib
+import json
 import re
 import shutil
 import sys
@@ -14,7 +16,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers.utils import cached_file
 
+RECORD = "compression.json"  # how a checkpoint was made, and what was done to it since
+_WEIGHTS = "model.safetensors"
+_PLACES = ("cache_dir", "local_files_only", "revision", "subfolder", "token")  # arguments that say where files are
 # Ending of a class name -> the Auto class that loads it
 AUTO_CLASSES = {
     "Model": "AutoModel",
@@ -202,6 +208,8 @@ class LowRankModelMixin:
     # names of the output layer tied to the word embeddings, and of its bias
     decoder: tuple[str, str] = ("", "")
     _tied_weights_keys: Any
+    _compression_record: Any = None
+    _recorded_as: Any = None
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
@@ -242,8 +250,27 @@ class LowRankModelMixin:
             )
         return super().resize_token_embeddings(*args, **kwargs)
 
+    def remember(self, record: dict[str, Any]) -> None:
+        """Keeps the content of ``compression.json`` for ``save_pretrained``, of a model that is as it was made."""
+        self._compression_record, self._recorded_as = record, self._fingerprint()
+
+    def _fingerprint(self) -> str:
+        """A digest of all parameters' values."""
+        digest = hashlib.sha256()
+        for parameter in self.parameters():
+            digest.update(parameter.detach().float().cpu().contiguous().numpy())
+        return digest.hexdigest()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As transformers does; the record beside the weights is kept for ``save_pretrained``."""
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded  # with output_loading_info
+        model._compression_record = _record_beside(pretrained_model_name_or_path, kwargs)
+        return loaded
+
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
-        """As transformers does, and puts the code files beside the weights, whichever way the model was loaded."""
+        """As transformers does, and puts code and record beside the weights, whichever way the model was loaded."""
         saved = super().save_pretrained(save_directory, *args, **kwargs)
         family = next(base for base in type(self).__mro__ if LowRankModelMixin in base.__bases__)
         for module in (__name__, self.config_class.__module__, family.__module__):
@@ -251,4 +278,42 @@ class LowRankModelMixin:
             target = Path(save_directory) / source.name
             if source.resolve() != target.resolve():
                 shutil.copyfile(source, target)
+        if self._compression_record is not None:
+            changed = self._recorded_as is not None and self._recorded_as != self._fingerprint()
+            _write_record(self._compression_record, Path(save_directory), changed)
         return saved
+
+
+def _record_beside(source: Any, options: dict[str, Any]) -> Any:
+    """The record of a checkpoint in a folder or on the Hub; None where there is none that can be read."""
+    places = {name: options[name] for name in _PLACES if options.get(name) is not None}
+    quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+    try:
+        path = cached_file(source, RECORD, **places, **quiet)
+        record = None if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _write_record(record: dict[str, Any], folder: Path, changed: bool) -> None:
+    """The record with the digests of the weights in a folder; other weights than before are one more entry.
+
+    Args:
+        record: the content of ``compression.json`` when the model was loaded or made.
+        folder: with the weights that were just saved.
+        changed: whether a model that was never saved before was changed since it was made.
+    """
+    files = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        files[file.name] = {"bytes": file.stat().st_size, "sha256": digest}
+    if not files:
+        return
+    before, now = record.get("files") or {}, files.get(_WEIGHTS, {}).get("sha256")
+    made = before.get(_WEIGHTS, {}).get("sha256") if before or changed else now
+    history = list(record.get("history") or [{"action": "compress", "sha256": made, "details": {}}])
+    if changed or (before and before != files):
+        history.append({"action": "save", "sha256": now, "details": {}})
+    text = json.dumps({**record, "files": files, "history": history}, indent=2, ensure_ascii=False)
+    (folder / RECORD).write_text(text + "\n", encoding="utf-8")

@@ -96,7 +96,7 @@ def _page(record: CompressionRecord, content: Mapping[str, Any], losses: Sequenc
         f"{parameters.total_compressed:,} of {parameters.total_dense:,} parameters.",
         "",
         f"{trust} Measured: the mean rise of the task loss on {content['examples']} "
-        "calibration examples when this layer alone is replaced, before matching.",
+        "calibration examples when this layer alone is replaced, before reconstruction.",
         "",
         f"![Predicted against measured loss per layer]({FIGURE})",
         "",

@@ -148,7 +148,7 @@ def _blocks(facts: Facts) -> dict[str, str]:
 _OPTIONAL: dict[str, Any] = {
     "base_revision": None,
     "base_weights": None,
-    "matching": None,
+    "reconstruction": None,
     "embeddings": None,
     "gate": None,
     "fisher": None,
