@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from fwsvd_export.errors import StatisticsError, shown
+from fwsvd_export.fisher.sample import SAMPLE_DEFAULTS, CalibrationSample
 from fwsvd_export.records import EmbeddingStatistics, LayerStatistics, Statistics, StatisticsSource
 
 if TYPE_CHECKING:
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 from fwsvd_export.storage.json_files import parse_json
 from fwsvd_export.storage.output import atomic_output
 
-STATISTICS_FORMAT = 1
+STATISTICS_FORMAT = 2
+_READ_FORMATS = (1, STATISTICS_FORMAT)  # 1 has no calibration sample, and is read like a file without
 _LARGEST_COUNT = 10**15  # of examples or tokens: far above any, and every float holds it exactly
 _LONGEST_TEXT = 1000
 _PER_LAYER = ("gradient_gram", "row_input", "row_output", "element")
 _EMBEDDING = ("row", "gradient_gram")
+_SAMPLE = ("token_ids", "lengths", *SAMPLE_DEFAULTS)
 
 
 def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False) -> None:
@@ -46,6 +49,10 @@ def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False)
     if statistics.embedding is not None:
         for field in _EMBEDDING:
             tensors[f"embedding.{field}"] = getattr(statistics.embedding, field).cpu().contiguous()
+    if statistics.sample is not None:
+        for field in _SAMPLE:
+            if (values := getattr(statistics.sample, field)) is not None:
+                tensors[f"sample.{field}"] = values.contiguous()
     source = statistics.source
     description = {
         "format": STATISTICS_FORMAT,
@@ -82,12 +89,13 @@ def load_statistics(path: Path) -> Statistics:
                 raise StatisticsError(f"{path} is no statistics file; make one with fwsvd-export fisher")
             description = parse_json(metadata["statistics"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no dict
-        if description["format"] != STATISTICS_FORMAT:
+        if description["format"] not in _READ_FORMATS:
             raise StatisticsError(
-                f"{path} has statistics format {shown(description['format'])}, this version reads {STATISTICS_FORMAT}; "
-                "collect again with fwsvd-export fisher"
+                f"{path} has statistics format {shown(description['format'])}, this version reads "
+                f"{' and '.join(map(str, _READ_FORMATS))}; collect again with fwsvd-export fisher"
             )
         _check_description(description)
+        sample = _read_sample(tensors)
         if not all(tensor.is_floating_point() for tensor in tensors.values()):
             raise ValueError("sums are floating-point numbers")
         layers = {
@@ -102,12 +110,18 @@ def load_statistics(path: Path) -> Statistics:
         known = f"embedding.{_EMBEDDING[0]}" in tensors  # files of before have none
         embedding = EmbeddingStatistics(*(tensors[f"embedding.{field}"] for field in _EMBEDDING)) if known else None
         counts = description["examples"], description["tokens"]
-        return Statistics(layers, *counts, collected, source, embedding)
+        return Statistics(layers, *counts, collected, source, embedding, sample)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StatisticsError(
             f"statistics file {path} is damaged or cut short ({type(error).__name__}); "
             "collect again with fwsvd-export fisher"
         ) from error
+
+
+def _read_sample(tensors: dict[str, Tensor]) -> CalibrationSample | None:
+    """The calibration sample, taken out of the tensors; None where there is none."""
+    parts = {name: tensors.pop(f"sample.{name}") for name in _SAMPLE if f"sample.{name}" in tensors}
+    return CalibrationSample(**parts) if parts else None
 
 
 def _check_description(description: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.checkpoints.weights import stored_weights
 from fwsvd_export.compression.build import Compressed
 from fwsvd_export.compression.checks import closed_form, reconstructs, solver_named
-from fwsvd_export.compression.inputs import Inputs
+from fwsvd_export.compression.inputs import Inputs, calibration_of
 from fwsvd_export.compression.norms import check_collected
 from fwsvd_export.compression.prepare import Prepared, compress_model, prepare
 from fwsvd_export.compression.size import check_size
@@ -28,6 +28,7 @@ from fwsvd_export.evaluation.layer_losses import measure_layer_losses
 from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
 from fwsvd_export.evaluation.ratio import Promise, check_max_drop, smallest_within
 from fwsvd_export.fisher.files import load_statistics
+from fwsvd_export.fisher.merge import DATA_SEPARATOR
 from fwsvd_export.hub.card.base import read_base_card
 from fwsvd_export.records import RankRequest, Statistics
 from fwsvd_export.report.compression import write_report
@@ -80,15 +81,16 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
         closed_form(solver)
     if request.report is not None:
         _check_report(request, request.report)
-    matched = reconstructs(solver, request.match, request.data is not None)
+    clock = Stopwatch()
+    with clock.phase("load"):
+        stored = load_statistics(request.fisher) if request.fisher is not None else None
+    matched = reconstructs(solver, request.match, request.data is not None, stored)
     if request.data is not None and request.fisher is not None and not (matched or request.max_drop or request.report):
         raise DataError(
             "a statistics file and data are given, and nothing would be read from the data: it is for matching "
             "(--match, with --method kfac), for --max-drop and for --report; give one of the two"
         )
-    clock = Stopwatch()
     with clock.phase("load"):
-        stored = load_statistics(request.fisher) if request.fisher is not None else None
         checkpoint = load_dense(request.source)
     # A size that cannot be met fails here, before the long work
     check_size(checkpoint.encoder, solver, request.size)
@@ -96,12 +98,15 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     statistics = stored
     if statistics is None and solver.needs is not None and request.data is not None and calibration is not None:
         with clock.phase("statistics"):
-            statistics = statistics_of(checkpoint, request.data, calibration, (solver.needs,), request.labels, steps)
+            statistics = statistics_of(
+                checkpoint, request.data, calibration, (solver.needs,), request.labels, steps, samples=False
+            )
             release_freed_memory()
     if solver.needs is None:
         statistics = None  # a method that does not look at statistics must not claim to be made from them
     check_collected(solver, statistics)
-    inputs = Inputs(checkpoint.encoder, solver, options, request.size, statistics, calibration if matched else None)
+    texts = calibration_of(calibration, statistics) if matched else None
+    inputs = Inputs(checkpoint.encoder, solver, options, request.size, statistics, texts)
     gate = None
     if request.max_drop is None or validation is None:
         with clock.phase("solve"):
@@ -145,7 +150,7 @@ def _batches(
         return load_batches(cast(DataRequest, request.data), tokenizer, encoder), None
     measured = cast(DataRequest, request.validation or request.data)
     metric_of(measured.task)  # a task without one is refused before the long work
-    if stored is not None and stored.source.data == measured.name:
+    if stored is not None and measured.name in (stored.source.data or "").split(DATA_SEPARATOR):
         raise DataError(
             f"{measured.name} is what the statistics were collected on; give other data with --validation, or --data "
             "without --fisher, which holds rows out first"
@@ -158,8 +163,11 @@ def _batches(
         chosen, rest = split_rows(read_rows(data), data)
         everything = replace(data, max_samples=None)
         calibration, validation = (encode_rows(rows, everything, tokenizer, encoder) for rows in (chosen, rest))
-    if calibration is not None:
-        validation = validation.without(calibration)
+    seen = calibration.token_ids if calibration is not None else set()
+    if stored is not None and stored.sample is not None:
+        seen |= stored.sample.unmasked()
+    if seen:
+        validation = validation.without(seen)
         if validation.examples == 0:
             raise DataError("all validation examples are also calibration examples; give other data with --validation")
     return calibration, validation

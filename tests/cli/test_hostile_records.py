@@ -77,7 +77,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(changed_small: Change
         ({"layers": [LAYER]}, "do not have the model's sizes"),
         ({"layers": ["a\nb"]}, "damaged or cut short (ValueError)"),
         ({"inputs": []}, "damaged or cut short (ValueError)"),
-        ({"format": 2}, "has statistics format 2, this version reads 1"),
+        ({"format": 3}, "has statistics format 3, this version reads 1 and 2"),
         ({"source": {}}, "damaged or cut short (KeyError)"),
         ({"collected": "x" * 10**5}, "damaged or cut short (ValueError)"),
         ({"collected": ["hessian"]}, "collect hessian: choose one or more of kfac, row, element"),

@@ -13,13 +13,16 @@ import pytest
 import torch
 from datasets import Dataset
 from torch import Tensor
-from transformers import AutoTokenizer, BertConfig
+from transformers import AutoTokenizer
 
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.data.batches import IGNORED_LABEL, Batches
 from fwsvd_export.data.encode import encode_rows, load_batches
 from fwsvd_export.data.rows import HELD_OUT_ROWS, DataRequest, split_rows
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.errors import DataError
+from tests.helpers import tiny_head
 
 Rows = list[dict[str, Any]]
 
@@ -33,7 +36,14 @@ TEXTS = [
     "the plot never was great and the cast was poor",
 ]
 ROWS: Rows = [{"sentence": text, "label": index % 2} for index, text in enumerate(TEXTS)]
-CONFIG = BertConfig(num_labels=2, max_position_embeddings=64)
+
+
+def encoder_with(**settings: Any) -> Encoder:
+    """Of a small BERT classifier with these settings."""
+    return encoder_of(tiny_head("BertForSequenceClassification", **settings))
+
+
+ENCODER = encoder_with(num_labels=2)
 
 
 def write_csv(path: Path) -> None:
@@ -74,10 +84,10 @@ def tokenizer(tiny_folder: Path) -> Any:
 
 @pytest.fixture
 def load(tokenizer: Any, write_rows: Callable[[Rows], Path]) -> Callable[..., Batches]:
-    """Batches of rows: load(rows, task="sst2", config=CONFIG, **of_the_request)."""
+    """Batches of rows: load(rows, task="sst2", encoder=ENCODER, **of_the_request)."""
 
-    def load(rows: Rows, task: str = "sst2", config: BertConfig = CONFIG, **options: Any) -> Batches:
-        return load_batches(DataRequest(TASKS[task], write_rows(rows), **options), tokenizer, config)
+    def load(rows: Rows, task: str = "sst2", encoder: Encoder = ENCODER, **options: Any) -> Batches:
+        return load_batches(DataRequest(TASKS[task], write_rows(rows), **options), tokenizer, encoder)
 
     return load
 
@@ -104,7 +114,7 @@ def test_every_kind_of_file_gives_the_same_batches(
 ) -> None:
     path = tmp_path / f"rows.{kind}"
     WRITERS[kind](path)
-    found = load_batches(DataRequest(TASKS["sst2"], path, batch_size=4), tokenizer, CONFIG)
+    found = load_batches(DataRequest(TASKS["sst2"], path, batch_size=4), tokenizer, ENCODER)
     assert_same(found, load(ROWS, batch_size=4))
     assert sorted(rows_of(found, "input_ids")) == sorted(tokenizer(TEXTS)["input_ids"])
 
@@ -156,14 +166,14 @@ def test_max_samples_is_a_choice_of_the_seed(
 def test_texts_are_cut_to_the_length_asked_for_and_to_the_models(
     max_length: int, positions: int, longest: int, load: Callable[..., Batches]
 ) -> None:
-    batches = load(ROWS, config=BertConfig(max_position_embeddings=positions), max_length=max_length)
+    batches = load(ROWS, encoder=encoder_with(max_position_embeddings=positions), max_length=max_length)
     assert batches[0]["input_ids"].shape[1] == longest
 
 
 def test_labels_may_be_the_models_names(load: Callable[..., Batches]) -> None:
-    config = BertConfig(label2id={"bad": 0, "good": 1}, id2label={0: "bad", 1: "good"})
+    encoder = encoder_with(label2id={"bad": 0, "good": 1}, id2label={0: "bad", 1: "good"})
     rows = [{"sentence": "dull", "label": "bad"}, {"sentence": "fine", "label": "good"}]
-    assert load(rows, config=config)[0]["labels"].tolist() == [0, 1]
+    assert load(rows, encoder=encoder)[0]["labels"].tolist() == [0, 1]
 
 
 def test_pairs_are_told_apart_by_token_types(tokenizer: Any, load: Callable[..., Batches]) -> None:
@@ -174,7 +184,7 @@ def test_pairs_are_told_apart_by_token_types(tokenizer: Any, load: Callable[...,
 
 def test_numbers_stay_fractions(load: Callable[..., Batches]) -> None:
     rows = [{"sentence1": "good", "sentence2": "bad", "label": value} for value in (0.25, 3)]
-    labels = load(rows, task="stsb", config=BertConfig(num_labels=1))[0]["labels"]
+    labels = load(rows, task="stsb", encoder=encoder_with(num_labels=1))[0]["labels"]
     assert labels.tolist() == [0.25, 3.0]
     assert labels.dtype == torch.float32
 
@@ -191,11 +201,11 @@ def test_the_first_piece_of_a_word_carries_its_label(
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film", "##s", "good"]
     (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n")
     pieces = BertTokenizerFast(vocab=str(tmp_path / "vocab.txt"), vocab_file=str(tmp_path / "vocab.txt"))
-    config = BertConfig(label2id={"O": 0, "B": 1, "I": 2}, id2label={0: "O", 1: "B", 2: "I"})
+    encoder = encoder_with(label2id={"O": 0, "B": 1, "I": 2}, id2label={0: "O", 1: "B", 2: "I"})
     file = tmp_path / "rows.jsonl"
     rows: Rows = [{"tokens": ["good", "films", "film"], "ner_tags": [0, 1, 2]}, {"tokens": ["good"], "ner_tags": [2]}]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    batch = load_batches(DataRequest(TASKS["ner"], file), pieces, config)[0]
+    batch = load_batches(DataRequest(TASKS["ner"], file), pieces, encoder)[0]
     none = IGNORED_LABEL
     assert batch["input_ids"].tolist() == [[2, 7, 3, 0, 0, 0], [2, 7, 5, 6, 5, 3]]
     assert batch["labels"].tolist() == [[none, 2, none, none, none, none], [none, 0, 1, none, 2, none]]
@@ -211,9 +221,9 @@ def test_the_first_piece_of_a_word_carries_its_label(
     ],
 )
 def test_token_labels_that_do_not_fit(tags: Any, words: str, load: Callable[..., Batches]) -> None:
-    config = BertConfig(label2id={"O": 0, "B": 1}, id2label={0: "O", 1: "B"})
+    encoder = encoder_with(label2id={"O": 0, "B": 1}, id2label={0: "O", 1: "B"})
     with pytest.raises(DataError, match=words):
-        load([{"tokens": ["good", "film"], "ner_tags": tags}], task="ner", config=config)
+        load([{"tokens": ["good", "film"], "ner_tags": tags}], task="ner", encoder=encoder)
 
 
 @pytest.mark.parametrize("name", ["max_samples", "max_length", "batch_size"])
@@ -232,7 +242,7 @@ def test_reading_leaves_nothing_behind(
 
 def test_a_data_set_of_the_hub_that_cannot_be_read_is_named(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="dataset nobody/nothing:plain cannot be read"):
-        load_batches(DataRequest(TASKS["sst2"], dataset="nobody/nothing:plain"), tokenizer, CONFIG)
+        load_batches(DataRequest(TASKS["sst2"], dataset="nobody/nothing:plain"), tokenizer, ENCODER)
 
 
 def test_the_name_of_data_has_no_folders(tmp_path: Path) -> None:
@@ -274,13 +284,49 @@ def test_a_split_leaves_calibration_the_rows_it_would_have_without(
     rows = Dataset.from_list([{"sentence": text, "label": 0} for text in make_sentences(60)])
     request = DataRequest(TASKS["sst2"], tmp_path / "rows.csv", max_samples=10, seed=3)
     chosen, _ = split_rows(rows, request)
-    assert_same(encode_rows(chosen, request, tokenizer, CONFIG), encode_rows(rows, request, tokenizer, CONFIG))
+    assert_same(encode_rows(chosen, request, tokenizer, ENCODER), encode_rows(rows, request, tokenizer, ENCODER))
 
 
 def test_examples_of_other_batches_are_taken_out_by_their_tokens(load: Callable[..., Batches]) -> None:
     batches = load(ROWS, batch_size=2)
     others = load([{**row, "label": 1} for row in ROWS[:2]] + [{"sentence": "never", "label": 0}])
-    left = batches.without(others)
+    left = batches.without(others.token_ids)
     assert_same(left, load(ROWS[2:], batch_size=2))
     assert (left.examples, batches.examples) == (4, 6)
-    assert batches.without(batches).examples == 0
+    assert batches.without(batches.token_ids).examples == 0
+
+
+def test_batches_know_which_row_every_example_was(tokenizer: Any, load: Callable[..., Batches]) -> None:
+    batches = load(ROWS, batch_size=4)
+    assert sorted(batches.indices) == list(range(len(ROWS)))
+    found = dict(zip(batches.indices, rows_of(batches, "input_ids"), strict=True))
+    assert found == dict(enumerate(tokenizer(TEXTS)["input_ids"]))
+    left = batches.without({tuple(found[0]), tuple(found[4])})
+    assert dict(zip(left.indices, rows_of(left, "input_ids"), strict=True)) == {
+        index: row for index, row in found.items() if index not in (0, 4)
+    }
+
+
+@pytest.mark.parametrize("max_samples", [None, 5])
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_shards_hold_every_chosen_row_once_under_its_index(
+    parts: int, max_samples: int | None, load: Callable[..., Batches]
+) -> None:
+    def examples(batches: Batches) -> list[tuple[int, list[int]]]:
+        return list(zip(batches.indices, rows_of(batches, "input_ids"), strict=True))
+
+    whole = load(ROWS, max_samples=max_samples, seed=2)
+    shards = [load(ROWS, max_samples=max_samples, seed=2, shard=(part + 1, parts)) for part in range(parts)]
+    assert sorted(pair for shard in shards for pair in examples(shard)) == sorted(examples(whole))
+    assert max(shard.examples for shard in shards) - min(shard.examples for shard in shards) <= 1
+
+
+def test_a_shard_without_rows_is_refused(load: Callable[..., Batches]) -> None:
+    with pytest.raises(DataError, match=r"shard 7/7 of rows.jsonl is empty: it has 6 rows; make fewer shards"):
+        load(ROWS, shard=(7, 7))
+
+
+@pytest.mark.parametrize("shard", [(0, 2), (3, 2), (1, 0), (-1, 2)])
+def test_a_shard_that_is_not_one_of_its_number_is_refused(shard: tuple[int, int], load: Callable[..., Batches]) -> None:
+    with pytest.raises(DataError, match=f"shard {shard[0]}/{shard[1]}: I/N with 1 <= I <= N is allowed"):
+        load(ROWS, shard=shard)
