@@ -10,6 +10,8 @@ from fwsvd_export.errors import RankError, StatisticsError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from fwsvd_export.fisher.sample import CalibrationSample
+
 COLLECTIONS = ("kfac", "row", "element")
 LABEL_SOURCES = ("data", "sampled")
 
@@ -113,6 +115,7 @@ class Statistics:
         collected: which of "kfac", "row", "element" are there.
         source: what they were made from.
         embedding: of the word embeddings; None in files of before they were collected.
+        sample: the calibration texts, for reconstruction; None where they were not to be stored.
     """
 
     layers: dict[str, LayerStatistics]
@@ -121,6 +124,7 @@ class Statistics:
     collected: tuple[str, ...]
     source: StatisticsSource
     embedding: EmbeddingStatistics | None = None
+    sample: CalibrationSample | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.collected) - set(COLLECTIONS)

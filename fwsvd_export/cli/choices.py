@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -89,6 +90,25 @@ class SomeOf(OneOf):
         there = before.split(",")
         words = [word for word in self.values if word.startswith(last) and word not in there]
         return [CompletionItem(f"{before}{comma}{word}") for word in words]
+
+
+class Shard(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
+    """One of several shares of the work, as two whole numbers."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """The share and how many there are.
+
+        Raises:
+            click.BadParameter: it is not I/N with 1 <= I <= N.
+        """
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", str(value).strip())
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"{shown(value)} is not a shard: I/N with 1 <= I <= N is allowed, for example 1/4", param, ctx)
+        return int(found[1]), int(found[2])
 
 
 class Device(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4

@@ -56,7 +56,7 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
         size=size,
         data=data,
         validation=validation,
-        match=reconstruct,
+        reconstruct=reconstruct,
         solver_options=solver_options(options),
         command=tuple(click.get_current_context().meta[TYPED]),
         **options,
@@ -73,7 +73,7 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
     Group.DATA,
     "--fisher",
     type=PATH,
-    help="Statistics file of fwsvd-export fisher; --data with it is for layer-wise reconstruction.",
+    help="Statistics file of fwsvd-export fisher; unless made with --no-samples, it needs no --data with it.",
 )
 @option(
     Group.DATA,
@@ -98,8 +98,9 @@ def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
     """Write a compressed copy of MODEL into the folder OUT.
 
     Give exactly one of --ratio, --rank, --params and --max-drop, and task data, a statistics file (which saves
-    collecting) or both; svd needs neither. With data, kfac also reconstructs every layer's output. An accuracy target
-    of --max-drop that cannot be met ends with exit code 3; the model at ratio 1 is written.
+    collecting) or both; svd needs neither. kfac also reconstructs every layer's output, on the data or else on the
+    texts in the statistics file. An accuracy target of --max-drop that cannot be met ends with exit code 3; the model
+    at ratio 1 is written.
 
     \b
     Example:
@@ -107,6 +108,7 @@ def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
     """
     request = compress_request(model, out, options)
     from fwsvd_export.cli.console import hint, prepare_libraries, print_json, steps
+    from fwsvd_export.compression.checks import NO_SAMPLE
     from fwsvd_export.workflows.compress import run_compress
 
     prepare_libraries()
@@ -115,13 +117,34 @@ def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
     if as_json:
         print_json({"output": str(out), **record.to_json()})
     else:
-        _print_summary(out, compressed, record)
+        _print_summary(out, compressed, record, _reconstructed_on(request, record))
+    if _lacks_texts(request, record):
+        hint(f"Layers are not reconstructed: {NO_SAMPLE}.")
     if gate is not None and not gate.kept:
-        hint(f"The promise is not kept: even at ratio 1 the drop of {gate.metric} is above {request.max_drop:g}.")
+        hint(f"The accuracy target is missed: even at ratio 1 {gate.metric} drops by more than {request.max_drop:g}.")
         click.get_current_context().exit(GATE_NOT_MET)
 
 
-def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord) -> None:
+def _lacks_texts(request: CompressRequest, record: CompressionRecord) -> bool:
+    """Whether layers would have been reconstructed if the statistics file had texts."""
+    from fwsvd_export.compression.checks import can_reconstruct
+    from fwsvd_export.solvers.table import solver_named
+
+    able = can_reconstruct(solver_named(request.method)) and request.reconstruct is None
+    return able and record.reconstruction is None and request.fisher is not None
+
+
+def _reconstructed_on(request: CompressRequest, record: CompressionRecord) -> str:
+    """What layers were reconstructed on, or why they were not."""
+    if (done := record.reconstruction) is not None:
+        place = f"of {request.data.name}" if request.data is not None else "in the statistics file"
+        return f"{done.tokens:,} tokens {place}"
+    if _lacks_texts(request, record):
+        return "nothing: no texts in the statistics file"
+    return "nothing: not asked for" if request.reconstruct is False else f"nothing: {request.method} does not do it"
+
+
+def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord, reconstructed_on: str) -> None:
     from fwsvd_export.cli.console import hint, print_table
 
     counts, done = compressed.report.parameters, record.reconstruction
@@ -136,7 +159,7 @@ def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord)
         ],
         ["all parameters", f"{counts.total_compressed:,} of {counts.total_dense:,}"],
         ["ranks", f"{ranks[0]} to {ranks[-1]}" if ranks else "none"],
-        ["layers reconstructed on", f"{done.tokens:,} tokens" if done else "nothing: no data, or not asked for"],
+        ["layers reconstructed on", reconstructed_on],
         ["word embeddings", _embedding_cell(compressed.report.embedding)],
         ["layers kept dense", f"{len(kept)} of {len(compressed.report.layers)}"],
         ["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items())],

@@ -113,7 +113,7 @@ method_options = together(
         Group.METHOD,
         "--reconstruct/--no-reconstruct",
         default=None,
-        show_default="on for kfac with data",
+        show_default="on for kfac",
         help="Layer-wise reconstruction: fit every layer again, on its own inputs, to the dense model's output.",
     ),
     option(Group.METHOD, "--match/--no-match", default=None, hidden=True, help="Former name of --reconstruct."),

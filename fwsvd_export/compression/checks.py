@@ -6,10 +6,17 @@ from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.norms import check_collected
 from fwsvd_export.errors import DataError, RankError, StatisticsError
+from fwsvd_export.fisher.sample import CalibrationSample
 from fwsvd_export.ranks import ALLOCATORS, COSTS
 from fwsvd_export.records import Kronecker, RankRequest, Statistics
 from fwsvd_export.solvers.names import RECONSTRUCTING, SHARING
 from fwsvd_export.solvers.solver import ClosedForm, Iterative, Solver
+
+# Why statistics alone are not enough, and what to do
+NO_SAMPLE = (
+    "the statistics hold no texts (they were collected with --no-samples, or by an earlier version): give --data "
+    "beside --fisher, or collect again without --no-samples"
+)
 
 
 def closed_form(solver: ClosedForm | Iterative) -> ClosedForm:
@@ -55,24 +62,33 @@ def _allocator_of(solver: Solver, size: RankRequest) -> str:
     return size.allocate
 
 
-def reconstructs(solver: Solver, wanted: bool | None, calibration: bool) -> bool:
+def can_reconstruct(solver: Solver) -> bool:
+    """Whether the method has the gradient norm that reconstruction needs."""
+    return solver.norm is Kronecker
+
+
+def reconstructs(solver: Solver, wanted: bool | None, batches: bool, statistics: Statistics | None = None) -> bool:
     """Whether layers are reconstructed: as asked, else where it can be done.
 
     Args:
         solver: the method.
         wanted: as asked for, None for no wish.
-        calibration: whether there are batches.
+        batches: whether there are calibration batches.
+        statistics: whose calibration sample does as well.
 
     Raises:
         RankError: asked for with a method that has no gradient weighting.
-        DataError: asked for without batches.
+        DataError: asked for without batches and without a sample.
     """
-    able = solver.norm is Kronecker
+    calibration = batches or (statistics is not None and statistics.sample is not None)
+    able = can_reconstruct(solver)
     if wanted and not able:
         raise RankError(
             f"reconstruction fits layers in the norm of their gradients, which method {solver.name} does not have; "
             f"use --method {' or '.join(RECONSTRUCTING)}, or leave out --reconstruct"
         )
+    if wanted and not calibration and statistics is not None:
+        raise DataError(f"reconstruction needs calibration data, and {NO_SAMPLE}, or leave out --reconstruct")
     if wanted and not calibration:
         raise DataError(
             "reconstruction needs calibration data: give --data (beside --fisher too), or leave out --reconstruct"
@@ -117,6 +133,24 @@ def check_same_model(encoder: Encoder, statistics: Statistics) -> None:
     if statistics.embedding is not None:
         words, width = encoder.embedding.out_features, encoder.embedding.in_features
         _check_shapes(statistics.embedding, {"row": (words,), "gradient_gram": (width, width)}, "the word embeddings")
+    if statistics.sample is not None:
+        _check_sample(encoder, statistics.sample)
+
+
+def _check_sample(encoder: Encoder, sample: CalibrationSample) -> None:
+    """Refuses a sample whose numbers are outside the model's tables."""
+    ranges = {"position_ids": encoder.usable_length, **encoder.ranges}
+    longest, usable = int(sample.lengths.max()), encoder.usable_length
+    reasons = [f"a text of {longest:,} tokens, and the model takes {usable:,}"] if longest > usable else []
+    for name, size in ranges.items():
+        values = sample.token_ids if name == "input_ids" else getattr(sample, name, None)
+        if values is not None and int(values.max()) >= size:
+            reasons.append(f"{name} up to {int(values.max())}, and the model knows 0 to {size - 1}")
+    if reasons:
+        raise StatisticsError(
+            f"the statistics' calibration sample has {reasons[0]}, so the file is damaged; collect again with "
+            "fwsvd-export fisher"
+        )
 
 
 def _check_shapes(sums: object, shapes: dict[str, tuple[int, ...]], name: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from fwsvd_export.architectures.registry import dense_encoder_of
 from fwsvd_export.compression.checks import reconstructs
-from fwsvd_export.compression.inputs import Inputs
+from fwsvd_export.compression.inputs import Inputs, calibration_of
 from fwsvd_export.compression.prepare import compress_model
 from fwsvd_export.compression.record import record_of
 from fwsvd_export.compression.size import check_size
@@ -65,13 +65,13 @@ def compress(
     Args:
         model: a supported dense transformers model; it is left as it was.
         batches: task batches, to collect statistics on (with labels) unless they are given, and to reconstruct on.
-        statistics: from ``collect_statistics`` of this very model.
+        statistics: from ``collect_statistics`` of this very model; without batches, its sample is reconstructed on.
         method: a name from the solver table ("svd" needs neither batches nor statistics).
         ratio: fraction of the encoder's linear weights that may be used, 0 < ratio ≤ 1.
         rank: the same rank everywhere.
         params: total parameters that may be used. Give exactly one of ratio, rank and params.
         reconstruct: whether every layer is fitted again, on its own inputs, to the dense model's output (kfac only);
-            None does it where it can be done: with kfac and batches.
+            None does it where it can be done: with kfac and batches, or statistics that have a sample.
         labels: "data" or "sampled", when statistics are collected here.
         seed: of sampled labels.
         fisher_axis: alias of that option of fwsvd.
@@ -93,12 +93,13 @@ def compress(
     size = _rank_request(Budget(ratio=ratio, rank=rank, params=params), **ranks)
     encoder = dense_encoder_of(model)
     check_size(encoder, solver, size)
-    fitted = reconstructs(solver, reconstruct, batches is not None)
+    fitted = reconstructs(solver, reconstruct, batches is not None, statistics)
     if fitted and batches is not None:
         batches = list(batches)  # read twice
     if statistics is None and solver.needs is not None and batches is not None:
         statistics = collect_statistics(model, batches, collect=(solver.needs,), labels=labels, seed=seed)
-    inputs = Inputs(encoder, solver, options, size, statistics, batches if fitted else None)
+    calibration = calibration_of(batches, statistics) if fitted else None
+    inputs = Inputs(encoder, solver, options, size, statistics, calibration)
     compressed = compress_model(inputs)
     for sentence in compressed.report.warnings:
         warnings.warn(sentence, CompressionWarning, stacklevel=2)
@@ -109,7 +110,7 @@ def compress(
 
 
 def _base_name(model: Any) -> str:
-    """What the record calls a model in memory: where it was loaded from, without folders of this machine, or its class."""
+    """What the record calls a model in memory: the last part of where it was loaded from, or its class."""
     return PurePath(getattr(model.config, "_name_or_path", "") or "").name or type(model).__name__
 
 

@@ -41,3 +41,12 @@ class Inputs:
     def __post_init__(self) -> None:
         check_float64(self.encoder.device)
         check_statistics(self.encoder, self.solver, self.statistics)
+
+
+def calibration_of(
+    batches: Iterable[Mapping[str, Any]] | None, statistics: Statistics | None
+) -> Iterable[Mapping[str, Any]] | None:
+    """What layers are reconstructed on: batches where they were given, else the sample of the statistics."""
+    if batches is None and statistics is not None and statistics.sample is not None:
+        return statistics.sample.batches()
+    return batches

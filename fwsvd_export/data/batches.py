@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,19 +14,39 @@ IGNORED_LABEL = -100  # transformers' mark for tokens without a label
 
 
 class Batches(Sequence[dict[str, Tensor]]):
-    """Padded batches of encoded examples, the longest examples together; padding is done when a batch is taken."""
+    """Padded batches of encoded examples, the longest examples together; padding is done when a batch is taken.
 
-    def __init__(self, encoded: list[dict[str, Any]], tokenizer: Any, batch_size: int) -> None:
-        self._encoded = sorted(encoded, key=lambda row: len(row["input_ids"]))
+    Args:
+        encoded: the examples, as the tokenizer gives them, with their labels.
+        tokenizer: pads them.
+        batch_size: examples per batch.
+        indices: of the examples among all rows that were chosen; None for 0, 1, …
+
+    Attributes:
+        examples: how many there are.
+        indices: of the examples, in the order of the batches.
+    """
+
+    def __init__(
+        self, encoded: list[dict[str, Any]], tokenizer: Any, batch_size: int, indices: Sequence[int] | None = None
+    ) -> None:
+        order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]["input_ids"]))
+        self._encoded = [encoded[place] for place in order]
+        self.indices = tuple(order if indices is None else (indices[place] for place in order))
         self._pad = DataCollatorWithPadding(tokenizer)
         self._batch_size = batch_size
         self.examples = len(encoded)
 
-    def without(self, others: Batches) -> Batches:
-        """The examples whose tokens are not also those of an example of others, in batches of the same size."""
-        seen = {tuple(row["input_ids"]) for row in others._encoded}
-        left = [row for row in self._encoded if tuple(row["input_ids"]) not in seen]
-        return Batches(left, self._pad.tokenizer, self._batch_size)
+    @property
+    def token_ids(self) -> set[tuple[int, ...]]:
+        """Of every example."""
+        return {tuple(row["input_ids"]) for row in self._encoded}
+
+    def without(self, seen: Collection[tuple[int, ...]]) -> Batches:
+        """The examples whose token ids are not among those seen, in batches of the same size."""
+        left = [place for place, row in enumerate(self._encoded) if tuple(row["input_ids"]) not in seen]
+        rows, indices = [self._encoded[place] for place in left], [self.indices[place] for place in left]
+        return Batches(rows, self._pad.tokenizer, self._batch_size, indices)
 
     def __len__(self) -> int:
         return math.ceil(self.examples / self._batch_size)

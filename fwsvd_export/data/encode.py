@@ -44,14 +44,14 @@ def encode_rows(rows: Any, request: DataRequest, tokenizer: Any, encoder: Encode
     if request.max_samples is not None and request.max_samples < len(rows):
         chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(request.seed))
         rows = rows.select(sorted(chosen[: request.max_samples].tolist()))
+    rows, indices = _shard(rows, request)
     columns = {column: rows[column][:] for column in wanted}
     _check_texts(columns, task, request.name)
     length = min(request.max_length, encoder.usable_length)
     options = {"truncation": True, "max_length": length}
     if task.labels == "tokens":
-        return Batches(
-            _encode_words(columns, task, tokenizer, encoder, request.name, options), tokenizer, request.batch_size
-        )
+        words = _encode_words(columns, task, tokenizer, encoder, request.name, options)
+        return Batches(words, tokenizer, request.batch_size, indices)
     pair = [columns[task.text_pair]] if task.text_pair is not None else []
     encoding = _encoding(tokenizer, [columns[task.text], *pair], encoder, request.name, options)
     encoded = [_example(encoding, index, encoder) for index in range(len(columns[task.text]))]
@@ -59,7 +59,16 @@ def encode_rows(rows: Any, request: DataRequest, tokenizer: Any, encoder: Encode
         read = _number if task.labels == "number" else _class
         for index, (row, value) in enumerate(zip(encoded, columns[task.label], strict=True)):
             row["labels"] = read(value, encoder.model.config, f"{request.name}, row {index + 1}")
-    return Batches(encoded, tokenizer, request.batch_size)
+    return Batches(encoded, tokenizer, request.batch_size, indices)
+
+
+def _shard(rows: Any, request: DataRequest) -> tuple[Any, range]:
+    """The rows of the request's shard, and their places among all rows that were chosen."""
+    part, parts = request.shard
+    indices = range(part - 1, len(rows), parts)
+    if not indices:
+        raise DataError(f"shard {part}/{parts} of {request.name} is empty: it has {len(rows)} rows; make fewer shards")
+    return (rows if parts == 1 else rows.select(indices)), indices
 
 
 def _check_texts(columns: dict[str, list[Any]], task: Task, name: str) -> None:

@@ -42,6 +42,7 @@ class DataRequest:
         max_length: tokens at most per example; longer ones are cut.
         batch_size: examples per batch.
         seed: of the choice of rows.
+        shard: (i, n) for the i-th of n shares of the chosen rows: the rows i, i + n, i + 2n, … of them, counted from 1.
     """
 
     task: Task
@@ -52,6 +53,7 @@ class DataRequest:
     max_length: int = 128
     batch_size: int = 16
     seed: int = 0
+    shard: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.dataset is None):
@@ -60,6 +62,9 @@ class DataRequest:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise DataError(f"{name} {value}: a whole number of at least 1 is allowed")
+        part, parts = self.shard
+        if not 1 <= part <= parts:
+            raise DataError(f"shard {part}/{parts}: I/N with 1 <= I <= N is allowed")
 
     @property
     def name(self) -> str:

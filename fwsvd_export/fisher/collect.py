@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count, islice
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.errors import DataError, StatisticsError, WeightError
 from fwsvd_export.fisher.hooks import Capture, eval_mode
+from fwsvd_export.fisher.sample import CalibrationSample, SampleCollector
 from fwsvd_export.fisher.sums import EmbeddingSums, GramSum, LayerSums
 from fwsvd_export.fisher.targets import example_losses, predictions_of
 from fwsvd_export.records import COLLECTIONS, Statistics, StatisticsSource
@@ -31,6 +33,8 @@ def collect_statistics(
     labels: str = "data",
     seed: int = 0,
     source: StatisticsSource | None = None,
+    samples: bool = True,
+    example_indices: Iterable[int] | None = None,
 ) -> Statistics:
     """Per-example Fisher statistics of every linear layer of the encoder.
 
@@ -47,38 +51,76 @@ def collect_statistics(
             for a bare encoder; the source that is kept says which it was).
         seed: of sampled labels.
         source: description kept with the sums; made from the model when None.
+        samples: whether the texts are kept as token ids, so that ``compress`` can reconstruct layers without batches.
+        example_indices: of the examples in all of the data, in the order of the batches; what is drawn for an example
+            depends on seed and index. None counts from 0 on; for a shard, say ``range(1000, 2000)``.
 
     Raises:
         StatisticsError: unknown collection, or no examples.
-        DataError: no labels where they are needed.
+        DataError: no labels where they are needed, or fewer indices than examples.
         WeightError: a loss that is not finite.
+
+    Example:
+        >>> from transformers import BertConfig, BertForSequenceClassification
+        >>> config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+        >>> batch = {"input_ids": torch.tensor([[1, 2, 3], [4, 5, 6]]), "labels": torch.tensor([0, 1])}
+        >>> statistics = collect_statistics(BertForSequenceClassification(config), [batch])
+        >>> statistics.examples, statistics.tokens, statistics.sample.sequences
+        (2, 6, 2)
     """
-    chosen = tuple(name for name in COLLECTIONS if name in collect)
-    unknown = [name for name in collect if name not in COLLECTIONS]
-    if unknown or not chosen:
-        raise StatisticsError(f"collect {','.join(unknown) or 'nothing'}: choose from {', '.join(COLLECTIONS)}")
+    chosen = _chosen(collect)
     encoder = encoder_of(model)
     if encoder.head.predicts == "embedding":
         labels = "sampled"  # an encoder without a head predicts no label that data could give
     source = source or StatisticsSource(model_sha256=weights_sha256(model), seed=seed)
     source = replace(source, labels=labels)
-    collector = _Collector(encoder, chosen, labels, torch.Generator().manual_seed(seed))
+    collector = _Collector(encoder, chosen, labels, seed)
+    indices = iter(count() if example_indices is None else example_indices)
+    sample = SampleCollector()
     with eval_mode(model), collector.capture:
         for batch in batches:
             for part in _passes(batch):
-                collector.run({name: tensor.to(collector.device) for name, tensor in part.items()})
-    return collector.finished(source)
+                placed = {name: tensor.to(collector.device) for name, tensor in part.items()}
+                collector.run(placed, _next_indices(indices, len(part["input_ids"])))
+                if samples:
+                    sample.add(part)
+    return collector.finished(source, sample.finished())
+
+
+def _chosen(collect: Sequence[str]) -> tuple[str, ...]:
+    """The collections asked for, in the order of all.
+
+    Raises:
+        StatisticsError: none, or an unknown one.
+    """
+    chosen = tuple(name for name in COLLECTIONS if name in collect)
+    unknown = [name for name in collect if name not in COLLECTIONS]
+    if unknown or not chosen:
+        raise StatisticsError(f"collect {','.join(unknown) or 'nothing'}: choose from {', '.join(COLLECTIONS)}")
+    return chosen
+
+
+def _next_indices(indices: Iterator[int], examples: int) -> list[int]:
+    """The indices of the next examples.
+
+    Raises:
+        DataError: there are too few.
+    """
+    taken = list(islice(indices, examples))
+    if len(taken) < examples:
+        raise DataError("there are more examples than example_indices; give one index per example")
+    return taken
 
 
 class _Collector:
     """The sums of all layers, and the pass that is under way."""
 
-    def __init__(self, encoder: Encoder, chosen: tuple[str, ...], labels: str, generator: torch.Generator) -> None:
+    def __init__(self, encoder: Encoder, chosen: tuple[str, ...], labels: str, seed: int) -> None:
         self.device = encoder.device
         self._model = encoder.model
         self._predicts = encoder.head.predicts
         self._labels = labels
-        self._generator = generator
+        self._seed = seed
         self._chosen = chosen
         self._layers = encoder.layers
         grams = [layer for layer in self._layers if "kfac" in chosen]
@@ -96,7 +138,7 @@ class _Collector:
         self._mask: Tensor | None = None
 
     @torch.enable_grad()
-    def run(self, part: Mapping[str, Tensor]) -> None:
+    def run(self, part: Mapping[str, Tensor], indices: Sequence[int]) -> None:
         """One forward and backward pass, also where the caller has switched gradients off."""
         self._examples_in_pass = len(part["input_ids"])
         mask = part.get("attention_mask")
@@ -105,7 +147,7 @@ class _Collector:
         inputs = {name: tensor for name, tensor in part.items() if name not in LABEL_KEYS}
         outputs = self._model(**inputs, return_dict=True)
         predictions = predictions_of(self._predicts, self._model.config, outputs, part)
-        losses = example_losses(predictions, self._labels, self._generator)
+        losses = example_losses(predictions, self._labels, seed=self._seed, indices=indices)
         if not bool(torch.isfinite(losses).all()):
             raise WeightError("the model's loss is NaN or infinite on this data; check the model's weights and labels")
         gradients = self.capture.backward(losses.sum())
@@ -123,12 +165,12 @@ class _Collector:
             self._mask,
         )
 
-    def finished(self, source: StatisticsSource) -> Statistics:
+    def finished(self, source: StatisticsSource, sample: CalibrationSample | None) -> Statistics:
         """The record of all sums."""
         grams = {name: gram.finished() for name, gram in self._inputs.items()}
         layers = {layer.name: self._sums[layer.name].finished(grams.get(layer.reads)) for layer in self._layers}
         embedding = self._embedding.finished()
-        return Statistics(layers, self._examples, self._tokens, self._chosen, source, embedding)
+        return Statistics(layers, self._examples, self._tokens, self._chosen, source, embedding, sample)
 
 
 def _passes(batch: Mapping[str, Any]) -> Iterable[dict[str, Tensor]]:

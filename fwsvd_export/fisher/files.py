@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 
 from fwsvd_export.errors import StatisticsError
+from fwsvd_export.fisher.sample import SAMPLE_DEFAULTS, CalibrationSample
 from fwsvd_export.records import EmbeddingStatistics, LayerStatistics, Statistics, StatisticsSource
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ from fwsvd_export.storage.json_files import parse_json
 from fwsvd_export.storage.output import atomic_output
 from fwsvd_export.storage.schema import Count, Line, check_format, read_as
 
-STATISTICS_FORMAT = 1
+STATISTICS_FORMAT = 2  # format 1 has no calibration sample, and is read like a file without
 _COLLECT_AGAIN = "collect again with fwsvd-export fisher"
 _PER_LAYER = ("gradient_gram", "row_input", "row_output", "element")
 _EMBEDDING = ("row", "gradient_gram")
+_SAMPLE = ("token_ids", "lengths", *SAMPLE_DEFAULTS)
 
 
 def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False) -> None:
@@ -47,6 +49,10 @@ def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False)
     if statistics.embedding is not None:
         for field in _EMBEDDING:
             tensors[f"embedding.{field}"] = getattr(statistics.embedding, field).cpu().contiguous()
+    if statistics.sample is not None:
+        for field in _SAMPLE:
+            if (values := getattr(statistics.sample, field)) is not None:
+                tensors[f"sample.{field}"] = values.contiguous()
     source = statistics.source
     description = {
         "format": STATISTICS_FORMAT,
@@ -83,6 +89,7 @@ def load_statistics(path: Path) -> Statistics:
                 raise StatisticsError(f"{path} is no statistics file; make one with fwsvd-export fisher")
             description = _description(metadata["statistics"], path)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no dict
+        sample = _read_sample(tensors)
         if not all(tensor.is_floating_point() for tensor in tensors.values()):
             raise ValueError("sums are floating-point numbers")
         layers = {
@@ -96,7 +103,7 @@ def load_statistics(path: Path) -> Statistics:
         known = f"embedding.{_EMBEDDING[0]}" in tensors  # files of before have none
         embedding = EmbeddingStatistics(*(tensors[f"embedding.{field}"] for field in _EMBEDDING)) if known else None
         counts = description.examples, description.tokens
-        return Statistics(layers, *counts, description.collected, source, embedding)
+        return Statistics(layers, *counts, description.collected, source, embedding, sample)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise StatisticsError(
             f"statistics file {path} is damaged or cut short ({type(error).__name__}); {_COLLECT_AGAIN}"
@@ -133,5 +140,12 @@ def _description(text: str, path: Path) -> _Description:
     document = parse_json(text)
     if not isinstance(document, dict):
         raise ValueError("the description is an object")
-    check_format(document, STATISTICS_FORMAT, str(path), StatisticsError, _COLLECT_AGAIN)
+    if document.get("format") != 1:
+        check_format(document, STATISTICS_FORMAT, str(path), StatisticsError, _COLLECT_AGAIN)
     return read_as(_Description, document, str(path), StatisticsError, _COLLECT_AGAIN)
+
+
+def _read_sample(tensors: dict[str, Tensor]) -> CalibrationSample | None:
+    """The calibration sample, taken out of the tensors; None where there is none."""
+    parts = {name: tensors.pop(f"sample.{name}") for name in _SAMPLE if f"sample.{name}" in tensors}
+    return CalibrationSample(**parts) if parts else None

@@ -2,37 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 
 from torch import Tensor
 
 from fwsvd_export.errors import StatisticsError
-from fwsvd_export.records import EmbeddingStatistics, LayerStatistics, Statistics
+from fwsvd_export.fisher.sample import merge_samples
+from fwsvd_export.records import EmbeddingStatistics, LayerStatistics, Statistics, StatisticsSource
+
+DATA_SEPARATOR = ", "  # between the names of the data of several shards
+_LONGEST_NAME = 400  # of the data, in letters: a record of a compressed model holds at most 500
 
 
-def merge_statistics(shards: Sequence[Statistics]) -> Statistics:
-    """The statistics of all shards together; the order does not matter beyond rounding.
+def merge_statistics(shards: Sequence[Statistics], names: Sequence[str] | None = None) -> Statistics:
+    """The statistics of all shards together: sums and counts are added, calibration samples joined.
+
+    Args:
+        shards: of one model, in any order; their samples are joined in the order given. Sums do not depend on it
+            beyond rounding. One shard without a sample leaves the whole without one.
+        names: what an error calls the shards; None for "shard 1", "shard 2", …
 
     Raises:
-        StatisticsError: no shards, or shards of different models, collections or label sources.
+        StatisticsError: no shards, or shards of different models, collections, label sources or sizes.
+
+    Example:
+        >>> import torch
+        >>> from transformers import BertConfig, BertForSequenceClassification
+        >>> from fwsvd_export import collect_statistics
+        >>> config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+        >>> model = BertForSequenceClassification(config)
+        >>> batch = {"input_ids": torch.tensor([[1, 2, 3]]), "labels": torch.tensor([1])}
+        >>> shards = [collect_statistics(model, [batch], example_indices=[index]) for index in range(2)]
+        >>> merge_statistics(shards).examples
+        2
     """
     if not shards:
         raise StatisticsError("no statistics to merge; give at least one")
+    names = names or [f"shard {place + 1}" for place in range(len(shards))]
     first = shards[0]
-    for other in shards[1:]:
+    for other, name in zip(shards[1:], names[1:], strict=True):
         for what, mine, its in (
             ("models", first.source.model_sha256, other.source.model_sha256),
-            ("collections", first.collected, other.collected),
+            ("collections", ",".join(first.collected), ",".join(other.collected)),
             ("label sources", first.source.labels, other.source.labels),
         ):
             if mine != its:
-                raise StatisticsError(f"statistics of different {what} cannot be merged: {mine} and {its}")
+                raise StatisticsError(
+                    f"statistics of different {what} cannot be merged: {mine} in {names[0]} and {its} in {name}; "
+                    "collect all shards of one model in the same way"
+                )
+        if not _alike(first, other):
+            raise StatisticsError(
+                f"the sums in {names[0]} and {name} do not have the same sizes, so one of the two is damaged; collect "
+                "again with fwsvd-export fisher"
+            )
     merged_grams: dict[int, Tensor] = {}
     layers = {name: _merge([shard.layers[name] for shard in shards], merged_grams) for name in first.layers}
     examples = sum(shard.examples for shard in shards)
     tokens = sum(shard.tokens for shard in shards)
-    return Statistics(layers, examples, tokens, first.collected, first.source, _merged_embedding(shards))
+    sample = merge_samples([shard.sample for shard in shards])
+    source = _merged_source([shard.source for shard in shards])
+    return Statistics(layers, examples, tokens, first.collected, source, _merged_embedding(shards), sample)
+
+
+def _merged_source(sources: Sequence[StatisticsSource]) -> StatisticsSource:
+    """The first source, with the names of all data; task and length are left open where they differ."""
+    names = list(dict.fromkeys(source.data for source in sources if source.data is not None))
+    data = DATA_SEPARATOR.join(names) or None
+    if data is not None and len(data) > _LONGEST_NAME:
+        data = f"{names[0]} and {len(names) - 1} more"
+    first = sources[0]
+    same_task = all(source.task == first.task for source in sources)
+    same_length = all(source.max_length == first.max_length for source in sources)
+    return replace(
+        first, data=data, task=first.task if same_task else None, max_length=first.max_length if same_length else None
+    )
+
+
+def _shapes(layers: Mapping[str, LayerStatistics]) -> dict[str, tuple[int, ...]]:
+    """Of every sum that is there."""
+    return {
+        f"{name}.{field.name}": tuple(tensor.shape)
+        for name, layer in layers.items()
+        for field in fields(LayerStatistics)
+        if (tensor := getattr(layer, field.name)) is not None
+    }
+
+
+def _alike(one: Statistics, other: Statistics) -> bool:
+    """Whether both have sums of the same sizes; those of the word embeddings may be missing from either."""
+    embeddings = [statistics.embedding for statistics in (one, other) if statistics.embedding is not None]
+    widths = {(part.row.shape, part.gradient_gram.shape) for part in embeddings}
+    return _shapes(one.layers) == _shapes(other.layers) and len(widths) <= 1
 
 
 def _merge(parts: list[LayerStatistics], merged_grams: dict[int, Tensor]) -> LayerStatistics:

@@ -6,7 +6,7 @@ labelled positions, mean squared error, binary cross-entropy), so a batch's grad
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fwsvd_export.errors import DataError, UnsupportedModelError
+from fwsvd_export.fisher.draws import uniform_numbers
 
 IGNORED_LABEL = -100  # transformers' mark for positions without a label
 # Mean squared error is the negative log-likelihood of a Gaussian with this standard deviation, up to a constant.
@@ -67,20 +68,21 @@ def predictions_of(predicts: str, config: Any, outputs: Any, batch: Mapping[str,
     raise UnsupportedModelError(f"no loss is known for a head that predicts {predicts!r}")
 
 
-def example_losses(predictions: list[Prediction], source: str, generator: torch.Generator) -> Tensor:
+def example_losses(predictions: list[Prediction], source: str, *, seed: int, indices: Sequence[int]) -> Tensor:
     """Loss of every example, (examples) float32.
 
     Args:
         predictions: of one batch.
         source: "data" or "sampled".
-        generator: on the CPU; one uniform number per drawn label, taken example by example (for all predictions of
-            one before the next), so that the batch size does not change the draws.
+        seed: of sampled labels.
+        indices: of the examples in all of the data; what is drawn for an example depends on seed and index alone, so
+            that neither batches nor shards change it.
 
     Raises:
         DataError: labels from the data are asked for and the batch has none.
     """
     if source == "sampled":
-        drawn = _uniform(predictions, generator)
+        drawn = _uniform(predictions, seed, indices)
         predictions = [_with_sampled_labels(*pair) for pair in zip(predictions, drawn, strict=True)]
     losses = []
     for prediction in predictions:
@@ -158,7 +160,7 @@ def _with_sampled_labels(prediction: Prediction, drawn: Tensor) -> Prediction:
     return Prediction(prediction.kind, prediction.values, (drawn < values.sigmoid()).float())
 
 
-def _uniform(predictions: list[Prediction], generator: torch.Generator) -> list[Tensor]:
+def _uniform(predictions: list[Prediction], seed: int, indices: Sequence[int]) -> list[Tensor]:
     """Uniform numbers for the labels of every prediction; padding takes none, so that it does not shift them."""
     wanted = []
     for prediction in predictions:
@@ -166,6 +168,8 @@ def _uniform(predictions: list[Prediction], generator: torch.Generator) -> list[
         wanted.append(torch.ones(shape, dtype=torch.bool) if prediction.present is None else prediction.present.cpu())
     side_by_side = torch.cat([places.flatten(1) for places in wanted], dim=1)
     drawn = torch.zeros(side_by_side.shape)
-    drawn[side_by_side] = torch.rand(int(side_by_side.sum()), generator=generator)
+    counts = side_by_side.sum(dim=1).tolist()
+    numbers = [uniform_numbers(seed, index, count) for index, count in zip(indices, counts, strict=True)]
+    drawn[side_by_side] = torch.cat(numbers)  # row by row: example by example
     parts = drawn.split([places[0].numel() for places in wanted], dim=1)
     return [part.reshape(places.shape) for part, places in zip(parts, wanted, strict=True)]

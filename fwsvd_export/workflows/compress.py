@@ -1,8 +1,10 @@
-"""``compress``: load, calibrate, collect, plan, solve, write."""
+"""``compress``: prepare what is worked out once, compress to one size, write the folder.
+
+A sweep is a loop over ``compress`` after one ``prepare``.
+"""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,35 +12,22 @@ from typing import Any, cast
 
 import torch
 
-from fwsvd_export import __version__
 from fwsvd_export.checkpoints.load import Checkpoint
-from fwsvd_export.checkpoints.record import (
-    Asked,
-    CompressionRecord,
-    Gate,
-    RecordedEmbeddings,
-    RecordedFisher,
-    RecordedLayer,
-    RecordedLimits,
-    RecordedMatching,
-    RecordedParameters,
-    RecordedTrial,
-)
-from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedTrial
 from fwsvd_export.checkpoints.weights import stored_weights
 from fwsvd_export.compression.build import Compressed
 from fwsvd_export.compression.checks import closed_form, reconstructs
-from fwsvd_export.compression.inputs import Inputs
+from fwsvd_export.compression.inputs import Inputs, calibration_of
 from fwsvd_export.compression.norms import check_collected
-from fwsvd_export.compression.prepare import Prepared, compress_model, prepare
+from fwsvd_export.compression.prepare import compress_model, prepare
+from fwsvd_export.compression.record import record_of
 from fwsvd_export.compression.size import check_size
 from fwsvd_export.data.batches import Batches
-from fwsvd_export.data.encode import encode_rows, load_batches
-from fwsvd_export.data.rows import DataRequest, read_rows, split_rows
+from fwsvd_export.data.rows import DataRequest
 from fwsvd_export.errors import DataError, OutputError
 from fwsvd_export.evaluation.layer_losses import measure_layer_losses
-from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
-from fwsvd_export.evaluation.ratio import Promise, smallest_within
+from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.evaluation.ratio import smallest_within
 from fwsvd_export.evaluation.target import check_max_drop
 from fwsvd_export.fisher.files import load_statistics
 from fwsvd_export.hub.card.base import read_base_card
@@ -46,11 +35,12 @@ from fwsvd_export.records import RankRequest, Statistics
 from fwsvd_export.report.compression import write_report
 from fwsvd_export.runtime.device import release_freed_memory
 from fwsvd_export.runtime.progress import Steps, silent
-from fwsvd_export.solvers.fwsvd import FwsvdOptions
-from fwsvd_export.solvers.options import options_from, options_to_json
+from fwsvd_export.solvers.options import SolverOptions, options_from
+from fwsvd_export.solvers.solver import ClosedForm, Iterative
 from fwsvd_export.solvers.table import solver_named
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.names import command_line
+from fwsvd_export.workflows.calibration import calibration_and_validation
 from fwsvd_export.workflows.fisher import statistics_of
 from fwsvd_export.workflows.source import Source, Stopwatch, check_folder, load_dense
 from fwsvd_export.workflows.write import write_compressed
@@ -74,7 +64,7 @@ class CompressRequest:
     labels: str = "data"
     validation: DataRequest | None = None
     max_drop: float | None = None
-    match: bool | None = None
+    reconstruct: bool | None = None
     report: Path | None = None
     solver_options: Mapping[str, str] = field(default_factory=dict)
     dtype: str = "auto"
@@ -82,117 +72,127 @@ class CompressRequest:
     command: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Method:
+    """A solver with its options, and whether layers are reconstructed after it."""
+
+    solver: ClosedForm | Iterative
+    options: SolverOptions
+    reconstruct: bool
+
+
+@dataclass
+class Run:
+    """What is worked out once for a request; every size of the model costs little after it.
+
+    Attributes:
+        request: what was asked for.
+        checkpoint: the dense model.
+        inputs: of the compression.
+        calibration: batches, None without data.
+        validation: batches for an accuracy target, None without one.
+        clock: seconds by phase.
+    """
+
+    request: CompressRequest
+    checkpoint: Checkpoint
+    inputs: Inputs
+    calibration: Batches | None
+    validation: Batches | None
+    clock: Stopwatch
+
+
 def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compressed, CompressionRecord]:
     """Compresses a checkpoint into a folder; returns what was done and the record that lies in the folder."""
+    run = prepare_run(request, steps)
+    compressed, gate = compress_run(run, steps)
+    return compressed, write_run(run, compressed, gate, steps)
+
+
+def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
+    """Checks the request, loads the model and the data, and collects statistics where they are not given."""
     check_folder(request.source, request.out, request.overwrite)
+    if request.report is not None:
+        _check_report(request, request.report)
+    clock = Stopwatch()
+    with clock.phase("load"):
+        stored = load_statistics(request.fisher) if request.fisher is not None else None
+    method = _method_of(request, stored)
+    with clock.phase("load"):
+        checkpoint = load_dense(request.source)
+    # A size that cannot be met fails here, before the long work
+    check_size(checkpoint.encoder, method.solver, request.size)
+    calibration, validation = calibration_and_validation(request, checkpoint, stored)
+    statistics, needs = stored, method.solver.needs
+    if statistics is None and needs is not None and request.data is not None and calibration is not None:
+        with clock.phase("statistics"):
+            statistics = statistics_of(
+                checkpoint, request.data, calibration, (needs,), request.labels, steps, samples=False
+            )
+            release_freed_memory()
+    if needs is None:
+        statistics = None  # a method that does not look at statistics must not claim to be made from them
+    check_collected(method.solver, statistics)
+    texts = calibration_of(calibration, statistics) if method.reconstruct else None
+    inputs = Inputs(checkpoint.encoder, method.solver, method.options, request.size, statistics, texts)
+    return Run(request, checkpoint, inputs, calibration, validation, clock)
+
+
+def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | None]:
+    """The model of the size that was asked for, or the smallest one within an accuracy target and how it was found."""
+    request, clock = run.request, run.clock
+    if request.max_drop is None or run.validation is None:
+        with clock.phase("solve"):
+            return compress_model(run.inputs, steps), None
+    with clock.phase("solve"):
+        prepared = prepare(run.inputs, steps)
+    measured, validation = cast(DataRequest, request.validation or request.data), run.validation
+    with clock.phase("trials"):
+        dense = evaluate_model(run.checkpoint.model, validation, measured.task)
+
+        def value_of(model: Any) -> float:
+            return evaluate_model(model, validation, measured.task).value
+
+        found = smallest_within(prepared, value_of, dense.value, request.max_drop)
+    gate = Gate(
+        max_drop=request.max_drop,
+        metric=dense.metric,
+        dense=dense.value,
+        validation=measured.name,
+        validation_examples=validation.examples,
+        kept=found.kept,
+        trials=tuple(RecordedTrial(trial.ratio, trial.value, trial.kept) for trial in found.trials),
+    )
+    return found.compressed, gate
+
+
+def write_run(run: Run, compressed: Compressed, gate: Gate | None, steps: Steps = silent) -> CompressionRecord:
+    """Writes the folder, and the report where one was asked for; returns the record in the folder."""
+    request, checkpoint = run.request, run.checkpoint
+    dtype = checkpoint.declared_dtype if request.dtype == "auto" else getattr(torch, request.dtype)
+    small = compressed.model.cpu().to(dtype)
+    record = _record_of(run, compressed, gate)
+    if request.report is not None and run.calibration is not None:
+        with run.clock.phase("report"):
+            losses = measure_layer_losses(checkpoint.encoder, compressed.solutions, run.calibration, steps)
+            write_report(request.report, record, losses, request.overwrite)
+    return write_compressed(small, request.out, record, checkpoint.tokenizer_files, request.overwrite)
+
+
+def _method_of(request: CompressRequest, stored: Statistics | None) -> Method:
+    """The method, once everything that was asked for goes with it and with the data that is given."""
     solver = solver_named(request.method)
     options = options_from(request.method, solver.options, request.solver_options)
     if request.max_drop is not None:
         check_max_drop(request.max_drop)
         closed_form(solver)
-    if request.report is not None:
-        _check_report(request, request.report)
-    matched = reconstructs(solver, request.match, request.data is not None)
-    if request.data is not None and request.fisher is not None and not (matched or request.max_drop or request.report):
+    fitted = reconstructs(solver, request.reconstruct, request.data is not None, stored)
+    if request.data is not None and request.fisher is not None and not (fitted or request.max_drop or request.report):
         raise DataError(
-            "a statistics file and data are given, and nothing would be read from the data: it is for matching "
-            "(--match, with --method kfac), for --max-drop and for --report; give one of the two"
+            "a statistics file and data are given, and nothing would be read from the data: it is for reconstruction "
+            "(--reconstruct, with --method kfac), for --max-drop and for --report; give one of the two"
         )
-    clock = Stopwatch()
-    with clock.phase("load"):
-        stored = load_statistics(request.fisher) if request.fisher is not None else None
-        checkpoint = load_dense(request.source)
-    # A size that cannot be met fails here, before the long work
-    check_size(checkpoint.encoder, solver, request.size)
-    calibration, validation = _batches(request, checkpoint, stored)
-    statistics = stored
-    if statistics is None and solver.needs is not None and request.data is not None and calibration is not None:
-        with clock.phase("statistics"):
-            statistics = statistics_of(checkpoint, request.data, calibration, (solver.needs,), request.labels, steps)
-            release_freed_memory()
-    if solver.needs is None:
-        statistics = None  # a method that does not look at statistics must not claim to be made from them
-    check_collected(solver, statistics)
-    inputs = Inputs(checkpoint.encoder, solver, options, request.size, statistics, calibration if matched else None)
-    gate = None
-    if request.max_drop is None or validation is None:
-        with clock.phase("solve"):
-            compressed = compress_model(inputs, steps)
-    else:
-        with clock.phase("solve"):
-            prepared = prepare(inputs, steps)
-        with clock.phase("trials"):
-            promise, gate = _search(request, prepared, validation)
-        compressed = promise.compressed
-    dtype = checkpoint.declared_dtype if request.dtype == "auto" else getattr(torch, request.dtype)
-    small = compressed.model.cpu().to(dtype)
-    fisher_sha256 = file_sha256(request.fisher) if request.fisher is not None and statistics is not None else None
-    record = _compression_record(request, checkpoint, compressed, statistics, fisher_sha256)
-    record = replace(record, asked=_asked(request, options), gate=gate, seconds=clock.seconds)
-    if request.report is not None and calibration is not None:
-        with clock.phase("report"):
-            losses = measure_layer_losses(checkpoint.encoder, compressed.solutions, calibration, steps)
-            write_report(request.report, record, losses, request.overwrite)
-    return compressed, write_compressed(small, request.out, record, checkpoint.tokenizer_files, request.overwrite)
-
-
-def _batches(
-    request: CompressRequest, checkpoint: Checkpoint, stored: Statistics | None
-) -> tuple[Batches | None, Batches | None]:
-    """Calibration and validation batches, as far as they are needed; no example is in both.
-
-    Raises:
-        DataError: no data to validate on, or nothing but what calibration has seen.
-    """
-    needs_validation = request.max_drop is not None
-    if request.data is None and not (needs_validation and request.validation):
-        if needs_validation:
-            raise DataError("--max-drop needs data to measure on: give --validation FILE, or --data to split")
-        return None, None
-    tokenizer, encoder = load_tokenizer(checkpoint), checkpoint.encoder
-    if not needs_validation:
-        return load_batches(cast(DataRequest, request.data), tokenizer, encoder), None
-    measured = cast(DataRequest, request.validation or request.data)
-    metric_of(measured.task)  # a task without one is refused before the long work
-    if stored is not None and stored.source.data == measured.name:
-        raise DataError(
-            f"{measured.name} is what the statistics were collected on; give other data with --validation, or --data "
-            "without --fisher, which holds rows out first"
-        )
-    if request.validation is not None:
-        calibration = None if request.data is None else load_batches(request.data, tokenizer, encoder)
-        validation = load_batches(request.validation, tokenizer, encoder)
-    else:
-        data = cast(DataRequest, request.data)
-        chosen, rest = split_rows(read_rows(data), data)
-        everything = replace(data, max_samples=None)
-        calibration, validation = (encode_rows(rows, everything, tokenizer, encoder) for rows in (chosen, rest))
-    if calibration is not None:
-        validation = validation.without(calibration)
-        if validation.examples == 0:
-            raise DataError("all validation examples are also calibration examples; give other data with --validation")
-    return calibration, validation
-
-
-def _search(request: CompressRequest, prepared: Prepared, validation: Batches) -> tuple[Promise, Gate]:
-    """The smallest model within ``max_drop``, and what ``compression.json`` says of the search."""
-    measured = cast(DataRequest, request.validation or request.data)
-    dense = evaluate_model(prepared.inputs.encoder.model, validation, measured.task)
-
-    def value_of(model: Any) -> float:
-        return evaluate_model(model, validation, measured.task).value
-
-    promise = smallest_within(prepared, value_of, dense.value, cast(float, request.max_drop))
-    gate = Gate(
-        max_drop=cast(float, request.max_drop),
-        metric=dense.metric,
-        dense=dense.value,
-        validation=measured.name,
-        validation_examples=validation.examples,
-        kept=promise.kept,
-        trials=tuple(RecordedTrial(trial.ratio, trial.value, trial.kept) for trial in promise.trials),
-    )
-    return promise, gate
+    return Method(solver, options, fitted)
 
 
 def _check_report(request: CompressRequest, report: Path) -> None:
@@ -204,58 +204,24 @@ def _check_report(request: CompressRequest, report: Path) -> None:
         raise DataError("--report measures every layer's loss and needs data to do it on; give --data")
 
 
-def _compression_record(
-    request: CompressRequest,
-    checkpoint: Checkpoint,
-    compressed: Compressed,
-    statistics: Statistics | None,
-    fisher_sha256: str | None,
-) -> CompressionRecord:
-    """What ``compression.json`` says of how the model was made."""
-    import transformers
-
-    report = compressed.report
-    matching, embedding = report.reconstruction, report.embedding
-    return CompressionRecord(
-        base_model=checkpoint.name,
+def _record_of(run: Run, compressed: Compressed, gate: Gate | None) -> CompressionRecord:
+    """What ``compression.json`` says of how the model was made, with what only files tell."""
+    request, checkpoint = run.request, run.checkpoint
+    record = record_of(run.inputs, compressed.report, checkpoint.name)
+    fisher, asked = record.fisher, record.asked
+    if fisher is not None and request.fisher is not None:
+        fisher = replace(fisher, sha256=file_sha256(request.fisher))
+    if request.max_drop is not None:
+        asked = replace(asked, ratio=None)
+    return replace(
+        record,
         base_sha256=checkpoint.sha256,
         base_revision=checkpoint.revision,
         base_weights=stored_weights(checkpoint.folder),
         base_card=read_base_card(checkpoint.folder),
         command=tuple(command_line(request.command)) if request.command else None,
-        method=request.method,
-        allocate=report.plan.allocate,
-        embeddings=RecordedEmbeddings(embedding.name, embedding.shape, embedding.rank, embedding.predicted_loss),
-        matching=None if matching is None else RecordedMatching(matching.tokens, matching.sequences),
-        parameters=RecordedParameters(**report.parameters.to_json()),
-        layers=tuple(
-            RecordedLayer(layer.name, layer.shape, layer.rank, layer.kept_dense, layer.predicted_loss, layer.status)
-            for layer in report.layers
-        ),
-        fisher=None if statistics is None else _fisher(statistics, fisher_sha256),
-        versions={
-            "fwsvd-export": __version__,
-            "torch": str(torch.__version__),
-            "transformers": transformers.__version__,
-            "python": platform.python_version(),
-        },
+        asked=asked,
+        fisher=fisher,
+        gate=gate,
+        seconds=run.clock.seconds,
     )
-
-
-def _asked(request: CompressRequest, options: Any) -> Asked:
-    asked, limits = request.size.budget, request.size.limits
-    return Asked(
-        ratio=asked.ratio if request.max_drop is None else None,
-        rank=asked.rank,
-        params=asked.params,
-        fisher_axis=options.axis if isinstance(options, FwsvdOptions) else FwsvdOptions().axis,
-        limits=RecordedLimits(limits.multiple, limits.smallest, limits.largest, tuple(limits.keep_dense)),
-        embeddings=request.size.embeddings,
-        cost=request.size.cost,
-        solver_options=options_to_json(options),
-    )
-
-
-def _fisher(statistics: Statistics, sha256: str | None) -> RecordedFisher:
-    source = statistics.source
-    return RecordedFisher(source.task, source.data, statistics.examples, source.labels, source.max_length, sha256)

@@ -17,7 +17,6 @@ from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.folder import write_dense
 from fwsvd_export.checkpoints.load import Checkpoint, load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
-from fwsvd_export.compression.checks import reconstructs
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.rows import DataRequest, read_rows
@@ -27,7 +26,6 @@ from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.records import Budget, RankRequest
 from fwsvd_export.runtime.device import device_named
 from fwsvd_export.runtime.progress import Steps, silent, tracked
-from fwsvd_export.solvers.table import solver_named
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.file_names import WEIGHTS_FILE
 from fwsvd_export.storage.json_files import write_json
@@ -153,9 +151,8 @@ def _run(encoder: Path, reviews: Path, folder: Path, device: str, steps: Steps) 
     rows = [_measure("dense", dense, test_file, 0.0, device, steps)]
     for method in METHODS:
         size = RankRequest(Budget(ratio=RATIO))
-        data = calibration if reconstructs(solver_named(method), None, calibration=True) else None
         with clock.phase(method):
-            run_compress(CompressRequest(source, folder / method, method, size, data, statistics), steps)
+            run_compress(CompressRequest(source, folder / method, method, size, fisher=statistics), steps)
         rows.append(_measure(method, folder / method, test_file, clock.seconds[method], device, steps))
     result = DemoResult(tuple(rows), TEST_ROWS, clock.seconds)
     write_json(folder / "results.json", result.to_json())

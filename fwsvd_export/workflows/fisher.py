@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fwsvd_export.checkpoints.load import Checkpoint
@@ -10,8 +11,9 @@ from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.rows import DataRequest
-from fwsvd_export.fisher import collect_statistics
-from fwsvd_export.fisher.files import save_statistics
+from fwsvd_export.errors import StatisticsError
+from fwsvd_export.fisher import collect_statistics, merge_statistics
+from fwsvd_export.fisher.files import load_statistics, save_statistics
 from fwsvd_export.records import Statistics, StatisticsSource
 from fwsvd_export.runtime.progress import Steps, silent, tracked
 from fwsvd_export.storage.output import check_output
@@ -25,20 +27,44 @@ def run_fisher(
     *,
     collect: tuple[str, ...],
     labels: str,
+    samples: bool = True,
     overwrite: bool = False,
     steps: Steps = silent,
 ) -> Statistics:
-    """Collects statistics of a model on task data and writes them to one file."""
+    """Collects statistics of a model on task data and writes them to one file, with the texts unless not wanted."""
     check_output(out, overwrite)
     checkpoint = load_dense(source)
     batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.encoder)
-    statistics = statistics_of(checkpoint, data, batches, collect, labels, steps)
+    statistics = statistics_of(checkpoint, data, batches, collect, labels, steps, samples=samples)
     save_statistics(statistics, out, overwrite)
     return statistics
 
 
+def run_merge(files: Sequence[Path], out: Path, *, overwrite: bool = False) -> Statistics:
+    """Merges statistics files of shards into one.
+
+    Raises:
+        StatisticsError: a file is given twice, missing or damaged, or does not go with the first one.
+    """
+    check_output(out, overwrite)
+    places = [file.resolve() for file in files]
+    for file, place in zip(files, places, strict=True):
+        if places.count(place) > 1:
+            raise StatisticsError(f"{file} is given more than once, which would count its examples twice; give it once")
+    merged = merge_statistics([load_statistics(file) for file in files], [str(file) for file in files])
+    save_statistics(merged, out, overwrite)
+    return merged
+
+
 def statistics_of(
-    checkpoint: Checkpoint, data: DataRequest, batches: Batches, collect: tuple[str, ...], labels: str, steps: Steps
+    checkpoint: Checkpoint,
+    data: DataRequest,
+    batches: Batches,
+    collect: tuple[str, ...],
+    labels: str,
+    steps: Steps,
+    *,
+    samples: bool,
 ) -> Statistics:
     """Statistics of a loaded model on batches, with where they come from."""
     source = StatisticsSource(
@@ -56,4 +82,6 @@ def statistics_of(
         labels=labels,
         seed=data.seed,
         source=source,
+        samples=samples,
+        example_indices=batches.indices,
     )

@@ -35,10 +35,10 @@ class Stopwatch:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Times the block under a name."""
+        """Times the block under a name; times under one name add up."""
         start = time.perf_counter()
         yield
-        self.seconds[name] = round(time.perf_counter() - start, 3)
+        self.seconds[name] = round(self.seconds.get(name, 0) + time.perf_counter() - start, 3)
 
 
 def check_folder(source: Source, out: Path, overwrite: bool) -> None:

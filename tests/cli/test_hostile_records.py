@@ -96,7 +96,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(changed_small: Change
         ({"layers": [LAYER]}, "do not have the model's sizes"),
         ({"layers": ["a\nb"]}, "layers[0] is 'a\\nb', a text of one line and at most 500 characters is needed"),
         ({"inputs": []}, "inputs is [], an object is needed"),
-        ({"format": 2}, "has format 2, this version reads 1"),
+        ({"format": 3}, "has format 3, this version reads 2"),
         ({"source": {}}, "source has no model_sha256; collect again"),
         ({"collected": "x" * 10**5}, "a list is needed; collect again"),
         ({"collected": ["hessian"]}, "collect hessian: choose one or more of kfac, row, element"),

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from click.testing import Result
-from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from fwsvd_export.solvers.table import SOLVERS
@@ -64,20 +62,75 @@ def test_kfac_with_data_is_matched_unless_told_not_to(
     assert digest(tmp_path / "default") == digest(tmp_path / "asked") != digest(tmp_path / "not")
 
 
-def test_a_statistics_file_alone_matches_nothing_and_data_beside_it_is_matched_on(
+def test_a_statistics_file_alone_is_as_good_as_its_data(
     data: list[object], tokens: int, statistics_file: Path, compress: Compress, tmp_path: Path
 ) -> None:
     alone = compress("alone", "--fisher", statistics_file, "--rank", 6)
     beside = compress("beside", "--fisher", statistics_file, *data, "--rank", 6)
-    assert (alone["matching"], beside["matching"]) == (None, {"sequences": EXAMPLES, "tokens": tokens})
+    compress("data", *data, "--rank", 6)
+    assert alone["matching"] == beside["matching"] == {"sequences": EXAMPLES, "tokens": tokens}
     assert beside["fisher"] == alone["fisher"]
     assert beside["fisher"]["sha256"] == file_sha256(statistics_file)
     assert "statistics" not in beside["seconds"], "they are read, not collected"
-    assert digest(tmp_path / "alone") != digest(tmp_path / "beside")
+    assert digest(tmp_path / "alone") == digest(tmp_path / "beside") == digest(tmp_path / "data")
+
+
+def test_the_choice_of_sequences_is_the_same_from_a_statistics_file(
+    data: list[object], statistics_file: Path, compress: Compress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = compress("whole", "--fisher", statistics_file, "--rank", 6)
+    monkeypatch.setattr("fwsvd_export.compression.reconstruct.MOST_TOKENS", 100)
+    part = compress("part", "--fisher", statistics_file, "--rank", 6)
     compress("data", *data, "--rank", 6)
-    from_file, collected = (load_file(tmp_path / name / "model.safetensors") for name in ("beside", "data"))
-    for name, tensor in from_file.items():
-        torch.testing.assert_close(tensor, collected[name], rtol=1e-3, atol=1e-3)
+    assert part["matching"]["tokens"] <= 100 < whole["matching"]["tokens"]
+    assert digest(tmp_path / "part") == digest(tmp_path / "data") != digest(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("wanted", [[], ["--match"]])
+def test_the_summary_says_what_layers_were_matched_on(
+    wanted: list[str], data: list[object], statistics_file: Path, tiny_folder: Path, tmp_path: Path, run: Run
+) -> None:
+    cells = {}
+    for name, words in {
+        "file": ["--fisher", statistics_file, *wanted],
+        "data": ["--fisher", statistics_file, *data, *wanted],
+        "not": ["--fisher", statistics_file, "--no-match"],
+        "fwsvd": ["--fisher", statistics_file, "--method", "fwsvd"],
+    }.items():
+        result = run("compress", tiny_folder, tmp_path / name, *words, "--rank", 6)
+        assert result.exit_code == 0, result.output
+        assert "Layers are not reconstructed" not in result.stderr
+        (cells[name],) = [line for line in result.stdout.splitlines() if "layers matched on" in line]
+    assert "tokens in the statistics file" in cells["file"]
+    assert "tokens of train.jsonl" in cells["data"]
+    assert "nothing: not asked for" in cells["not"]
+    assert "nothing: fwsvd does not do it" in cells["fwsvd"]
+
+
+def test_a_statistics_file_without_texts_goes_on_without_matching_and_says_so(
+    without_texts: Path, data: list[object], compress: Compress, tiny_folder: Path, tmp_path: Path, run: Run
+) -> None:
+    result = run("compress", tiny_folder, tmp_path / "small", "--fisher", without_texts, "--rank", 6)
+    assert result.exit_code == 0, result.output
+    assert "nothing: no texts in the statistics file" in result.stdout
+    (hinted,) = [line for line in result.stderr.splitlines() if line.startswith("Layers are not reconstructed")]
+    for word in ("--no-samples", "earlier version", "give --data beside --fisher", "collect again"):
+        assert word in hinted
+    assert json.loads((tmp_path / "small" / "compression.json").read_text())["matching"] is None
+    compress("plain", *data, "--rank", 6, "--no-match")
+    assert digest(tmp_path / "small") == digest(tmp_path / "plain")
+    compress("beside", "--fisher", without_texts, *data, "--rank", 6)
+    compress("data", *data, "--rank", 6)
+    assert digest(tmp_path / "beside") == digest(tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def without_texts(tiny_folder: Path, data_file: Path, tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
+    """Statistics of the two-class model without texts. Do not write into it."""
+    file = tmp_path_factory.mktemp("statistics") / "without.safetensors"
+    words = ["--task", "sst2", "--data", data_file, "--no-samples"]
+    assert run("fisher", tiny_folder, "-o", file, *words).exit_code == 0
+    return file
 
 
 def test_data_beside_a_statistics_file_needs_no_labels(
@@ -112,9 +165,7 @@ def test_the_same_command_gives_the_same_bytes(data: list[object], compress: Com
     assert digest(tmp_path / "first") == digest(tmp_path / "again")
 
 
-@pytest.mark.parametrize(
-    ("options", "row"), [([], "{tokens} tokens"), (["--no-match"], "nothing: no data, or not asked for")]
-)
+@pytest.mark.parametrize(("options", "row"), [([], "{tokens} tokens"), (["--no-match"], "nothing: not asked for")])
 def test_the_summary_says_what_the_layers_were_matched_on(
     options: list[str], row: str, data: list[object], tokens: int, tiny_folder: Path, tmp_path: Path, run: Run
 ) -> None:
@@ -136,12 +187,21 @@ def test_matching_is_refused_for_methods_without_a_gradient_metric(
 
 
 def test_matching_without_data_is_refused(
-    statistics_file: Path, tiny_folder: Path, tmp_path: Path, refused: Refused
+    without_texts: Path, tiny_folder: Path, tmp_path: Path, refused: Refused
 ) -> None:
-    sentence = "Error: matching needs calibration data: give --data (beside --fisher too), or leave out --match"
     words = ["compress", tiny_folder, tmp_path / "out", "--rank", 4, "--match"]
-    assert refused(*words, "--fisher", statistics_file) == sentence
+    sentence = "Error: matching needs calibration data: give --data (beside --fisher too), or leave out --match"
     assert refused(*words) == sentence
+    sentence = refused(*words, "--fisher", without_texts)
+    for word in (
+        "reconstruction needs",
+        "hold no texts",
+        "--no-samples",
+        "give --data beside --fisher",
+        "collect again",
+    ):
+        assert word in sentence
+    assert sentence.endswith("or leave out --reconstruct")
 
 
 @pytest.mark.parametrize("options", [["--no-match"], *(["--method", method] for method in OTHERS)])
@@ -156,12 +216,17 @@ def test_data_that_nothing_would_read_is_refused(
 
 
 def test_refusals_come_before_the_model_is_loaded(
-    data: list[object], statistics_file: Path, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+    data: list[object],
+    statistics_file: Path,
+    without_texts: Path,
+    tmp_path: Path,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(pipeline, "load_dense")
     words = ["compress", tmp_path / "nowhere", tmp_path / "out", "--fisher", statistics_file, "--rank", 4]
     assert "give one of the two" in refused(*words, *data, "--no-match")
-    assert "matching needs calibration data" in refused(*words, "--match")
+    assert "reconstruction needs calibration data" in refused(*words[:-3], without_texts, *words[-2:], "--match")
     assert "use --method kfac" in refused(*words, "--match", "--method", "svd")
 
 
@@ -197,6 +262,18 @@ def test_a_promise_is_matched_on_rows_that_it_is_not_measured_on(
     record = compress("small", *words)
     assert record["matching"]["sequences"] == 48
     assert record["gate"]["validation_examples"] <= 12
+
+
+def test_a_promise_is_not_measured_on_texts_that_the_statistics_hold(
+    data_file: Path, others: Path, statistics_file: Path, write_rows: Callable[..., Path], compress: Compress
+) -> None:
+    both = [json.loads(line) for file in (data_file, others) for line in file.read_text().splitlines()]
+    sentences = {row["sentence"] for row in both[:EXAMPLES]}
+    unseen = sum(row["sentence"] not in sentences for row in both)
+    words = ["--fisher", statistics_file, "--task", "sst2", "--validation", write_rows(both), "--max-drop", 0.2]
+    record = compress("small", *words)
+    assert record["gate"]["validation_examples"] == unseen >= 50
+    assert record["matching"]["sequences"] == EXAMPLES
 
 
 def test_a_promise_is_not_measured_on_what_the_statistics_came_from(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from fwsvd_export import collect_statistics, compress
 from fwsvd_export.checkpoints.weights import weights_sha256
-from fwsvd_export.compression.checks import reconstructs
+from fwsvd_export.compression.checks import can_reconstruct, reconstructs
 from fwsvd_export.errors import DataError, RankError
 from fwsvd_export.records import Statistics
 from fwsvd_export.solvers.solver import Iterative
@@ -29,17 +30,20 @@ def statistics(tiny_model: Any, batches: Batches) -> Statistics:
     return collect_statistics(tiny_model, batches)
 
 
-def test_kfac_from_batches_is_matched_and_from_statistics_alone_it_is_not(
+def test_kfac_is_matched_on_batches_or_on_the_texts_that_statistics_hold(
     tiny_model: Any, batches: Batches, statistics: Statistics
 ) -> None:
     def digest(*given: Any, **options: Any) -> str:
         return weights_sha256(compress(tiny_model, *given, rank=5, **options))
 
-    closed_form = digest(statistics=statistics)
+    without = replace(statistics, sample=None)
+    closed_form = digest(statistics=without)
     assert (
         digest(batches, reconstruct=False) == digest(batches, statistics=statistics, reconstruct=False) == closed_form
     )
     assert digest(statistics=statistics, reconstruct=False) == closed_form
+    assert digest(batches) == digest(statistics=statistics) == digest(statistics=statistics, reconstruct=True)
+    assert digest(batches) == digest(batches, statistics=without)
     assert digest(batches) == digest(batches, statistics=statistics) == digest(batches, reconstruct=True) != closed_form
 
 
@@ -58,7 +62,9 @@ def test_other_methods_are_not_matched(method: str, tiny_model: Any, batches: Ba
 
 def test_matching_without_batches_is_refused(tiny_model: Any, statistics: Statistics) -> None:
     with pytest.raises(DataError, match=r"reconstruction needs calibration data: give --data \(beside --fisher too\)"):
-        compress(tiny_model, statistics=statistics, rank=5, reconstruct=True)
+        compress(tiny_model, rank=5, reconstruct=True)
+    with pytest.raises(DataError, match=r"the statistics hold no texts .*--no-samples.*give --data beside --fisher"):
+        compress(tiny_model, statistics=replace(statistics, sample=None), rank=5, reconstruct=True)
 
 
 def test_a_generator_gives_the_same_model_as_a_list(tiny_model: Any, batches: Batches) -> None:
@@ -82,3 +88,11 @@ def test_layers_are_matched_as_asked_else_where_it_can_be_done(
     method: str, wanted: bool | None, calibration: bool, expected: bool
 ) -> None:
     assert reconstructs(SOLVERS[method], wanted, calibration) is expected
+
+
+@pytest.mark.parametrize("wanted", [None, True, False])
+def test_statistics_with_a_sample_do_as_well_as_batches(wanted: bool | None, statistics: Statistics) -> None:
+    assert reconstructs(SOLVERS["kfac"], wanted, False, statistics) is (wanted is not False)
+    assert can_reconstruct(SOLVERS["kfac"])
+    assert not reconstructs(SOLVERS["kfac"], None, False, replace(statistics, sample=None))
+    assert not can_reconstruct(SOLVERS["svd"])

@@ -221,7 +221,8 @@ def test_matching_brings_the_hidden_states_closer_to_the_dense_ones(
     plain, matched = (
         compress(dense, given, statistics=statistics, ratio=ratio, reconstruct=match) for match in (False, True)
     )
-    assert distance(dense, matched, rows) < 0.85 * distance(dense, plain, rows)
+    # 0.71 to 0.88 over eight draws of the labels at the largest ratio, where there is least to make up for
+    assert distance(dense, matched, rows) < 0.9 * distance(dense, plain, rows)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -232,7 +233,7 @@ def test_only_factorised_layers_change(
     before = weights_sha256(tiny_model)
     dense_state = {name: tensor.clone() for name, tensor in tiny_model.state_dict().items()}
     limits = RankLimits(keep_dense=("*.1.attention.*", "*.intermediate.dense"))
-    small = compress(tiny_model, statistics=statistics, rank=5, limits=limits)
+    small = compress(tiny_model, statistics=statistics, rank=5, limits=limits, reconstruct=False)
     closed = {name: tensor.clone() for name, tensor in small.state_dict().items()}
     reconstruct(encoder_of(tiny_model), encoder_of(small), batches, statistics)
     for name, tensor in small.state_dict().items():
@@ -282,7 +283,7 @@ def test_the_same_batches_give_the_same_bytes(tiny_model: Any, batches: Batches,
     generator_state = torch.get_rng_state()
     digests = {weights_sha256(compress(tiny_model, batches, statistics=statistics, rank=6)) for _ in range(2)}
     assert len(digests) == 1
-    assert digests != {weights_sha256(compress(tiny_model, statistics=statistics, rank=6))}
+    assert digests != {weights_sha256(compress(tiny_model, statistics=statistics, rank=6, reconstruct=False))}
     assert torch.equal(torch.get_rng_state(), generator_state)
 
 
@@ -298,7 +299,7 @@ def test_labels_are_not_needed(tiny_model: Any, batches: Batches, statistics: St
 def test_a_few_tokens_leave_the_weights_near_the_dense_ones(
     text: list[int], tiny_model: Any, batches: Batches, statistics: Statistics
 ) -> None:
-    plain = compress(tiny_model, statistics=statistics, rank=12)
+    plain = compress(tiny_model, statistics=statistics, rank=12, reconstruct=False)
     few = compress(tiny_model, [{"input_ids": torch.tensor([text])}], statistics=statistics, rank=12)
     for spec in encoder_of(tiny_model).layers:
         weight = tiny_model.bert.get_submodule(spec.name).weight.detach().double()
@@ -310,7 +311,7 @@ def test_a_few_tokens_leave_the_weights_near_the_dense_ones(
 
 @pytest.mark.parametrize("token", range(5, 15))
 def test_inputs_that_never_vary_change_no_weights(token: int, tiny_model: Any, statistics: Statistics) -> None:
-    plain = compress(tiny_model, statistics=statistics, rank=6)
+    plain = compress(tiny_model, statistics=statistics, rank=6, reconstruct=False)
     small = compress(tiny_model, [{"input_ids": torch.tensor([[token]])}], statistics=statistics, rank=6)
     assert weights_sha256(small) == weights_sha256(plain)
     # Of several copies, rounding may make more than one
@@ -339,7 +340,7 @@ def test_models_in_half_precision_are_matched(dtype: torch.dtype, tiny_model: An
 def test_what_was_matched_on_is_counted(
     tiny_model: Any, batches: Batches, statistics: Statistics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = compress(tiny_model, statistics=statistics, rank=6)
+    small = compress(tiny_model, statistics=statistics, rank=6, reconstruct=False)
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
     assert reconstruct(encoder_of(tiny_model), encoder_of(small), batches, statistics) == Reconstruction(24, tokens)
     monkeypatch.setattr("fwsvd_export.compression.reconstruct.MOST_TOKENS", 50)
@@ -377,6 +378,6 @@ def test_progress_is_told(tiny_model: Any, batches: Batches, statistics: Statist
         yield advance
         told.append("end")
 
-    small = compress(tiny_model, statistics=statistics, rank=6)
+    small = compress(tiny_model, statistics=statistics, rank=6, reconstruct=False)
     reconstruct(encoder_of(tiny_model), encoder_of(small), batches, statistics, steps=noted)
     assert told == [("reconstructing layers", 2), "layer", "layer", "end"]

@@ -38,8 +38,9 @@ TEXTS = [
 ROWS: Rows = [{"sentence": text, "label": index % 2} for index, text in enumerate(TEXTS)]
 
 
-def encoder_with(**changes: Any) -> Encoder:
-    return encoder_of(tiny_head("BertForSequenceClassification", **changes))
+def encoder_with(**settings: Any) -> Encoder:
+    """Of a small BERT classifier with these settings."""
+    return encoder_of(tiny_head("BertForSequenceClassification", **settings))
 
 
 ENCODER = encoder_with(num_labels=2)
@@ -289,7 +290,43 @@ def test_a_split_leaves_calibration_the_rows_it_would_have_without(
 def test_examples_of_other_batches_are_taken_out_by_their_tokens(load: Callable[..., Batches]) -> None:
     batches = load(ROWS, batch_size=2)
     others = load([{**row, "label": 1} for row in ROWS[:2]] + [{"sentence": "never", "label": 0}])
-    left = batches.without(others)
+    left = batches.without(others.token_ids)
     assert_same(left, load(ROWS[2:], batch_size=2))
     assert (left.examples, batches.examples) == (4, 6)
-    assert batches.without(batches).examples == 0
+    assert batches.without(batches.token_ids).examples == 0
+
+
+def test_batches_know_which_row_every_example_was(tokenizer: Any, load: Callable[..., Batches]) -> None:
+    batches = load(ROWS, batch_size=4)
+    assert sorted(batches.indices) == list(range(len(ROWS)))
+    found = dict(zip(batches.indices, rows_of(batches, "input_ids"), strict=True))
+    assert found == dict(enumerate(tokenizer(TEXTS)["input_ids"]))
+    left = batches.without({tuple(found[0]), tuple(found[4])})
+    assert dict(zip(left.indices, rows_of(left, "input_ids"), strict=True)) == {
+        index: row for index, row in found.items() if index not in (0, 4)
+    }
+
+
+@pytest.mark.parametrize("max_samples", [None, 5])
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_shards_hold_every_chosen_row_once_under_its_index(
+    parts: int, max_samples: int | None, load: Callable[..., Batches]
+) -> None:
+    def examples(batches: Batches) -> list[tuple[int, list[int]]]:
+        return list(zip(batches.indices, rows_of(batches, "input_ids"), strict=True))
+
+    whole = load(ROWS, max_samples=max_samples, seed=2)
+    shards = [load(ROWS, max_samples=max_samples, seed=2, shard=(part + 1, parts)) for part in range(parts)]
+    assert sorted(pair for shard in shards for pair in examples(shard)) == sorted(examples(whole))
+    assert max(shard.examples for shard in shards) - min(shard.examples for shard in shards) <= 1
+
+
+def test_a_shard_without_rows_is_refused(load: Callable[..., Batches]) -> None:
+    with pytest.raises(DataError, match=r"shard 7/7 of rows.jsonl is empty: it has 6 rows; make fewer shards"):
+        load(ROWS, shard=(7, 7))
+
+
+@pytest.mark.parametrize("shard", [(0, 2), (3, 2), (1, 0), (-1, 2)])
+def test_a_shard_that_is_not_one_of_its_number_is_refused(shard: tuple[int, int], load: Callable[..., Batches]) -> None:
+    with pytest.raises(DataError, match=f"shard {shard[0]}/{shard[1]}: I/N with 1 <= I <= N is allowed"):
+        load(ROWS, shard=shard)

@@ -15,6 +15,7 @@ from fwsvd_export.records import Statistics
 
 EXAMPLES, TOKENS, VOCABULARY = 5, 9, 25
 LENGTHS = torch.tensor([9, 5, 7, 3, 8])
+NO_DRAWS: dict[str, Any] = {"seed": 0, "indices": ()}  # labels that come from the data draw nothing
 Batch = dict[str, Tensor]
 MakeHead = Callable[..., Any]
 
@@ -94,7 +95,7 @@ def predictions(model: Any, inputs: Batch, labels: Batch) -> list[Prediction]:
 @torch.no_grad()
 def test_losses_are_those_of_transformers_for_single_examples(head: str, make_head: MakeHead) -> None:
     model, inputs, labels = made(head, make_head)
-    found = example_losses(predictions(model, inputs, labels), "data", random())
+    found = example_losses(predictions(model, inputs, labels), "data", **NO_DRAWS)
     expected = torch.stack([model(**row).loss for row in rows({**inputs, **labels})])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -174,14 +175,14 @@ def test_the_embedding_is_the_mean_of_unmasked_tokens(make_head: MakeHead) -> No
 )
 def test_sampled_labels_are_drawn_from_the_prediction(kind: str, logits: list[float], expected: Tensor) -> None:
     values = torch.tensor(logits).expand(20_000, 1, -1)
-    mean_loss = example_losses([Prediction(kind, values, None)], "sampled", random()).mean()
+    mean_loss = example_losses([Prediction(kind, values, None)], "sampled", seed=3, indices=range(20_000)).mean()
     torch.testing.assert_close(mean_loss, expected, rtol=0.03, atol=0)
 
 
 def test_an_example_without_a_labelled_position_loses_nothing() -> None:
     values = torch.randn(2, 3, 4, generator=random())
     labels = torch.tensor([[-100, -100, -100], [1, -100, 2]])
-    losses = example_losses([Prediction("categorical", values, labels)], "data", random())
+    losses = example_losses([Prediction("categorical", values, labels)], "data", **NO_DRAWS)
     assert losses[0] == 0
     assert losses[1] > 0
 
@@ -194,9 +195,9 @@ def test_an_unknown_kind_of_head_is_refused() -> None:
 @torch.no_grad()
 def test_an_answer_that_was_cut_off_counts_nothing(make_head: MakeHead) -> None:
     model, inputs, labels = made("span", make_head)
-    whole = example_losses(predictions(model, inputs, labels), "data", random())
+    whole = example_losses(predictions(model, inputs, labels), "data", **NO_DRAWS)
     cut_off = {name: positions.index_fill(0, torch.tensor([0]), TOKENS) for name, positions in labels.items()}
-    found = example_losses(predictions(model, inputs, cut_off), "data", random())
+    found = example_losses(predictions(model, inputs, cut_off), "data", **NO_DRAWS)
     assert found[0] == 0
     torch.testing.assert_close(found[1:], whole[1:])
 
@@ -204,3 +205,19 @@ def test_an_answer_that_was_cut_off_counts_nothing(make_head: MakeHead) -> None:
 def test_a_bare_encoder_records_that_its_labels_were_sampled(make_head: MakeHead) -> None:
     model, inputs, _ = made("embedding", make_head)
     assert collect_statistics(model, [inputs], labels="data").source.labels == "sampled"
+
+
+@pytest.mark.parametrize("head", [*HEADS, *NO_LABELS])
+def test_what_an_example_draws_follows_its_index_and_not_its_company(
+    head: str, make_head: MakeHead, assert_same: Callable[[Statistics, Statistics], None]
+) -> None:
+    model, inputs, _ = made(head, make_head)
+    whole = collect_statistics(model, [inputs], labels="sampled", example_indices=range(40, 45))
+    turned, indices = list(reversed(rows(inputs))), range(44, 39, -1)
+    assert_same(collect_statistics(model, turned, labels="sampled", example_indices=indices), whole)
+
+
+def test_too_few_indices_are_refused(make_head: MakeHead) -> None:
+    model, inputs, _ = made("single label", make_head)
+    with pytest.raises(DataError, match="more examples than example_indices; give one index per example"):
+        collect_statistics(model, [inputs], labels="sampled", example_indices=range(EXAMPLES - 1))

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from fwsvd_export.errors import OutputError, StatisticsError
 from fwsvd_export.fisher import collect_statistics
 from fwsvd_export.fisher.files import load_statistics, save_statistics
+from fwsvd_export.fisher.sample import CalibrationSample
 from fwsvd_export.records import LayerStatistics, Statistics, StatisticsSource
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.json_files import write_json
@@ -39,6 +40,28 @@ def test_statistics_read_back_are_those_that_were_saved(statistics: Statistics, 
     for name, layer in statistics.layers.items():
         for field in fields(LayerStatistics):
             assert torch.equal(getattr(read.layers[name], field.name), getattr(layer, field.name))
+
+
+def test_a_sample_is_read_back_and_so_is_its_absence(statistics: Statistics, tmp_path: Path) -> None:
+    types = torch.ones_like(statistics.sample.token_ids)
+    for name, sample in {"types": replace(statistics.sample, token_type_ids=types), "without": None}.items():
+        save_statistics(replace(statistics, sample=sample), tmp_path / name)
+        read = load_statistics(tmp_path / name).sample
+        assert (read is None) == (sample is None)
+        for field in fields(CalibrationSample) if sample is not None else ():
+            theirs, ours = getattr(sample, field.name), getattr(read, field.name)
+            assert (theirs is None) == (ours is None)
+            assert theirs is None or torch.equal(ours, theirs)
+
+
+def test_a_file_of_the_first_format_is_read_as_one_without_a_sample(
+    statistics: Statistics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fwsvd_export.fisher.files.STATISTICS_FORMAT", 1)
+    save_statistics(replace(statistics, sample=None), tmp_path / "old.safetensors")
+    monkeypatch.undo()
+    read = load_statistics(tmp_path / "old.safetensors")
+    assert (read.examples, read.sample) == (statistics.examples, None)
 
 
 def test_a_shared_gram_is_stored_once_and_stays_shared(statistics: Statistics, tmp_path: Path) -> None:
@@ -65,10 +88,10 @@ def test_collections_that_were_not_made_are_read_as_none(tmp_path: Path) -> None
 def test_statistics_of_another_format_are_refused(
     statistics: Statistics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fwsvd_export.fisher.files.STATISTICS_FORMAT", 2)
+    monkeypatch.setattr("fwsvd_export.fisher.files.STATISTICS_FORMAT", 3)
     save_statistics(statistics, tmp_path / "new.safetensors")
     monkeypatch.undo()
-    with pytest.raises(StatisticsError, match="has statistics format 2, this version reads 1"):
+    with pytest.raises(StatisticsError, match="has statistics format 3, this version reads 1 and 2"):
         load_statistics(tmp_path / "new.safetensors")
 
 

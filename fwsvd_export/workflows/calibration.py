@@ -1,0 +1,60 @@
+"""The data of a compression: what it is calibrated on, and what a target is validated on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from fwsvd_export.checkpoints.load import Checkpoint
+from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.data.batches import Batches
+from fwsvd_export.data.encode import encode_rows, load_batches
+from fwsvd_export.data.rows import DataRequest, read_rows, split_rows
+from fwsvd_export.errors import DataError
+from fwsvd_export.evaluation.metrics import metric_of
+from fwsvd_export.fisher.merge import DATA_SEPARATOR
+from fwsvd_export.records import Statistics
+
+if TYPE_CHECKING:
+    from fwsvd_export.workflows.compress import CompressRequest
+
+
+def calibration_and_validation(
+    request: CompressRequest, checkpoint: Checkpoint, stored: Statistics | None
+) -> tuple[Batches | None, Batches | None]:
+    """Calibration and validation batches, as far as they are needed; no example is in both.
+
+    Raises:
+        DataError: no data to validate on, or nothing but what calibration has seen.
+    """
+    needs_validation = request.max_drop is not None
+    if request.data is None and not (needs_validation and request.validation):
+        if needs_validation:
+            raise DataError("--max-drop needs data to measure on: give --validation FILE, or --data to split")
+        return None, None
+    tokenizer, encoder = load_tokenizer(checkpoint), checkpoint.encoder
+    if not needs_validation:
+        return load_batches(cast(DataRequest, request.data), tokenizer, encoder), None
+    measured = cast(DataRequest, request.validation or request.data)
+    metric_of(measured.task)  # a task without one is refused before the long work
+    if stored is not None and measured.name in (stored.source.data or "").split(DATA_SEPARATOR):
+        raise DataError(
+            f"{measured.name} is what the statistics were collected on; give other data with --validation, or --data "
+            "without --fisher, which holds rows out first"
+        )
+    if request.validation is not None:
+        calibration = None if request.data is None else load_batches(request.data, tokenizer, encoder)
+        validation = load_batches(request.validation, tokenizer, encoder)
+    else:
+        data = cast(DataRequest, request.data)
+        chosen, rest = split_rows(read_rows(data), data)
+        everything = replace(data, max_samples=None)
+        calibration, validation = (encode_rows(rows, everything, tokenizer, encoder) for rows in (chosen, rest))
+    seen = calibration.token_ids if calibration is not None else set()
+    if stored is not None and stored.sample is not None:
+        seen |= stored.sample.unmasked()
+    if seen:
+        validation = validation.without(seen)
+        if validation.examples == 0:
+            raise DataError("all validation examples are also calibration examples; give other data with --validation")
+    return calibration, validation
