@@ -68,7 +68,7 @@ def test_statistics_of_another_format_are_refused(
     monkeypatch.setattr("fwsvd_export.fisher.files.STATISTICS_FORMAT", 2)
     save_statistics(statistics, tmp_path / "new.safetensors")
     monkeypatch.undo()
-    with pytest.raises(StatisticsError, match="has statistics format 2, this version reads 1"):
+    with pytest.raises(StatisticsError, match="has format 2, this version reads 1"):
         load_statistics(tmp_path / "new.safetensors")
 
 
