@@ -164,7 +164,7 @@ def test_statistics_with_other_sums(
         (
             "tokenizer_config.json",
             lambda text: json.dumps({**json.loads(text), "model_input_names": ["input_ids"]}),
-            "does not make attention_mask; mend model_input_names",
+            "does not make attention_mask; correct model_input_names",
         ),
     ],
     ids=["cut", "deep", "unknown", "large", "padding", "inputs"],

@@ -18,6 +18,7 @@ from transformers import AutoTokenizer
 
 from fwsvd_export import compress
 from fwsvd_export.architectures.registry import encoder_of
+from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.data.rows import DataRequest
 from fwsvd_export.data.tasks import task_named
 from fwsvd_export.records import Budget, RankRequest
@@ -102,9 +103,17 @@ def look_around(folder, text):
         "scores": {head.config.id2label[index]: score for index, score in enumerate(logits.softmax(-1)[0].tolist())},
     }
 
+def train_a_little(folder, out):
+    """A changed copy, saved as a script without the package does."""
+    model, _ = load("AutoModelForSequenceClassification", folder)
+    with torch.no_grad():
+        model.classifier.bias.add_(1.0)
+    model.save_pretrained(out)
+
 order = json.load(open(sys.argv[1]))
 results = {name: run(job) for name, job in order["jobs"].items()}
 around = look_around(order["classifier"], order["text"])
+train_a_little(order["classifier"], order["trained"])
 around["labels"] = label_all(order["classifier"], order["rows"])
 try:
     import fwsvd_export
@@ -171,7 +180,13 @@ def report(room: Path, made: dict[str, Any], data_file: Path) -> dict[str, Any]:
         for name, model in made.items()
     }
     rows = [json.loads(line) for line in data_file.read_text().splitlines()]
-    order = {"jobs": jobs, "classifier": str(room / "float32-small"), "text": TEXT, "rows": rows}
+    order = {
+        "jobs": jobs,
+        "classifier": str(room / "float32-small"),
+        "trained": str(room / "trained"),
+        "text": TEXT,
+        "rows": rows,
+    }
     (room / "order.json").write_text(json.dumps(order))
     (room / "loader.py").write_text(LOADER)
     elsewhere = room / "elsewhere"
@@ -190,7 +205,7 @@ def report(room: Path, made: dict[str, Any], data_file: Path) -> dict[str, Any]:
 
 
 def names_of(model: Any) -> set[str]:
-    return {"config.json", "model.safetensors", *encoder_of(model).family.code_files}
+    return {"config.json", "model.safetensors", "compression.json", *encoder_of(model).family.code_files}
 
 
 def model_files(folder: Path, model: Any) -> dict[str, bytes]:
@@ -283,3 +298,13 @@ def test_a_data_set_through_the_pipeline_gives_the_accuracy_that_evaluate_prints
     right = [model.config.label2id[label] == row["label"] for (label, _), row in zip(found, rows, strict=True)]
     measured = run_evaluate(Source(str(folder), device="cpu"), DataRequest(task_named("sst2"), file=data_file))
     assert sum(right) / len(right) == measured.value
+
+
+def test_a_model_changed_elsewhere_keeps_its_record_and_says_so(room: Path, report: dict[str, Any]) -> None:
+    before, after = (read_compression(room / name) for name in ("float32-small", "trained"))
+    assert [entry.action for entry in before.history] == ["compress"]
+    assert [entry.action for entry in after.history] == ["compress", "save"]
+    assert after.describes(room / "trained")
+    assert not before.describes(room / "trained")
+    assert after.history[0].sha256 == before.files["model.safetensors"].sha256 != after.history[1].sha256
+    assert after.layers == before.layers

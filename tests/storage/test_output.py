@@ -91,7 +91,7 @@ def test_statistics_of_another_format_are_refused(
     monkeypatch.setattr("fwsvd_export.fisher.files.STATISTICS_FORMAT", 3)
     save_statistics(statistics, tmp_path / "new.safetensors")
     monkeypatch.undo()
-    with pytest.raises(StatisticsError, match="has statistics format 3, this version reads 1 and 2"):
+    with pytest.raises(StatisticsError, match="has format 3, this version reads 2"):
         load_statistics(tmp_path / "new.safetensors")
 
 

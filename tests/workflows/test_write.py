@@ -209,6 +209,7 @@ def test_an_existing_folder_is_kept_unless_overwritten(
         "compression.json",
         "config.json",
         "configuration_lowrank_bert.py",
+        "lowrank_layers.py",
         "model.safetensors",
         "modeling_lowrank_bert.py",
         "tokenizer.json",
