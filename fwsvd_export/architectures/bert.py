@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.architectures.encoder import POSITIONS, Encoder, given_or
 from fwsvd_export.architectures.family import Family, Size
 from fwsvd_export.architectures.post_norm import PostNormNames
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _TYPES = "token_type_ids"
 _WORDS = "embeddings.word_embeddings"
@@ -31,7 +31,7 @@ class BertEncoder(Encoder):
         ids, positions = inputs.values()
         return {
             **inputs,
-            _TYPES: given_or(batch, _TYPES, torch.zeros_like(ids)),
+            _TYPES: given_or(batch, _TYPES, ids.new_zeros(ids.shape)),
             POSITIONS: given_or(batch, POSITIONS, positions),
         }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from fwsvd_export.architectures.encoder import IDS, POSITIONS, Encoder
 from fwsvd_export.architectures.family import Family, Size
 from fwsvd_export.architectures.post_norm import PostNormNames
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _WORDS = "embeddings.word_embeddings"
 

@@ -6,15 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.architectures.heads import POOLED, Axes, Head
 from fwsvd_export.architectures.post_norm import ROLES, PostNormLayer
 from fwsvd_export.records import LayerSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 MASK = "attention_mask"
 IDS, POSITIONS = "input_ids", "position_ids"
@@ -126,6 +127,8 @@ class Encoder(ABC):
             batch: ``input_ids`` and whatever else the model takes; the choices of a multiple-choice example are
                 sequences of their own.
         """
+        import torch  # late: who only asks for names does not wait for it
+
         ids = batch[IDS].reshape(-1, batch[IDS].shape[-1])
         return {IDS: ids, POSITIONS: torch.arange(ids.shape[1], device=ids.device).expand_as(ids)}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
-from torch.nn import functional
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 # Role of a linear layer -> whether it reads the input that the whole attention shares
 ROLES = {
@@ -80,6 +80,8 @@ class PostNormLayer:
 
     def context(self, hidden: Tensor) -> Tensor:
         """What the attention hands to its output projection, (sequences, length, hidden); nothing is padded."""
+        from torch.nn import functional  # late: who only asks for names does not wait for torch
+
         query, key, value = (
             self.part(role)(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for role in ("query", "key", "value")

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from fwsvd_export.architectures.registry import dense_encoder_of
+from fwsvd_export.compression.build import Compressed
 from fwsvd_export.compression.checks import reconstructs
 from fwsvd_export.compression.inputs import Inputs, calibration_of
 from fwsvd_export.compression.prepare import compress_model
@@ -59,8 +60,7 @@ def compress(
 ) -> Any:
     """A smaller ``LowRank…`` copy of a model: use it, fine-tune it, ``save_pretrained`` or ``push_to_hub`` it.
 
-    What happened is on it as ``model.compression``, a ``CompressionReport``; what asks for attention there, such as
-    iterations that did not converge, is warned about as ``CompressionWarning``.
+    What happened is on it as ``model.compression``; iterations that did not converge and the like are warned about.
 
     Args:
         model: a supported dense transformers model; it is left as it was.
@@ -100,12 +100,16 @@ def compress(
         statistics = collect_statistics(model, batches, collect=(solver.needs,), labels=labels, seed=seed)
     calibration = calibration_of(batches, statistics) if fitted else None
     inputs = Inputs(encoder, solver, options, size, statistics, calibration)
-    compressed = compress_model(inputs)
+    return _with_report(compress_model(inputs), inputs)
+
+
+def _with_report(compressed: Compressed, inputs: Inputs) -> Any:
+    """The model, carrying what happened; what asks for attention is warned about."""
     for sentence in compressed.report.warnings:
-        warnings.warn(sentence, CompressionWarning, stacklevel=2)
-    small = compressed.model
+        warnings.warn(sentence, CompressionWarning, stacklevel=3)
+    small, base = compressed.model, _base_name(inputs.encoder.model)
     small.compression = compressed.report
-    small.remember(record_of(inputs, compressed.report, _base_name(model)).to_json())
+    small.remember(record_of(inputs, compressed.report, base).to_json())
     return small
 
 

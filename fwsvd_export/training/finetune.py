@@ -9,6 +9,15 @@ from fwsvd_export.data.batches import Batches
 from fwsvd_export.errors import MissingExtraError
 from fwsvd_export.runtime.progress import Steps, silent
 
+# A batch of ours is one item for the Trainer, so that examples of one length stay together.
+_QUIETLY: dict[str, Any] = {
+    "per_device_train_batch_size": 1,
+    "save_strategy": "no",
+    "logging_strategy": "no",
+    "report_to": [],
+    "disable_tqdm": True,
+    "remove_unused_columns": False,
+}
 WARMUP_SHARE = 0.1  # of all steps; the learning rate then falls linearly to zero
 
 
@@ -53,15 +62,9 @@ def finetune(
             num_train_epochs=epochs,
             learning_rate=learning_rate,
             warmup_steps=int(WARMUP_SHARE * total),
-            # A batch of ours is one item for the Trainer, so that examples of one length stay together.
-            per_device_train_batch_size=1,
             seed=seed,
             use_cpu=next(model.parameters()).device.type == "cpu",
-            save_strategy="no",
-            logging_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            remove_unused_columns=False,
+            **_QUIETLY,
         )
         trainer = Trainer(
             model=model,

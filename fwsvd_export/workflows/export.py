@@ -131,36 +131,53 @@ def run_onnx(request: OnnxRequest, steps: Steps = silent) -> Exported:
     with clock.phase("load"):
         checkpoint = load_source(request.source)
         data = _int8_data(request, checkpoint)
-        encoder = checkpoint.encoder
     with onnx_output(parent, request.overwrite) as folder:
-        write_surroundings(checkpoint, folder)
-        with clock.phase("trace"):
-            identity = Identity.of(checkpoint)
-            graph = trace(encoder, request.opset, folder / ONNX_FILE)
-            identity.stamp(graph)
-            required("onnx").save(graph, folder / ONNX_FILE)
-        with clock.phase("check"):
-            shapes = shapes_up_to(encoder.usable_length)
-            with steps("checking against torch", len(shapes)) as advance:
-                found = differences(encoder, OnnxModel(folder, ONNX_FILE), shapes, advance)
-        int8: RecordedInt8 | None = None
-        if request.int8:
-            with clock.phase("int8"):
-                graph = trace(encoder, request.opset, folder / INT8_FILE, carry_limit=SMALLEST_PRODUCT)
-                identity.stamp(graph)
-                report = write_int8(graph, Int8Files(folder, ONNX_FILE, INT8_FILE), data, steps)
-                int8 = _recorded_int8(report, _int8_shift(encoder, folder, shapes))
-        record = ExportRecord(
-            **{**asdict(identity), "settings": json.loads(identity.settings)},
-            opset=request.opset,
-            check=_verdict(found, request.atol),
-            int8=int8,
-            files={file.name: FileDigest.of(file) for file in sorted(folder.glob("*.onnx"))},
-            seconds=clock.seconds,
-            versions=_versions(),
-        )
-        write_json(folder / EXPORT_FILE, record.to_json())
+        record = export_into(folder, checkpoint, request, data, clock, steps)
     return Exported(parent / ONNX_FOLDER, record)
+
+
+def export_into(
+    folder: Path, checkpoint: Checkpoint, request: OnnxRequest, data: Int8Data | None, clock: Stopwatch, steps: Steps
+) -> ExportRecord:
+    """Writes everything of an ONNX folder into one that is there, and checks it; returns its record.
+
+    Args:
+        folder: empty.
+        checkpoint: what is exported.
+        request: how; its ``source`` and ``out`` are not looked at.
+        data: to measure the quantised model on.
+        clock: seconds by phase.
+        steps: progress.
+    """
+    encoder = checkpoint.encoder
+    write_surroundings(checkpoint, folder)
+    with clock.phase("trace"):
+        identity = Identity.of(checkpoint)
+        graph = trace(encoder, request.opset, folder / ONNX_FILE)
+        identity.stamp(graph)
+        required("onnx").save(graph, folder / ONNX_FILE)
+    with clock.phase("check"):
+        shapes = shapes_up_to(encoder.usable_length)
+        with steps("checking against torch", len(shapes)) as advance:
+            found = differences(encoder, OnnxModel(folder, ONNX_FILE), shapes, advance)
+    int8: RecordedInt8 | None = None
+    if request.int8:
+        with clock.phase("int8"):
+            graph = trace(encoder, request.opset, folder / INT8_FILE, carry_limit=SMALLEST_PRODUCT)
+            identity.stamp(graph)
+            report = write_int8(graph, Int8Files(folder, ONNX_FILE, INT8_FILE), data, steps)
+            int8 = _recorded_int8(report, _int8_shift(encoder, folder, shapes))
+    record = ExportRecord(
+        **{**asdict(identity), "settings": json.loads(identity.settings)},
+        opset=request.opset,
+        check=_verdict(found, request.atol),
+        int8=int8,
+        files={file.name: FileDigest.of(file) for file in sorted(folder.glob("*.onnx"))},
+        seconds=clock.seconds,
+        versions=_versions(),
+    )
+    write_json(folder / EXPORT_FILE, record.to_json())
+    return record
 
 
 def run_evaluate_exported(
