@@ -3,6 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 NEWEST := .venv-newest/bin
 
+# One process of tests per core, each with one thread; a file's tests stay together, so that they share what they set up.
+WORKERS ?= 2
+PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 .PHONY: install demo test check test-pinned test-newest
 
 install: .venv/installed
@@ -19,10 +23,11 @@ check: .venv/installed
 	$(BIN)/python -m pytest tests/test_architecture.py
 
 test-pinned: .venv/installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
 
+# Without the tests in which transformers takes no part: the pinned run has them (tests/conftest.py).
 test-newest: .venv-newest/installed
-	$(NEWEST)/python -m pytest
+	OMP_NUM_THREADS=1 $(NEWEST)/python $(PYTEST) -m "not any_transformers"
 
 # torch comes first and by exact version: some package sources offer a small CPU build only under that spelling.
 .venv/installed: pyproject.toml constraints.txt

@@ -16,11 +16,19 @@ import torch
 from hypothesis import settings
 from transformers import BertForSequenceClassification, BertTokenizerFast
 
+from tests.environments import is_for_any_transformers
 from tests.helpers import SPECIAL, WORDS, tiny_config, tiny_head
 
 # The same cases on every run: a test that fails, fails for the change that broke it.
 settings.register_profile("same-cases", derandomize=True, deadline=None)
 settings.load_profile("same-cases")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what `make test` runs in one environment alone."""
+    for item in items:
+        if is_for_any_transformers(item.path):
+            item.add_marker("any_transformers")
 
 
 def save_tokenizer(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fwsvd_export.checkpoints.load import Checkpoint
+from fwsvd_export.checkpoints.tokenizer_limits import check_tokenizer_files
 from fwsvd_export.errors import CheckpointError, first_line, is_failure, shown
 from fwsvd_export.storage.json_files import read_json
 
@@ -16,7 +17,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
     """The checkpoint's tokenizer.
 
     Raises:
-        CheckpointError: the folder has none, or it cannot be read.
+        CheckpointError: the folder has none, it cannot be read, or a file of it is above the limits of size.
     """
     from transformers import AutoTokenizer
 
@@ -33,6 +34,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
                 "folder's own files are read; take it out"
             )
     try:
+        check_tokenizer_files(checkpoint.folder)
         # A plain configuration keeps AutoTokenizer from asking about the checkpoint's own code.
         plain = checkpoint.encoder.family.dense_config_class()()
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, config=plain, trust_remote_code=False)
@@ -40,7 +42,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
     except BaseException as error:  # the tokenizers library raises plain exceptions and panics
         if not is_failure(error):
             raise
-        raise CheckpointError(f"the tokenizer of {checkpoint.name} cannot be read: {first_line(error)}") from error
+        reason = error if isinstance(error, CheckpointError) else first_line(error)
+        raise CheckpointError(f"the tokenizer of {checkpoint.name} cannot be read: {reason}") from error
     if not inputs >= _NEEDED_INPUTS:
         raise CheckpointError(
             f"the tokenizer of {checkpoint.name} does not make {' and '.join(sorted(_NEEDED_INPUTS - inputs))}; "

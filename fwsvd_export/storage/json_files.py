@@ -23,6 +23,7 @@ def read_json(
     error_class: type[FwsvdExportError] = CheckpointError,
     place: str | None = None,
     remedy: str = "write it again with the tool that made it",
+    largest_bytes: int = _LARGEST_JSON_BYTES,
 ) -> dict[str, Any]:
     """The JSON object in a file that somebody else may have written.
 
@@ -31,6 +32,7 @@ def read_json(
         error_class: of the error.
         place: what the user calls the file; None is its path.
         remedy: what to do, the end of the sentence.
+        largest_bytes: the file may have; 16 MB by default.
 
     Raises:
         FwsvdExportError: of that class: the file cannot be read, is no JSON object, is too large, or holds what other
@@ -39,8 +41,8 @@ def read_json(
     place = str(path) if place is None else place
     try:
         size = path.stat().st_size
-        if size > _LARGEST_JSON_BYTES:
-            raise ValueError(f"it has {size / 1e6:,.1f} MB, and at most {_LARGEST_JSON_BYTES / 1e6:.0f} are read")
+        if size > largest_bytes:
+            raise ValueError(f"it has {size / 1e6:,.1f} MB, and at most {largest_bytes / 1e6:.0f} are read")
         value = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise error_class(f"{place} is not readable JSON: {first_line(error)}; {remedy}") from error

@@ -53,7 +53,7 @@ def fill(*arguments: object, **options: object) -> None:
     "target",
     [
         "transformers.PreTrainedModel.save_pretrained",
-        "fwsvd_export.checkpoints.folder.write_card",
+        "fwsvd_export.workflows.write.write_card",
         "fwsvd_export.storage.output._replace",
     ],
 )

@@ -1,0 +1,31 @@
+"""Which tests one environment is enough for: those in which transformers takes no part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+# Folders and files below tests/; a folder's name stands for the doctests of that package, too
+ANY_TRANSFORMERS = (
+    "linalg",
+    "ranks",
+    "report",
+    "solvers",
+    "benchmark/test_latency.py",
+    "hub/card/test_blocks.py",
+    "hub/card/test_measurements.py",
+    "hub/card/test_write.py",
+    "runtime/test_progress.py",
+    "storage/test_names.py",
+    "test_architecture.py",
+    "test_docs.py",
+    "test_model_cards.py",
+    "test_records.py",
+)
+
+
+def is_for_any_transformers(path: Path) -> bool:
+    """Whether the tests or doctests in a file give the same with every version of transformers."""
+    roots = (ROOT / "tests", ROOT / "fwsvd_export")
+    return any(path.is_relative_to(root / name) for root in roots for name in ANY_TRANSFORMERS)
