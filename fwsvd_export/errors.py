@@ -2,7 +2,7 @@
 
 
 class FwsvdExportError(Exception):
-    """Base of all errors a user can mend; ends a command with exit code 1 and its one sentence."""
+    """Base of all errors a user can fix; ends a command with exit code 1 and its one sentence."""
 
 
 class CompressionWarning(UserWarning):

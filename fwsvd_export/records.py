@@ -1,4 +1,4 @@
-"""The nouns that flow through the project, validated when they are made. Tensors in them are never written to."""
+"""The data classes that flow through the project, validated when made. Tensors in them are never written to."""
 
 from __future__ import annotations
 
@@ -376,7 +376,7 @@ class Measurement:
         value: its value.
         examples: how many examples it was measured on.
         seconds: wall time of the forward passes.
-        beside: further metrics by name (F1 beside accuracy, both correlations).
+        beside: further metrics by name (F1 with accuracy, both correlations).
         sha256: of the weights file of the model that was measured; None for one in memory, or in several files.
     """
 

@@ -47,7 +47,7 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
     size, reconstruct = size_request(options), reconstruct_wish(options)
     if options["validation"] is not None and options["max_drop"] is None:
         raise click.UsageError("--validation is for --max-drop; calibration data comes with --data")
-    from fwsvd_export.workflows.compress import CompressRequest  # torch, which wrong usage is told without
+    from fwsvd_export.workflows.compress import CompressRequest  # torch, which wrong usage is reported without
 
     data, validation = data_and_validation(options)
     return CompressRequest(

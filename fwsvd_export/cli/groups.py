@@ -83,7 +83,7 @@ class Command(click.Command):
 
 
 def _quieten_libraries(progress: bool) -> None:
-    """Tells libraries that are not imported yet to be quiet.
+    """Asks libraries that are not imported yet to be quiet.
 
     Args:
         progress: whether the Hub's client shows how far it is: an upload takes minutes.

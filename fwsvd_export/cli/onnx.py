@@ -89,14 +89,14 @@ def command(model: str, as_json: bool, **options: Any) -> None:
     else:
         _print_summary(exported)
     if not exported.has_tokenizer:
-        hint("The model has no tokenizer, so onnx/ has none either: it runs on token numbers alone.")
+        hint("The model has no tokenizer, so onnx/ has none either: it runs on token ids alone.")
     if not exported.within_atol:
         hint(
             f"The ONNX model is not torch's: at {exported.worst.shape} an output differs by "
             f"{exported.worst.max_difference:.3g}, --atol allows {atol:g}."
         )
     if not exported.within_drop:
-        hint(f"The promise is not kept: with any layer in int8 the metric drops by more than {max_drop:g}.")
+        hint(f"The accuracy target is missed: with any layer in int8 the metric drops by more than {max_drop:g}.")
     if not (exported.within_atol and exported.within_drop):
         click.get_current_context().exit(GATE_NOT_MET)
 

@@ -41,7 +41,7 @@ def command(model: Path, repo_id: str, dry_run: bool, as_json: bool, **options: 
     """Push the compressed checkpoint in the folder MODEL to REPO_ID on the Hub, in one commit.
 
     First the folder is verified: digests of code, weights and ONNX files, no stray files, no pickles, no tokens, a
-    valid card, and that it loads in a fresh process without this package. A folder with findings is refused; with
+    valid card, and that it loads in a clean environment without this package. A folder with findings is refused; with
     --dry-run they are listed, and the exit code is 1.
 
     REPO_ID is made when it does not exist. The commit makes the repository equal to the folder: files of an earlier
@@ -127,6 +127,6 @@ def _rows(files: dict[str, int]) -> list[dict[str, str | int]]:
 
 
 def _quieten_client() -> None:
-    """Errors are told in one sentence: the client's own warnings about repeated requests show with -v only."""
+    """Errors are one sentence: the client's own warnings about repeated requests show with -v only."""
     if not click.get_current_context().obj["verbose"]:
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)

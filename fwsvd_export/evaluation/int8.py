@@ -1,4 +1,4 @@
-"""The int8 copy of an ONNX model: written, measured on data, and mixed with float where a promise asks for it."""
+"""The int8 copy of an ONNX model: written, measured on data, and mixed with float where an accuracy target asks for it."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Int8Report:
         metric: its name.
         float_value: of the float ONNX model.
         value: of the int8 model that was written.
-        max_drop: what was promised, or None.
-        kept: whether it is kept; None when nothing was promised.
+        max_drop: the accuracy target, or None.
+        kept: whether it is met; None without a target.
         kept_float: units left in float.
         trials: mixed models that were tried.
         sensitivities: unit -> root mean square change of the predictions when only it is quantised.
@@ -74,8 +74,8 @@ class Int8Report:
 def write_int8(graph: Any, files: Int8Files, data: Int8Data | None, steps: Steps = silent) -> Int8Report | None:
     """Writes the int8 model; measures it where there is data.
 
-    When the whole model in int8 drops too much, sensitive units stay in float, as few as keep the promise; when no
-    mixed model keeps it, the whole model in int8 is what is written.
+    When the whole model in int8 drops too much, sensitive units stay in float, as few as meet the target; when no
+    mixed model meets it, the whole model in int8 is what is written.
 
     Args:
         graph: the float ``onnx.ModelProto``.

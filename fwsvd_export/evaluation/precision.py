@@ -1,4 +1,4 @@
-"""Which layers stay in float so that an int8 model keeps a promise: as few as possible."""
+"""Which layers stay in float so that an int8 model meets an accuracy target: as few as possible."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MixedTrial:
-    """How many units stayed in float, the metric, and whether the promise was kept."""
+    """How many units stayed in float, the metric, and whether the accuracy target was met."""
 
     kept_float: int
     value: float
@@ -20,9 +20,9 @@ class Mixed:
     """The outcome of the search.
 
     Attributes:
-        kept_float: the units that stay in float, in order; empty when the promise cannot be kept.
+        kept_float: the units that stay in float, in order; empty when the target cannot be met.
         trials: in the order they were made.
-        kept: whether the promise is kept with at least one unit quantised.
+        kept: whether the target is met with at least one unit quantised.
     """
 
     kept_float: tuple[str, ...]
@@ -46,7 +46,7 @@ def in_order_of_worth(sensitivities: Mapping[str, float], weights: Mapping[str, 
 def fewest_in_float(order: Sequence[str], value_of: Callable[[tuple[str, ...]], float], wanted: float) -> Mixed:
     """Bisects how many units stay in float, taken in order.
 
-    The metric is taken to rise with that number, as it does but for noise: the answer keeps the promise, and with one
+    The metric is taken to rise with that number, as it does but for noise: the answer meets the target, and with one
     unit less in float a model was tried that does not.
 
     Args:

@@ -1,4 +1,4 @@
-"""The smallest model that keeps a promise: its metric on held-out data within a given distance of the dense one's."""
+"""The smallest model that meets an accuracy target: its metric on held-out data is not far below the dense one's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESOLUTION = 0.01  # of the ratio; finer differences drown in the noise of a few
 
 @dataclass(frozen=True)
 class Trial:
-    """One size that was tried: its ratio, the metric on the validation data, and whether the promise was kept."""
+    """One size that was tried: its ratio, the metric on the validation data, and whether the target was met."""
 
     ratio: float
     value: float
@@ -25,11 +25,11 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Promise:
+class TargetSearch:
     """The outcome of the search.
 
     Attributes:
-        compressed: the smallest model that kept the promise, or the one at ratio 1 when none did.
+        compressed: the smallest model that met the target, or the one at ratio 1 when none did.
         trials: in the order they were made.
         kept: whether it did.
     """
@@ -41,10 +41,10 @@ class Promise:
 
 def smallest_within(
     prepared: Prepared, evaluate: Callable[[Any], float], dense_value: float, max_drop: float
-) -> Promise:
+) -> TargetSearch:
     """Bisects the ratio between the smallest possible and 1.
 
-    The metric is taken to rise with the ratio, as it does but for noise: the answer is a model that keeps the promise
+    The metric is taken to rise with the ratio, as it does but for noise: the answer is a model that meets the target
     next to a smaller one that does not.
 
     Args:
@@ -67,7 +67,7 @@ def smallest_within(
 
     best, kept = tried(1.0)
     if not kept:
-        return Promise(best, tuple(trials), kept=False)
+        return TargetSearch(best, tuple(trials), kept=False)
     low, high = smallest_ratio(prepared.inputs.encoder, prepared.inputs.size), 1.0
     while high - low > RESOLUTION:
         middle = round((low + high) / 2, 4)
@@ -76,4 +76,4 @@ def smallest_within(
             best, high = compressed, middle
         else:
             low = middle
-    return Promise(best, tuple(trials), kept=True)
+    return TargetSearch(best, tuple(trials), kept=True)

@@ -29,7 +29,7 @@ def check_onnx_output(parent: Path, overwrite: bool) -> None:
 
 @contextmanager
 def onnx_output(parent: Path, overwrite: bool) -> Iterator[Path]:
-    """An empty folder that becomes ``parent/onnx``, whole or not at all; ``parent`` is made when it is missing.
+    """An empty folder that becomes ``parent/onnx``, atomically; ``parent`` is made when it is missing.
 
     Raises:
         OutputError: ``parent/onnx`` exists and is not empty, cannot be written, or the disk is full.

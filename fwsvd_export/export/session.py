@@ -54,7 +54,7 @@ class OnnxModel:
                 folder / file_name,
                 options,
                 providers=["CPUExecutionProvider"],
-                enable_fallback=0,  # what failed would be told on stdout, and tried again in the same way
+                enable_fallback=0,  # what failed would be reported on stdout, and tried again in the same way
             )
             check_settings(read_settings(folder), str(folder))
             self.config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)

@@ -114,7 +114,7 @@ class EmbeddingSums:
         """Adds one batch.
 
         Args:
-            words: (examples, tokens) word numbers.
+            words: (examples, tokens) token ids.
             gradients: (examples, tokens, width) at the word vectors.
             mask: (examples, tokens) bool, None when nothing is padded.
         """

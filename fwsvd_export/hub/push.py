@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fwsvd_export import __version__
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.errors import PushError, first_line
-from fwsvd_export.hub.refusals import MAYBE_DONE, MAYBE_PROPOSED, status_of, told
+from fwsvd_export.hub.refusals import MAYBE_DONE, MAYBE_PROPOSED, in_one_sentence, status_of
 from fwsvd_export.hub.verify.contents import belongs, is_legal
 from fwsvd_export.hub.verify.folder import Verified, verify_folder
 from fwsvd_export.runtime.progress import Steps, silent
@@ -126,7 +126,7 @@ def push(request: PushRequest, steps: Steps = silent) -> Pushed:
         listed = "\n".join(f"  {finding}" for finding in verified.findings)
         raise PushError(f"{request.folder} is not fit for the Hub, and nothing was sent:\n{listed}")
     api = HfApi(token=token, library_name="fwsvd-export", library_version=__version__)
-    with told(request.repo_id):
+    with in_one_sentence(request.repo_id):
         private = _make_repository(api, request)
         head = _make_branch(api, request)
         remote = _remote_files(api, request.repo_id, head)
@@ -208,11 +208,11 @@ def _commit(api: HfApi, request: PushRequest, verified: Verified, auto_class: st
         additions = [CommitOperationAdd(path, str(folder / path)) for path in changed]
         deletions = [CommitOperationDelete(path) for path in removed]
         revision, create_pr = request.revision or DEFAULT_REVISION, request.create_pr
-        with told(request.repo_id):
+        with in_one_sentence(request.repo_id):
             api.preupload_lfs_files(
                 request.repo_id, additions, revision=revision, create_pr=create_pr, free_memory=False
             )
-        with told(request.repo_id, MAYBE_PROPOSED if request.create_pr else MAYBE_DONE):
+        with in_one_sentence(request.repo_id, MAYBE_PROPOSED if request.create_pr else MAYBE_DONE):
             made = api.create_commit(
                 request.repo_id,
                 [*additions, *deletions],

@@ -18,7 +18,7 @@ _TRANSPORTS = {"requests", "urllib3", "httpx", "httpx2", "httpcore", "httpcore2"
 
 
 @contextmanager
-def told(repo_id: str, afterwards: str = NOTHING_DONE) -> Iterator[None]:
+def in_one_sentence(repo_id: str, afterwards: str = NOTHING_DONE) -> Iterator[None]:
     """Turns whatever the Hub's client raises into a ``PushError``.
 
     Args:
@@ -83,7 +83,7 @@ def _refusal(error: BaseException, repo_id: str, afterwards: str) -> str:
         return f"too many requests (429); {NOTHING_DONE} {_waiting(response)}"
     if status >= 500:
         return f"the Hub has trouble of its own ({status}); {afterwards}, some minutes later"
-    return f"the Hub refused the push ({status}{said}); nothing was committed: mend that and run the same push again"
+    return f"the Hub refused the push ({status}{said}); nothing was committed: fix that and run the same push again"
 
 
 def _waiting(response: Any) -> str:

@@ -13,7 +13,7 @@ from fwsvd_export.records import Budget, LayerSpec, RankLimits
 
 
 @dataclass(frozen=True)
-class Offer:
+class RankChoices:
     """The choices of one layer.
 
     Attributes:
@@ -32,7 +32,7 @@ class Offer:
         return factor_weights(self.layer, self.ranks[0]) if self.ranks else self.layer.weights
 
 
-def offers_of(layers: Sequence[LayerSpec], limits: RankLimits) -> list[Offer]:
+def choices_of(layers: Sequence[LayerSpec], limits: RankLimits) -> list[RankChoices]:
     """The choices of every layer. A layer without an allowed rank that saves weights stays dense.
 
     Raises:
@@ -44,7 +44,7 @@ def offers_of(layers: Sequence[LayerSpec], limits: RankLimits) -> list[Offer]:
                 f"keep-dense {pattern!r} matches no layer; names look like {layers[0].name} "
                 "(fwsvd-export inspect lists them), and * stands for anything"
             )
-    return [_offer(layer, limits) for layer in layers]
+    return [_choices(layer, limits) for layer in layers]
 
 
 def allowed_weights(layers: Sequence[LayerSpec], budget: Budget, other_parameters: int) -> int:
@@ -56,16 +56,16 @@ def allowed_weights(layers: Sequence[LayerSpec], budget: Budget, other_parameter
     return budget.params - other_parameters
 
 
-def check_affordable(offers: Sequence[Offer], allowed: int, other_parameters: int) -> None:
+def check_affordable(choices: Sequence[RankChoices], allowed: int, other_parameters: int) -> None:
     """Refuses a budget below the smallest choices of all layers.
 
     Raises:
         RankError: with the ratio and the parameters that would be enough.
     """
-    smallest = sum(offer.least_weights for offer in offers)
+    smallest = sum(choice.least_weights for choice in choices)
     if smallest <= allowed:
         return
-    dense = sum(offer.layer.weights for offer in offers)
+    dense = sum(choice.layer.weights for choice in choices)
     enough = -(-smallest * 10_000 // dense) / 10_000  # rounded up, so that asking for it succeeds
     raise RankError(
         f"the size asked for leaves {max(allowed, 0):,} linear weights, less than the smallest ranks everywhere need "
@@ -73,10 +73,10 @@ def check_affordable(offers: Sequence[Offer], allowed: int, other_parameters: in
     )
 
 
-def _offer(layer: LayerSpec, limits: RankLimits) -> Offer:
+def _choices(layer: LayerSpec, limits: RankLimits) -> RankChoices:
     if any(fnmatchcase(layer.name, pattern) for pattern in limits.keep_dense):
-        return Offer(layer, (), dense=True)
+        return RankChoices(layer, (), dense=True)
     largest = layer.smaller_side if limits.largest is None else min(limits.largest, layer.smaller_side)
     first = -(-limits.smallest // limits.multiple) * limits.multiple
     ranks = tuple(rank for rank in range(first, largest + 1, limits.multiple) if not grows(layer, rank))
-    return Offer(layer, ranks, dense=limits.largest is None or not ranks)
+    return RankChoices(layer, ranks, dense=limits.largest is None or not ranks)

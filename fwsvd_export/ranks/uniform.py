@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fwsvd_export.errors import RankError
-from fwsvd_export.ranks.choices import Offer, allowed_weights, check_affordable, offers_of
+from fwsvd_export.ranks.choices import RankChoices, allowed_weights, check_affordable, choices_of
 from fwsvd_export.ranks.cost import grows, planned_weights
 from fwsvd_export.records import Budget, LayerSpec, RankLimits, RankPlan
 
@@ -26,7 +26,7 @@ def plan_uniform(
     Raises:
         RankError: a rank above the smaller side of a layer, or a budget that not even the smallest ranks meet.
     """
-    offers = offers_of(layers, limits or RankLimits())
+    choices = choices_of(layers, limits or RankLimits())
     if budget.rank is not None:
         for layer in layers:
             if budget.rank > layer.smaller_side:
@@ -34,27 +34,27 @@ def plan_uniform(
                     f"rank {budget.rank} for {layer.name}: at most {layer.smaller_side} (its smaller side) is allowed; "
                     "lower --rank"
                 )
-        return RankPlan(_common_rank(offers, budget.rank), "uniform")
+        return RankPlan(_common_rank(choices, budget.rank), "uniform")
     allowed = allowed_weights(layers, budget, other_parameters)
-    check_affordable(offers, allowed, other_parameters)
+    check_affordable(choices, allowed, other_parameters)
     largest = max(layer.smaller_side for layer in layers)
     # The cost rises with the rank, so the largest rank that fits is found by bisection.
     fits, too_large = 0, largest + 1
     while too_large - fits > 1:
         middle = (fits + too_large) // 2
-        if planned_weights(layers, _common_rank(offers, middle)) <= allowed:
+        if planned_weights(layers, _common_rank(choices, middle)) <= allowed:
             fits = middle
         else:
             too_large = middle
-    return RankPlan(_common_rank(offers, fits), "uniform")
+    return RankPlan(_common_rank(choices, fits), "uniform")
 
 
-def _common_rank(offers: Sequence[Offer], rank: int) -> dict[str, int | None]:
-    return {offer.layer.name: _nearest(offer, rank) for offer in offers}
+def _common_rank(choices: Sequence[RankChoices], rank: int) -> dict[str, int | None]:
+    return {choice.layer.name: _nearest(choice, rank) for choice in choices}
 
 
-def _nearest(offer: Offer, rank: int) -> int | None:
+def _nearest(choice: RankChoices, rank: int) -> int | None:
     """The largest allowed rank up to the common one; dense where that would save nothing."""
-    if not offer.ranks or (offer.dense and grows(offer.layer, rank)):
+    if not choice.ranks or (choice.dense and grows(choice.layer, rank)):
         return None
-    return max((allowed for allowed in offer.ranks if allowed <= rank), default=offer.ranks[0])
+    return max((allowed for allowed in choice.ranks if allowed <= rank), default=choice.ranks[0])

@@ -13,7 +13,7 @@ PICTURE = "latency.png"
 
 
 def write_bench(folder: Path, result: BenchResult, overwrite: bool = False) -> None:
-    """Writes the folder whole or not at all.
+    """Writes the folder atomically.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

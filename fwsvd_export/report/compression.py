@@ -29,7 +29,7 @@ def write_report(
     """A Markdown page, a figure and ``losses.json`` in a folder; returns the content of the last.
 
     Args:
-        folder: made whole or not at all.
+        folder: written atomically.
         record: how the model was made.
         losses: predicted and measured, of every factorised layer.
         overwrite: replace the folder.

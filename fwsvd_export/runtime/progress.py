@@ -1,4 +1,4 @@
-"""How long work tells of its progress: a context that hands out a function to call after every step."""
+"""How long work reports its progress: a context that hands out a function to call after every step."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ EXACT_FIT = 1e-12  # share of the weighted energy; float32 residuals resolve no 
 def minimise(layers: Sequence[LayerProblem], make: MakeMethod, options: IterationOptions) -> list[Solution]:
     """Solves layers of one shape (up to transposition) and rank together.
 
-    The loss never rises: a candidate that is not better is dropped, and the method is told. A problem leaves the stack
+    The loss never rises: a candidate that is not better is dropped, and the method hears of it. A problem leaves the stack
     when the second half of its iterations lowered its loss by less than ``options.tolerance`` of it.
 
     Raises:

@@ -17,7 +17,7 @@ class Method(Protocol):
         """The next candidate."""
 
     def learn(self, problem: Scaled, current: Iterate, candidate: Iterate, better: Tensor) -> None:
-        """Told before the candidate replaces the current iterate where ``better`` (B)."""
+        """Called before the candidate replaces the current iterate where ``better`` (B)."""
 
     def keep(self, index: Tensor) -> None:
         """Forgets all problems but those of the given positions."""

@@ -1,4 +1,4 @@
-"""The straight line of ``bench``: load, export alike, score, time side by side, report."""
+"""The pipeline of ``bench``: load, export alike, score, time side by side, report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The straight line of the ONNX export: load, trace, check against torch, quantise, measure, write."""
+"""The pipeline of the ONNX export: load, trace, check against torch, quantise, measure, write."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from fwsvd_export.storage.file_names import EXPORT_FILE, INT8_FILE, ONNX_FILE, O
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.workflows.source import Source, Stopwatch, load_source
 
-_INT8_LENGTH = 128  # differences of int8 are told, not judged: the longest shapes would only cost time
+_INT8_LENGTH = 128  # differences of int8 are reported, not judged: the longest shapes would only cost time
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Exported:
 
     @property
     def within_drop(self) -> bool:
-        """Whether the int8 model keeps --max-drop; where nothing was promised nothing is broken."""
+        """Whether the int8 model meets --max-drop; without a target none is missed."""
         return self.record.int8 is None or self.record.int8.kept is not False
 
 
@@ -209,7 +209,7 @@ def run_evaluate_exported(
 
 
 def _place_of(source: Source, checkpoint: Checkpoint, file_name: str, given: Path | None) -> Place:
-    """Where ``evaluate`` finds an ONNX file: where it was told to look, beside the model, or on the Hub."""
+    """Where ``evaluate`` finds an ONNX file: where it was asked to look, beside the model, or on the Hub."""
     if given is not None:
         return Place(given, source.model)
     if Path(source.model).is_dir():
@@ -238,7 +238,7 @@ def _int8_data(request: OnnxRequest, checkpoint: Checkpoint) -> Int8Data | None:
 
 
 def _int8_shift(encoder: Encoder, folder: Path, shapes: tuple[Shape, ...]) -> float:
-    """How far the int8 model's outputs are from torch's: told, not judged."""
+    """How far the int8 model's outputs are from torch's: reported, not judged."""
     short = [shape for shape in shapes if shape.length <= _INT8_LENGTH]
     return worst_of(differences(encoder, OnnxModel(folder, INT8_FILE), short)).max_difference
 

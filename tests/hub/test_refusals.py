@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub.errors import OfflineModeIsEnabled
 
 from fwsvd_export.errors import OutputError, PushError
-from fwsvd_export.hub.refusals import NOTHING_DONE, told
+from fwsvd_export.hub.refusals import NOTHING_DONE, in_one_sentence
 
 
 class TransportError(Exception):
@@ -16,7 +16,7 @@ class TransportError(Exception):
 
 
 def sentence(error: BaseException) -> str:
-    with pytest.raises(PushError) as raised, told("me/small"):
+    with pytest.raises(PushError) as raised, in_one_sentence("me/small"):
         raise error
     return str(raised.value)
 
@@ -40,7 +40,7 @@ def test_what_the_hub_did_not_answer() -> None:
 
 
 def test_our_own_errors_and_interrupts_pass() -> None:
-    with pytest.raises(OutputError, match="as it is"), told("me/small"):
+    with pytest.raises(OutputError, match="as it is"), in_one_sentence("me/small"):
         raise OutputError("as it is")
-    with pytest.raises(KeyboardInterrupt), told("me/small"):
+    with pytest.raises(KeyboardInterrupt), in_one_sentence("me/small"):
         raise KeyboardInterrupt

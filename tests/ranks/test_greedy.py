@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fwsvd_export.errors import RankError
-from fwsvd_export.ranks.choices import Offer, offers_of
+from fwsvd_export.ranks.choices import RankChoices, choices_of
 from fwsvd_export.ranks.cost import factor_weights, planned_weights
 from fwsvd_export.ranks.greedy import plan_greedy
 from fwsvd_export.ranks.uniform import plan_uniform
@@ -37,7 +37,7 @@ class Case:
         return plan_greedy(self.layers, Budget(params=allowed), 0, limits, self.losses).ranks
 
     def least(self, limits: RankLimits = NOTHING) -> int:
-        return sum(offer.least_weights for offer in offers_of(self.layers, limits))
+        return sum(choice.least_weights for choice in choices_of(self.layers, limits))
 
     def loss(self, ranks: Ranks) -> float:
         return sum(0.0 if rank is None else float(self.losses[name][rank]) for name, rank in ranks.items())
@@ -55,15 +55,15 @@ def cases(draw: st.DrawFn, most_layers: int, longest_side: int) -> Case:
     return Case(layers, losses)
 
 
-def points(case: Case, offer: Offer) -> list[tuple[int, float, int | None]]:
+def points(case: Case, choice: RankChoices) -> list[tuple[int, float, int | None]]:
     """(weights, loss, rank) of every choice, cheapest first."""
-    curve = case.losses[offer.layer.name].tolist()
-    ranked = [(factor_weights(offer.layer, rank), curve[rank], rank) for rank in offer.ranks]
-    return [*ranked, *([(offer.layer.weights, 0.0, None)] if offer.dense else [])]
+    curve = case.losses[choice.layer.name].tolist()
+    ranked = [(factor_weights(choice.layer, rank), curve[rank], rank) for rank in choice.ranks]
+    return [*ranked, *([(choice.layer.weights, 0.0, None)] if choice.dense else [])]
 
 
 def best_by_trying_everything(case: Case, allowed: int, limits: RankLimits) -> float:
-    choices = [points(case, offer) for offer in offers_of(case.layers, limits)]
+    choices = [points(case, choice) for choice in choices_of(case.layers, limits)]
     affordable = (chosen for chosen in product(*choices) if sum(weights for weights, *_ in chosen) <= allowed)
     return min(sum(loss for _, loss, _ in chosen) for chosen in affordable)
 
@@ -80,8 +80,8 @@ class Step:
 def steps_of(case: Case, limits: RankLimits = NOTHING) -> list[Step]:
     """Of all layers, steepest first: from each corner on to the point of the steepest fall."""
     steps = []
-    for offer in offers_of(case.layers, limits):
-        choices = points(case, offer)
+    for choice in choices_of(case.layers, limits):
+        choices = points(case, choice)
         weights, loss, _ = choices[0]
         while later := [point for point in choices if point[0] > weights]:
             slope, more, less = max(((loss - less) / (more - weights), more, less) for more, less, _ in later)
@@ -122,9 +122,9 @@ def test_the_budget_and_the_limits_are_kept_and_nothing_more_fits(case: Case, sh
     ranks = case.plan(allowed, limits)
     left = allowed - planned_weights(case.layers, ranks)
     assert left >= 0
-    for offer in offers_of(case.layers, limits):
-        choices = points(case, offer)
-        place = [rank for *_, rank in choices].index(ranks[offer.layer.name])
+    for choice in choices_of(case.layers, limits):
+        choices = points(case, choice)
+        place = [rank for *_, rank in choices].index(ranks[choice.layer.name])
         assert all(weights - choices[place][0] > left for weights, *_ in choices[place + 1 :])
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fwsvd_export.errors import RankError
-from fwsvd_export.ranks.choices import offers_of
+from fwsvd_export.ranks.choices import choices_of
 from fwsvd_export.ranks.cost import factor_weights, grows, planned_weights
 from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import Budget, LayerSpec, RankLimits
@@ -144,24 +144,24 @@ def test_a_given_rank_becomes_the_largest_allowed_one_below_it_where_it_saves_we
     layers = layers_of(shapes)
     rank = min(rank, *(layer.smaller_side for layer in layers))
     ranks = plan_uniform(layers, Budget(rank=rank), 0, limits).ranks
-    for offer in offers_of(layers, limits):
-        found = ranks[offer.layer.name]
-        if not offer.ranks or (limits.largest is None and grows(offer.layer, rank)):
+    for choice in choices_of(layers, limits):
+        found = ranks[choice.layer.name]
+        if not choice.ranks or (limits.largest is None and grows(choice.layer, rank)):
             assert found is None
         else:
-            assert found == max((one for one in offer.ranks if one <= rank), default=min(offer.ranks))
+            assert found == max((one for one in choice.ranks if one <= rank), default=min(choice.ranks))
 
 
 @laws
 @given(shapes=SHAPES, share=st.floats(0.001, 1), limits=LIMITS)
 def test_limits_and_budget_are_both_kept(shapes: list[tuple[int, int]], share: float, limits: RankLimits) -> None:
     layers = layers_of(shapes)
-    offers = offers_of(layers, limits)
-    if sum(offer.least_weights for offer in offers) > int(Fraction(str(share)) * dense_weights(layers)):
+    choices = choices_of(layers, limits)
+    if sum(choice.least_weights for choice in choices) > int(Fraction(str(share)) * dense_weights(layers)):
         with pytest.raises(RankError, match="ask for a ratio of at least"):
             plan_uniform(layers, Budget(ratio=share), 0, limits)
         return
     ranks = plan_uniform(layers, Budget(ratio=share), 0, limits).ranks
     assert planned_weights(layers, ranks) <= share * dense_weights(layers)
-    for offer in offers:
-        assert ranks[offer.layer.name] in (*offer.ranks, *([None] if offer.dense else []))
+    for choice in choices:
+        assert ranks[choice.layer.name] in (*choice.ranks, *([None] if choice.dense else []))

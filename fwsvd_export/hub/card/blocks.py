@@ -35,8 +35,8 @@ def renewed(body: str, blocks: dict[str, str]) -> str:
     present = [name for name in names if name in blocks]
     if not present:
         owner = "".join(pieces)
-        fresh = "\n\n".join(blocks.values())
-        return f"\n{fresh}\n" + (f"\n{owner}" if owner.strip() else "")
+        whole = "\n\n".join(blocks.values())
+        return f"\n{whole}\n" + (f"\n{owner}" if owner.strip() else "")
     text = dict(blocks)
     waiting: list[str] = []
     last: str | None = None

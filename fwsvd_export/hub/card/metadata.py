@@ -116,9 +116,9 @@ def split_front_matter(text: str) -> tuple[str, Metadata | None, str]:
     try:
         values = yaml.load(found[2], _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise CardError(f"the front matter of README.md is not YAML: {first_line(error)}; mend it") from error
+        raise CardError(f"the front matter of README.md is not YAML: {first_line(error)}; correct it") from error
     if values is not None and not isinstance(values, dict):
-        raise CardError("the front matter of README.md is no mapping of names to values; mend it")
+        raise CardError("the front matter of README.md is no mapping of names to values; correct it")
     return found[0], values or {}, text[found.end() :]
 
 

@@ -34,11 +34,11 @@ def check_card(text: str) -> None:
             raise CardError(f"the front matter of README.md has no {name}; write it anew with fwsvd-export card")
     for name in _TEXTS:
         if not isinstance(values.get(name, ""), str):
-            raise CardError(f"the front matter of README.md: {name} is {values[name]!r}, a text is needed; mend it")
+            raise CardError(f"the front matter of README.md: {name} is {values[name]!r}, a text is needed; correct it")
     for name in _LISTS:
         if not _are_texts(values.get(name, [])):
             raise CardError(
-                f"the front matter of README.md: {name} is {values[name]!r}, a list of texts is needed; mend it"
+                f"the front matter of README.md: {name} is {values[name]!r}, a list of texts is needed; correct it"
             )
     if RESULTS in values:
         _check_results(values)
@@ -63,4 +63,4 @@ def _check_results(values: dict[str, Any]) -> None:
                         f"the {RESULTS} of README.md holds {number} for {result.metric_type}; measure again"
                     )
     except (ValueError, TypeError, AttributeError) as error:
-        raise CardError(f"the {RESULTS} of README.md is damaged: {first_line(error)}; mend it") from error
+        raise CardError(f"the {RESULTS} of README.md is damaged: {first_line(error)}; correct it") from error

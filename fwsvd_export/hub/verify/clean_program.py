@@ -1,4 +1,4 @@
-"""Loads a checkpoint as a stranger does; ``fresh.py`` runs this text in a process of its own.
+"""Loads a checkpoint as anyone else does; ``clean_environment.py`` runs this text in a process of its own.
 
 It imports nothing of ours. Arguments: the folder, the Auto class. Prints one JSON list: what is wrong, in words.
 """
@@ -23,7 +23,7 @@ class Blocked:
 
 
 def problems_of(folder: str, auto_class: str) -> list[str]:
-    """What a stranger meets: keys, tokenizer, the outputs of one pass."""
+    """What anyone else meets: keys, tokenizer, the outputs of one pass."""
     import torch
     import transformers
 
@@ -58,7 +58,7 @@ def main() -> None:
     sys.meta_path.insert(0, Blocked())
     try:
         problems = problems_of(sys.argv[1], sys.argv[2])
-    except Exception as error:  # whatever a stranger would see
+    except Exception as error:  # whatever anyone else would see
         text = str(error).strip()
         problems = [text.splitlines()[0] if text else type(error).__name__]
     print(json.dumps(problems))  # noqa: T201 - the answer to the process that started this one

@@ -83,7 +83,7 @@ def _digest_in(recorded: Mapping[str, FileDigest], name: str) -> str | None:
 
 
 def _json_object(path: Path) -> dict[str, Any]:
-    """A JSON object; empty for anything else, which the search for secrets tells."""
+    """A JSON object; empty for anything else, which the search for secrets reports."""
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError):

@@ -31,7 +31,7 @@ class Verified:
         code_files: that must be in it; none for a plain model that ``densify`` wrote.
         auto_class: that loads it; None when the configuration names none.
         files: what would be sent, path -> bytes.
-        findings: what must be mended first; none for a folder that is fit.
+        findings: what must be corrected first; none for a folder that is fit.
     """
 
     family: Family
@@ -42,7 +42,7 @@ class Verified:
 
 
 def verify_folder(folder: Path, own_token: str | None = None, steps: Steps = silent) -> Verified:
-    """Checks contents, secrets, digests and card, and loads the model in a fresh process.
+    """Checks contents, secrets, digests and card, and loads the model in a clean environment.
 
     Code that is not this installation's own is never run.
 
@@ -73,7 +73,7 @@ def verify_folder(folder: Path, own_token: str | None = None, steps: Steps = sil
         findings += [finding for finding in digests if finding.file not in refused]
         advance("card")
         findings += _check_card(folder, files)
-        advance("loading in a fresh process")
+        advance("loading in a clean environment")
         if auto_class is None:
             findings.append(Finding(CONFIG_FILE, "names no class that its code has", "compress the model again"))
         elif not foreign_code and all(name in files for name in code_files):

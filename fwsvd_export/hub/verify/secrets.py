@@ -47,7 +47,7 @@ _ADVICE = "take it out, and revoke it if anybody else could read this folder"
 
 
 def find_secrets(folder: Path, path: str, own_token: str | None) -> Iterator[Finding]:
-    """What in a file looks like a secret, or is the user's own token; the secret itself is not told.
+    """What in a file looks like a secret, or is the user's own token; the secret itself is not repeated.
 
     Args:
         folder: the checkpoint's.
