@@ -3,11 +3,13 @@ r"""The methods on real fine-tuned models: metric, element-weighted loss and sec
     python scripts/compare_methods.py --models MODELS --data DATA -o docs/results
     python scripts/compare_methods.py --models MODELS --data DATA -o docs/results --name element_weighted \
         --variants svd,fwsvd,activation,kfac:uniform,em,nesterov,anderson,als --ratios 0.5,0.25
+    python scripts/compare_methods.py -o docs/results --render
 
 MODELS holds one folder per task (sst2, stsb, cola), DATA one folder per task with train.jsonl and validation.jsonl.
 A variant is a method, or method:manner+manner with an allocator (uniform, greedy), an axis of fwsvd (input, output),
-matched (layer outputs fitted on the calibration data, as compress does by default for kfac) or embeddings=RATIO.
-Writes NAME.json, NAME.md (tables) and NAME.png, and prints one JSON object last. The weighted loss is the share of
+reconstructed (layer outputs fitted on the calibration data, as compress does by default for kfac) or embeddings=RATIO.
+Writes NAME.json, NAME.md (tables) and NAME.png, and prints one JSON object last; --render writes the tables and the
+picture again from the NAME.json that is there. The weighted loss is the share of
 sum_ij F_ij W_ij² that is lost, F the Fisher of each weight, summed over all layers: what the element-weighted methods
 minimise, measured for all of them.
 """
@@ -26,6 +28,7 @@ from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.prepare import compress_model
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.rows import DataRequest
@@ -40,55 +43,69 @@ from fwsvd_export.solvers.options import options_from
 from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.json_files import write_json
 
-DEFAULT_VARIANTS = "svd,fwsvd,activation,kfac:uniform,kfac:greedy,kfac:matched"
+DEFAULT_VARIANTS = "svd,fwsvd,activation,kfac:uniform,kfac:greedy,kfac:reconstructed"
 
 
 def main() -> None:
     """Runs the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--models", type=Path)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--tasks", default="sst2,stsb,cola")
     parser.add_argument("--variants", default=DEFAULT_VARIANTS, help="Methods, as svd, fwsvd:output, kfac:uniform.")
     parser.add_argument("--ratios", default="0.75,0.5,0.37,0.25,0.15,0.1")
     parser.add_argument("--max-samples", type=int, default=2048)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--name", default="allocation", help="Of the files.")
+    parser.add_argument(
+        "--render", action="store_true", help="Only write tables and picture of results that are there."
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    variants = arguments.variants.split(",")
-    tasks = [run_task(name, variants, arguments) for name in arguments.tasks.split(",")]
-    result = {"calibration_examples": arguments.max_samples, "seed": arguments.seed, "tasks": tasks}
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.output / f"{arguments.name}.json", result)
-    text = f"{metric_table(tasks, variants)}\n{''.join(detail_table(task) for task in tasks)}"
-    (arguments.output / f"{arguments.name}.md").write_text(text, encoding="utf-8")
+    place = arguments.output / f"{arguments.name}.json"
+    if arguments.render:
+        result = json.loads(place.read_text(encoding="utf-8"))
+    elif arguments.models is None or arguments.data is None:
+        parser.error("give --models and --data, or --render")
+    else:
+        variants = arguments.variants.split(",")
+        tasks = [run_task(name, variants, arguments) for name in arguments.tasks.split(",")]
+        result = {"calibration_examples": arguments.max_samples, "seed": arguments.seed, "tasks": tasks}
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        write_json(place, result)
+    render(result["tasks"], place)
+    print(json.dumps(result))
+
+
+def render(tasks: list[dict[str, Any]], place: Path) -> None:
+    """Writes the tables and the picture of results beside their JSON file."""
+    text = f"{metric_table(tasks)}\n{''.join(detail_table(task) for task in tasks)}"
+    place.with_suffix(".md").write_text(text, encoding="utf-8")
     panels = [
         Panel(
             f"{task['task']} (validation)",
             task["metric"],
             {
                 label: [(row["ratio"], row["value"]) for row in task["rows"] if row["method"] == label]
-                for label in variants
+                for label in labels(tasks)
             },
             dense=task["dense"],
         )
         for task in tasks
     ]
-    draw_metric_against_size(panels, arguments.output / f"{arguments.name}.png")
-    print(json.dumps(result))
+    draw_metric_against_size(panels, place.with_suffix(".png"))
 
 
 def run_task(name: str, variants: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
     """All methods and ratios on one task, from one collection of statistics."""
     task = task_named(name)
     checkpoint = load_checkpoint(str(arguments.models / name))
-    tokenizer, config = load_tokenizer(checkpoint), checkpoint.model.config
+    encoder, tokenizer = checkpoint.encoder, load_tokenizer(checkpoint)
     train = DataRequest(
         task, arguments.data / name / "train.jsonl", max_samples=arguments.max_samples, seed=arguments.seed
     )
     held_out = DataRequest(task, arguments.data / name / "validation.jsonl", batch_size=32)
-    calibration, validation = (load_batches(request, tokenizer, config) for request in (train, held_out))
+    calibration, validation = (load_batches(request, tokenizer, encoder) for request in (train, held_out))
     statistics = collect_statistics(checkpoint.model, calibration, collect=("kfac", "row", "element"))
     dense = evaluate_model(checkpoint.model, validation, task)
     rows = []
@@ -105,14 +122,9 @@ def run_task(name: str, variants: Sequence[str], arguments: argparse.Namespace) 
             )
             axis = next((manner for manner in asked if manner in AXES), None)
             begin = time.perf_counter()
-            compressed = compress_model(
-                checkpoint.model,
-                solver,
-                size,
-                statistics,
-                calibration if "matched" in asked else None,
-                options=options_from(method, solver.options, {"axis": axis} if axis else {}),
-            )
+            options = options_from(method, solver.options, {"axis": axis} if axis else {})
+            batches = calibration if "reconstructed" in asked else None
+            compressed = compress_model(Inputs(encoder, solver, options, size, statistics, batches))
             seconds = time.perf_counter() - begin
             row = {
                 "method": label,
@@ -149,8 +161,14 @@ def weighted_loss(dense: Any, small: Any, statistics: Statistics) -> float:
     return lost / energy
 
 
-def metric_table(tasks: list[dict[str, Any]], variants: Sequence[str]) -> str:
-    """A Markdown table: a line per task and ratio, a column per method."""
+def labels(tasks: list[dict[str, Any]]) -> list[str]:
+    """The variants that results have, in their order."""
+    return list(dict.fromkeys(row["method"] for task in tasks for row in task["rows"]))
+
+
+def metric_table(tasks: list[dict[str, Any]]) -> str:
+    """A Markdown table: a line per task and ratio, a column per variant."""
+    variants = labels(tasks)
     titles = [f"{label.replace(':', ' (').replace('+', ', ')})" if ":" in label else label for label in variants]
     lines = ["| task (dense) | weights kept | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(variants)]
     for task in tasks:
