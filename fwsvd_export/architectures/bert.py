@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from fwsvd_export.architectures.encoder import POSITIONS, Encoder, given_or
 from fwsvd_export.architectures.family import Family, Size
 from fwsvd_export.architectures.post_norm import PostNormNames
+from fwsvd_export.storage.schema import Name, Positive, Share
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _TYPES = "token_type_ids"
 _WORDS = "embeddings.word_embeddings"
+
+
+class BertSettings(TypedDict, total=False):
+    """Settings of a BERT beside its sizes."""
+
+    num_attention_heads: Positive
+    hidden_act: Name
+    layer_norm_eps: Share
+    hidden_dropout_prob: Share
+    attention_probs_dropout_prob: Share
+    classifier_dropout: Share | None
 
 
 class BertEncoder(Encoder):
@@ -82,6 +94,7 @@ BERT = Family(
             0,
         ),
     ),
+    settings=BertSettings,
     function_settings=("hidden_act", "layer_norm_eps", "num_attention_heads"),
     adapter=BertEncoder,
 )

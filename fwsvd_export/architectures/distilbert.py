@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from fwsvd_export.architectures.encoder import IDS, POSITIONS, Encoder
 from fwsvd_export.architectures.family import Family, Size
 from fwsvd_export.architectures.post_norm import PostNormNames
+from fwsvd_export.storage.schema import Name, Positive, Share
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _WORDS = "embeddings.word_embeddings"
+
+
+class DistilBertSettings(TypedDict, total=False):
+    """Settings of a DistilBERT beside its sizes."""
+
+    n_heads: Positive
+    activation: Name
+    dropout: Share
+    attention_dropout: Share
+    qa_dropout: Share
+    seq_classif_dropout: Share
+    sinusoidal_pos_embds: bool | None
 
 
 class DistilBertEncoder(Encoder):
@@ -64,6 +77,7 @@ DISTILBERT = Family(
         Size("max_position_embeddings", ("embeddings.position_embeddings.weight",), 0),
         Size("hidden_dim", ("transformer.layer.0.ffn.lin1.weight", "transformer.layer.0.ffn.lin1.up.weight"), 0),
     ),
+    settings=DistilBertSettings,
     function_settings=("activation", "n_heads"),
     adapter=DistilBertEncoder,
 )

@@ -50,6 +50,7 @@ class Family:
         post_norm: where the parts of an encoder layer are; None for a family that is not built so.
         layers_setting: the setting that says how many there are.
         sizes: settings that must agree with the weights.
+        settings: a ``TypedDict`` of settings that this family's models read, with what they may be.
         function_settings: settings that change what is computed and that the weights do not tell.
         adapter: (model, family, head) -> the ``Encoder`` of a loaded model.
         reserved_positions: positions that no token takes.
@@ -65,6 +66,7 @@ class Family:
     post_norm: PostNormNames | None
     layers_setting: str
     sizes: tuple[Size, ...]
+    settings: type[Any]
     function_settings: tuple[str, ...]
     adapter: Callable[[Any, Family, Head], Encoder]
     reserved_positions: int = 0

@@ -28,9 +28,6 @@ _NUMBER_OF_LABEL = r"\A[0-9]{1,9}\Z"
 Tensors = Mapping[str, StoredTensor]
 """Every stored tensor by name."""
 
-_Size = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
-_Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
-_Name = Annotated[str, Meta(description="a name")]
 _DtypeName = Annotated[str, Meta(pattern=r"\A(torch\.)?(bfloat16|float16|float32|float64)\Z")]
 _Dtype = Annotated[_DtypeName | None, Meta(description="null or one of bfloat16, float16, float32, float64")]
 _Attention = Literal["eager", "sdpa"]  # transformers would fetch and run the code of any other name
@@ -42,21 +39,8 @@ _NEVER = {"return_dict": (False, "null or true"), "torchscript": (True, "null or
 
 
 class _Settings(TypedDict, total=False):
-    """What models and our own code read; whatever is not named here stays as it is."""
+    """What all families' models and our own code read; whatever is not named here stays as it is."""
 
-    num_attention_heads: _Size
-    n_heads: _Size
-    hidden_act: _Name
-    activation: _Name
-    layer_norm_eps: _Share
-    hidden_dropout_prob: _Share
-    attention_probs_dropout_prob: _Share
-    dropout: _Share
-    attention_dropout: _Share
-    qa_dropout: _Share
-    seq_classif_dropout: _Share
-    sinusoidal_pos_embds: bool | None
-    classifier_dropout: _Share | None
     initializer_range: Annotated[float, Meta(ge=0, le=1000, description="a number from 0 to 1000")]
     pad_token_id: int | None
     num_labels: Annotated[int, Meta(ge=0, le=MOST_LABELS, description=f"a whole number of at most {MOST_LABELS}")]
@@ -112,16 +96,17 @@ def check_settings(settings: Mapping[str, Any], source: str) -> Family:
     """
     family = any_family_of(SimpleNamespace(**{"model_type": "missing", **settings}))
     config_class = family.dense_config_class()
-    _check_values(settings, source)
+    _check_values(settings, family, source)
     for name in settings:
         if _shadows(config_class, name):
             raise _unreadable(source, f"config.json sets {shown(name)}, which is no setting; take it out")
     return family
 
 
-def _check_values(settings: Mapping[str, Any], source: str) -> None:
+def _check_values(settings: Mapping[str, Any], family: Family, source: str) -> None:
     try:
-        convert(_Settings, dict(settings))
+        for kind in (_Settings, family.settings):
+            convert(kind, dict(settings))
     except Mismatch as found:
         raise _unreadable(
             source, f"{found.field} is {shown(found.value)} in config.json, and {found.allowed} is allowed"

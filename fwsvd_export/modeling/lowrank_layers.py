@@ -291,7 +291,7 @@ def _record_beside(source: Any, options: dict[str, Any]) -> Any:
     try:
         path = cached_file(source, RECORD, **places, **quiet)
         record = None if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # also lists in lists in lists
         return None
     return record if isinstance(record, dict) else None
 

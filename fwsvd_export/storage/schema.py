@@ -47,6 +47,9 @@ ONE_LINE = rf"\A[^{_UNPRINTABLE}]*\Z"
 Count = Annotated[int, Meta(ge=0, le=_LARGEST, description="a whole number from 0 to 10^15")]
 Size = Annotated[int, Meta(ge=1, le=_LARGEST, description="a whole number from 1 to 10^15")]
 Number = Annotated[float, Meta(ge=-float(_LARGEST), le=float(_LARGEST), description="a number within ±10^15")]
+Positive = Annotated[int, Meta(ge=1, description="a whole number of at least 1")]
+Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
+Name = Annotated[str, Meta(description="a name")]
 Line = Annotated[
     str,
     Meta(
