@@ -213,6 +213,6 @@ def test_costs_that_nothing_would_look_at_are_refused_before_any_long_work(
     refused: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr(pipeline, "collect_statistics")
+    monkeypatch.delattr(pipeline, "statistics_of")
     data = [] if "svd" in options else ["--task", "sst2", "--data", data_file]
     assert refused("compress", tiny_folder, tmp_path / "out", *data, *options) == f"Error: {sentence}"
