@@ -192,7 +192,6 @@ def test_operations_give_the_ranks_of_weights_and_slow_shapes_give_others(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--ratio", 0.4, "--cost", "money"], "cost 'money': one of params, flops, latency is allowed"),
         (
             ["--ratio", 0.4, "--cost", "latency", "--allocate", "uniform"],
             "cost latency is for greedy ranks, and these are uniform; leave out --cost",
