@@ -56,13 +56,14 @@ class OnnxModel:
                 providers=["CPUExecutionProvider"],
                 enable_fallback=0,  # what failed would be reported on stdout, and tried again in the same way
             )
+            # Texts of the file that are no UTF-8 are noticed only here
+            self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+            self._inputs = [given.name for given in self._session.get_inputs()]
+            self._outputs = [output.name for output in self._session.get_outputs()]
             check_settings(read_settings(folder), str(folder))
             self.config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         except Exception as error:  # onnxruntime raises a class of its own per kind of damage
             raise ExportError(_reason(folder / file_name, error, runtime.__version__)) from error
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        self._inputs = [given.name for given in self._session.get_inputs()]
-        self._outputs = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, input_ids: Tensor, **tensors: Tensor) -> Any:
         """The outputs by name, as attributes; without them the mask is all ones and the rest is all zero."""

@@ -200,7 +200,7 @@ def test_shares_that_cannot_be_are_refused_before_any_long_work(
     refused: Refused,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr(pipeline, "collect_statistics")
+    monkeypatch.delattr(pipeline, "statistics_of")
     words = ["--task", "sst2", "--data", data_file, "--ratio", 0.4, "--embeddings", share]
     assert SENTENCES.get(sentence, sentence) in refused("compress", tiny_folder, tmp_path / "out", *words, code=code)
 

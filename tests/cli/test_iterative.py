@@ -17,7 +17,7 @@ from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.fisher.files import load_statistics
 from fwsvd_export.solvers.solver import Iterative
 from fwsvd_export.solvers.table import SOLVERS
-from fwsvd_export.workflows import compress as pipeline
+from fwsvd_export.workflows import fisher
 
 Run = Callable[..., Result]
 Refused = Callable[..., str]
@@ -157,13 +157,13 @@ def test_task_data_is_enough_and_only_what_the_method_needs_is_collected(
     run: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    collected, collect = [], pipeline.collect_statistics
+    collected, collect = [], fisher.collect_statistics
 
     def noted(*arguments: Any, **options: Any) -> Any:
         collected.append(options["collect"])
         return collect(*arguments, **options)
 
-    monkeypatch.setattr(pipeline, "collect_statistics", noted)
+    monkeypatch.setattr(fisher, "collect_statistics", noted)
     data = ["--task", "sst2", "--data", data_file, "--rank", 6, "--solver-option", "max_iterations=3"]
     result = run("compress", tiny_folder, tmp_path / "small", "--method", method, *data)
     assert result.exit_code == 0, result.output

@@ -227,7 +227,7 @@ def test_promises_that_cannot_be_searched_for_are_refused_before_any_long_work(
     refused: Refused,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr(pipeline, "collect_statistics")
+    monkeypatch.delattr(pipeline, "statistics_of")
     refused("compress", tiny_folder, tmp_path / "out", "--task", "sst2", "--data", train, *options)
 
 
@@ -241,7 +241,7 @@ def test_a_task_without_a_metric_is_refused_before_any_long_work(
     refused: Refused,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr(pipeline, "collect_statistics")
+    monkeypatch.delattr(pipeline, "statistics_of")
     words = ["--task", "text", "--text-column", "sentence", "--labels", "sampled", "--data", train, "--max-drop", 0.1]
     words += ["--validation", held_out] if apart else []
     assert refused("compress", tiny_folder, tmp_path / "out", *words) == (
