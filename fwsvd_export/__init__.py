@@ -25,16 +25,22 @@ if TYPE_CHECKING:
     from fwsvd_export.compression.compress import compress as compress
     from fwsvd_export.compression.densify import densify as densify
     from fwsvd_export.compression.report import CompressionReport as CompressionReport
+    from fwsvd_export.compression.report import Reconstruction as Reconstruction
     from fwsvd_export.errors import CompressionWarning as CompressionWarning
     from fwsvd_export.errors import FwsvdExportError as FwsvdExportError
     from fwsvd_export.export.optimum_tasks import register_with_optimum as register_with_optimum
+    from fwsvd_export.export.record import ExportRecord as ExportRecord
     from fwsvd_export.fisher import collect_statistics as collect_statistics
     from fwsvd_export.fisher import merge_statistics as merge_statistics
     from fwsvd_export.fisher.files import load_statistics as load_statistics
     from fwsvd_export.fisher.files import save_statistics as save_statistics
     from fwsvd_export.fisher.sample import CalibrationSample as CalibrationSample
+    from fwsvd_export.records import EmbeddingReport as EmbeddingReport
+    from fwsvd_export.records import LayerReport as LayerReport
     from fwsvd_export.records import Measurement as Measurement
+    from fwsvd_export.records import ParameterCounts as ParameterCounts
     from fwsvd_export.records import RankLimits as RankLimits
+    from fwsvd_export.records import RankPlan as RankPlan
     from fwsvd_export.records import Statistics as Statistics
     from fwsvd_export.records import StatisticsSource as StatisticsSource
     from fwsvd_export.workflows.export import Exported as Exported
@@ -52,11 +58,17 @@ _HOMES = {
     "CompressionRecord": "fwsvd_export.checkpoints.record",
     "CompressionReport": "fwsvd_export.compression.report",
     "CompressionWarning": "fwsvd_export.errors",
+    "EmbeddingReport": "fwsvd_export.records",
+    "ExportRecord": "fwsvd_export.export.record",
     "Exported": "fwsvd_export.workflows.export",
     "FwsvdExportError": "fwsvd_export.errors",
+    "LayerReport": "fwsvd_export.records",
     "Measurement": "fwsvd_export.records",
+    "ParameterCounts": "fwsvd_export.records",
     "RankLimits": "fwsvd_export.records",
     "RankOptions": "fwsvd_export.compression.compress",
+    "RankPlan": "fwsvd_export.records",
+    "Reconstruction": "fwsvd_export.compression.report",
     "Statistics": "fwsvd_export.records",
     "StatisticsSource": "fwsvd_export.records",
     "bench": "fwsvd_export.workflows.memory",

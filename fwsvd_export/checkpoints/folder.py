@@ -27,8 +27,22 @@ def write_dense(model: Any, out: Path, tokenizer_files: Sequence[Path], overwrit
 def read_compression(folder: Path) -> CompressionRecord:
     """The record of how the model in a folder was made.
 
+    Args:
+        folder: with a ``compression.json``.
+
     Raises:
         CheckpointError: there is none, it is no JSON, or it does not hold what such a record must.
+
+    Example:
+        >>> import tempfile
+        >>> from transformers import BertConfig, BertModel
+        >>> import fwsvd_export as fe
+        >>> config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     fe.compress(BertModel(config), method="svd", rank=4).save_pretrained(folder)
+        ...     record = read_compression(Path(folder))
+        >>> record.method, record.history[0].action, record.since
+        ('svd', 'compress', ())
     """
     path = folder / COMPRESSION_FILE
     if not path.is_file():

@@ -10,10 +10,20 @@ from fwsvd_export.errors import UnsupportedModelError
 
 
 def densify(model: Any) -> Any:
-    """The plain model whose weights are ``up @ down``; products are taken in float32 or wider.
+    """The plain model whose weights are ``up @ down``; products are taken in float64, the dtype stays.
+
+    Args:
+        model: compressed; it is left as it was.
 
     Raises:
         UnsupportedModelError: the model is not compressed.
+
+    Example:
+        >>> from transformers import BertConfig, BertModel
+        >>> import fwsvd_export as fe
+        >>> config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+        >>> type(densify(fe.compress(BertModel(config), method="svd", rank=4))).__name__
+        'BertModel'
     """
     if str(model.config.model_type) not in LOW_RANK_FAMILIES:
         raise UnsupportedModelError(

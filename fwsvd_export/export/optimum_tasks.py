@@ -19,6 +19,11 @@ def register_with_optimum() -> None:
 
     Raises:
         MissingExtraError: optimum-onnx is not installed.
+
+    Example:
+        >>> from importlib.util import find_spec
+        >>> if find_spec("optimum"):  # of the extra fwsvd-export[optimum]
+        ...     register_with_optimum()
     """
     try:
         import_module("optimum.exporters.onnx.model_configs")  # fills the tables

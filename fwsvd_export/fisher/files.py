@@ -29,30 +29,28 @@ _SAMPLE = ("token_ids", "lengths", *SAMPLE_DEFAULTS)
 def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False) -> None:
     """Writes statistics as one safetensors file; a shared input Gram is stored once.
 
+    Args:
+        statistics: from ``collect_statistics`` or ``merge_statistics``.
+        path: of the file.
+        overwrite: replace a file that exists.
+
     Raises:
         OutputError: the file exists already, or the disk is full.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from transformers import BertConfig, BertModel
+        >>> import fwsvd_export as fe
+        >>> config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+        >>> statistics = fe.collect_statistics(BertModel(config), [{"input_ids": torch.ones(3, 5, dtype=torch.long)}])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_statistics(statistics, Path(folder) / "statistics.safetensors")
+        ...     load_statistics(Path(folder) / "statistics.safetensors").tokens
+        15
     """
     from safetensors.torch import save_file  # loads torch, which reading JSON and digests do without
 
-    tensors: dict[str, Tensor] = {}
-    inputs: dict[str, str] = {}
-    stored: dict[int, str] = {}
-    for name, layer in statistics.layers.items():
-        if layer.input_gram is not None:
-            key = stored.setdefault(id(layer.input_gram), f"{name}.input_gram")
-            tensors[key] = layer.input_gram.cpu().contiguous()
-            inputs[name] = key
-        for field in _PER_LAYER:
-            tensor = getattr(layer, field)
-            if tensor is not None:
-                tensors[f"{name}.{field}"] = tensor.cpu().contiguous()
-    if statistics.embedding is not None:
-        for field in _EMBEDDING:
-            tensors[f"embedding.{field}"] = getattr(statistics.embedding, field).cpu().contiguous()
-    if statistics.sample is not None:
-        for field in _SAMPLE:
-            if (values := getattr(statistics.sample, field)) is not None:
-                tensors[f"sample.{field}"] = values.contiguous()
+    tensors, inputs = _tensors_of(statistics)
     source = statistics.source
     description = {
         "format": STATISTICS_FORMAT,
@@ -74,11 +72,49 @@ def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False)
         save_file(tensors, file, metadata={"statistics": json.dumps(description)})
 
 
+def _tensors_of(statistics: Statistics) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Every tensor by its name in the file, and layer name -> name of its input Gram, which layers may share."""
+    tensors: dict[str, Tensor] = {}
+    inputs: dict[str, str] = {}
+    stored: dict[int, str] = {}
+    for name, layer in statistics.layers.items():
+        if layer.input_gram is not None:
+            key = stored.setdefault(id(layer.input_gram), f"{name}.input_gram")
+            tensors[key] = layer.input_gram.cpu().contiguous()
+            inputs[name] = key
+        for field in _PER_LAYER:
+            tensor = getattr(layer, field)
+            if tensor is not None:
+                tensors[f"{name}.{field}"] = tensor.cpu().contiguous()
+    if statistics.embedding is not None:
+        for field in _EMBEDDING:
+            tensors[f"embedding.{field}"] = getattr(statistics.embedding, field).cpu().contiguous()
+    if statistics.sample is not None:
+        for field in _SAMPLE:
+            if (values := getattr(statistics.sample, field)) is not None:
+                tensors[f"sample.{field}"] = values.contiguous()
+    return tensors, inputs
+
+
 def load_statistics(path: Path) -> Statistics:
     """Reads what ``save_statistics`` wrote; tensors stay mapped from disk until they are used.
 
+    Args:
+        path: of the file; a file of an earlier version has no calibration sample.
+
     Raises:
         StatisticsError: the file is missing, damaged, or no statistics file.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from transformers import BertConfig, BertModel
+        >>> import fwsvd_export as fe
+        >>> config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+        >>> statistics = fe.collect_statistics(BertModel(config), [{"input_ids": torch.ones(3, 5, dtype=torch.long)}])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_statistics(statistics, Path(folder) / "statistics.safetensors")
+        ...     load_statistics(Path(folder) / "statistics.safetensors").collected
+        ('kfac', 'row')
     """
     if not path.is_file():
         raise StatisticsError(f"statistics file {path} does not exist; make one with fwsvd-export fisher")
