@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from fwsvd_export.benchmark.result import BenchResult
 from fwsvd_export.benchmark.runtimes import RUNTIMES
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.cli import group
+from fwsvd_export.cli.demo import next_commands
 from fwsvd_export.errors import CardError, MissingExtraError, OutputError
 from fwsvd_export.runtime.progress import silent
 from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.workflows import demo
+from fwsvd_export.workflows import demo, demo_assets
 from fwsvd_export.workflows.demo import DemoResult, run_demo
 from fwsvd_export.workflows.evaluate import run_evaluate
 from fwsvd_export.workflows.export import OnnxRequest
@@ -131,6 +135,19 @@ def test_no_file_names_the_folder_that_it_was_made_in(made: tuple[Path, DemoResu
             text = file.read_text(encoding="utf-8")
             assert ".partial-" not in text, file
             assert str(out.parent) not in text, file
+
+
+def test_the_commands_that_are_named_next_work(
+    made: tuple[Path, DemoResult], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, result = made
+    load, evaluate, _ = (shlex.split(line) for line in next_commands(out, with_onnx=True))
+    exec(load[2], {})
+    assert any(label in capsys.readouterr().out for label in demo_assets.LABELS.values())
+    answer = CliRunner().invoke(group, [*evaluate[1:], "--json"])
+    assert answer.exit_code == 0, answer.output
+    measured = json.loads(answer.stdout)
+    assert measured["value"] == result.bench.models[1].runtimes["onnxruntime-int8"].value
 
 
 @pytest.mark.usefixtures("small_demo")
