@@ -11,8 +11,9 @@ PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reo
 
 install: .venv/installed
 
+# Into demo-output/, in the place of what an earlier run left there.
 demo: .venv/installed
-	$(BIN)/fwsvd-export demo
+	$(BIN)/fwsvd-export demo --overwrite
 
 test: check test-pinned test-newest
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import transformers
 
@@ -11,6 +13,7 @@ from fwsvd_export.architectures.registry import FAMILIES, encoder_of
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.records import RankRequest
 from fwsvd_export.solvers.table import SOLVERS
+from fwsvd_export.workflows import demo_assets
 
 WORDS = [
     "a", "the", "film", "movie", "plot", "cast", "good", "great", "fine", "bad",
@@ -69,3 +72,17 @@ def inputs_of(model: Any, method: str, size: RankRequest, *others: Any) -> Input
     """What ``compress_model`` and ``prepare`` take; ``others`` are statistics and calibration batches."""
     solver = SOLVERS[method]
     return Inputs(encoder_of(model), solver, solver.options(), size, *others)
+
+
+def shrink_demo(patch: pytest.MonkeyPatch, model: Path, folder: Path) -> None:
+    """Lets the demo work on a small model and few made-up sentences, written into a folder, in place of its assets."""
+    from fwsvd_export.workflows import demo
+
+    reviews = folder / "reviews.csv"
+    sources = ["imdb", demo_assets.ROTTEN_TOMATOES]
+    rows = [f"the {WORDS[place % len(WORDS)]} film,{place % 2},{sources[place % 4 > 0]}" for place in range(128)]
+    reviews.write_text("\n".join(["text,label,source", *rows]) + "\n", encoding="utf-8")
+    files = {demo_assets.MODEL: model / "model.safetensors", demo_assets.REVIEWS: reviews}
+    patch.setattr(demo, "checked_asset", files.__getitem__)
+    for name, value in {"TRAIN_ROWS": 48, "TEST_ROWS": 32, "CALIBRATION_ROWS": 16, "LENGTHS": (4, 6)}.items():
+        patch.setattr(demo, name, value)

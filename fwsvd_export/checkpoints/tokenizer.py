@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer_limits import check_tokenizer_files
 from fwsvd_export.errors import CheckpointError, first_line, is_failure, shown
 from fwsvd_export.storage.json_files import read_json
+
+if TYPE_CHECKING:
+    from fwsvd_export.checkpoints.load import Checkpoint
 
 _NEEDED_INPUTS = {"input_ids", "attention_mask"}
 _VOCABULARY_SETTINGS = ("tokenizer_file", "vocab_file", "merges_file")  # transformers 4 reads any file they name

@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.architectures.assembly import carried_settings
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.identity import Identity
@@ -20,6 +19,9 @@ from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.storage.file_names import CONFIG_FILE, ONNX_FOLDER, TOKENIZER_FILE
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output, check_output
+
+if TYPE_CHECKING:
+    from fwsvd_export.checkpoints.load import Checkpoint
 
 
 def check_onnx_output(parent: Path, overwrite: bool) -> None:

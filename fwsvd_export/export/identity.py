@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.weights import weights_sha256
+
+if TYPE_CHECKING:
+    from fwsvd_export.checkpoints.load import Checkpoint
 
 PREFIX = "fwsvd_export."
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.benchmark.result import BenchModel
+from fwsvd_export.benchmark.result import BenchModel, BenchTiming
 from fwsvd_export.errors import MissingExtraError
 
 SMALLEST_DRAWN = 1e-9  # a loss of nothing has no place on a logarithmic axis
+_DENSE_COLOUR, _COMPRESSED_COLOUR = "0.6", "C0"  # grey, and matplotlib's first colour
 Curve = Sequence[tuple[float, float]]
 
 
@@ -109,6 +110,58 @@ def draw_latencies(models: Sequence[BenchModel], path: Path) -> None:
     pyplot.close(figure)
 
 
+def draw_accuracy_and_latency(
+    values: Mapping[str, float], models: Sequence[BenchModel], shape: tuple[int, int], path: Path
+) -> None:
+    """Draws two charts into a PNG: the metric of every model, and the metric against latency under every runtime.
+
+    Args:
+        values: model -> metric, drawn as bars; the first is the dense one.
+        models: of a benchmark with a metric, the dense one first; a line joins the models under one runtime.
+        shape: (batch size, length) of the latencies.
+        path: of the PNG.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    pyplot = _pyplot()
+    metric = (models[0].metric or "metric").replace("_", " ")
+    figure, (bars, points) = pyplot.subplots(1, 2, figsize=(9.2, 4), width_ratios=(2, 3))
+    colours = [_DENSE_COLOUR if index == 0 else _COMPRESSED_COLOUR for index in range(len(values))]
+    drawn = bars.bar(list(values), list(values.values()), color=colours)
+    bars.bar_label(drawn, fmt="%.3f", fontsize=8)
+    bars.set_ylabel(f"{metric} (torch)")
+    for runtime, of_runtime in models[0].runtimes.items():
+        if of_runtime.value is None:
+            continue
+        times = [_timing_of(model, runtime, shape).median_ms for model in models]
+        scores = [model.runtimes[runtime].value for model in models]
+        points.plot(times, scores, marker="o", label=runtime)
+        for model, milliseconds, score in zip(models, times, scores, strict=True):
+            name = model.model.rstrip("/").rpartition("/")[2]
+            points.annotate(name, (milliseconds, score), (5, 5), textcoords="offset points", fontsize=8)
+    points.set_xlim(left=0)
+    points.margins(0.15)
+    points.set_xlabel(f"median latency (ms), {shape[0]} x {shape[1]} tokens")
+    points.set_ylabel(metric)
+    points.legend(fontsize=8)
+    for axis in (bars, points):
+        axis.grid(alpha=0.3)
+        axis.set_axisbelow(True)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def check_figures() -> None:
+    """Fails before any long work when figures cannot be drawn.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    _pyplot()
+
+
 def draw_predicted_against_measured(losses: Sequence[Any], path: Path, *, same_unit: bool) -> None:
     """Draws a point per layer, coloured by its place in the encoder layer, on logarithmic axes.
 
@@ -143,6 +196,12 @@ def draw_predicted_against_measured(losses: Sequence[Any], path: Path, *, same_u
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
+
+
+def _timing_of(model: BenchModel, runtime: str, shape: tuple[int, int]) -> BenchTiming:
+    return next(
+        timing for timing in model.latency if timing.runtime == runtime and (timing.batch_size, timing.length) == shape
+    )
 
 
 def _pyplot() -> Any:

@@ -20,7 +20,10 @@ from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.rows import DataRequest
 from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.export.folder import open_exported
+from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries
+from fwsvd_export.export.place import Place
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.records import Measurement
 from fwsvd_export.report.bench import write_bench
@@ -43,6 +46,7 @@ class BenchRequest:
         data: to score the models on; None measures speed alone.
         out: folder for results and picture; None keeps nothing.
         overwrite: replace it.
+        exported: run the ONNX files that lie in the models' own folders, in place of exporting every model anew.
     """
 
     models: tuple[Source, ...]
@@ -51,6 +55,7 @@ class BenchRequest:
     data: DataRequest | None = None
     out: Path | None = None
     overwrite: bool = False
+    exported: bool = False
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.runtimes if name not in RUNTIMES]
@@ -64,10 +69,11 @@ class BenchRequest:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One model under test, and where its ONNX files are."""
+    """One model under test, what progress calls it, and the folder that has its ``onnx/``."""
 
     source: Source
     checkpoint: Checkpoint
+    label: str
     folder: Path
 
     def under(self, runtime: str, threads: int) -> Any:
@@ -92,10 +98,11 @@ class _Candidate:
 def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
     """Measures all models under all runtimes.
 
-    Every model is exported anew, so that dense and compressed ones get the same treatment.
+    Every model is exported anew, unless ``request.exported``, so that dense and compressed ones get the same treatment.
 
     Raises:
         CheckpointError, UnsupportedModelError, DataError: a model, or the data, that comes in.
+        ExportError: with ``request.exported``, a model that has no ONNX files of its own.
         MissingExtraError: a runtime is not installed.
         OutputError: the folder exists, or the disk is full.
     """
@@ -105,20 +112,17 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
     if exported:
         check_libraries()
     with tempfile.TemporaryDirectory(prefix="fwsvd-export-bench-") as scratch:
-        candidates = [
-            _Candidate(source, load_source(source), Path(scratch) / str(place))
-            for place, source in enumerate(request.models)
-        ]
+        candidates = _candidates(request, Path(scratch))
         _check_lengths(request, candidates)
         if exported:
             for candidate in candidates:
-                run_onnx(OnnxRequest(candidate.source, candidate.folder, int8="onnxruntime-int8" in exported), steps)
+                _prepare_onnx(candidate, exported, request.exported, steps)
         scores = {
             candidate.source.model: _scores(candidate, request, steps) if request.data is not None else {}
             for candidate in candidates
         }
         openers = {
-            f"{candidate.source.model} ({runtime})": partial(candidate.runner, runtime, request.plan.threads)
+            f"{candidate.label} ({runtime})": partial(candidate.runner, runtime, request.plan.threads)
             for runtime in request.runtimes
             for candidate in candidates
         }
@@ -135,6 +139,28 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
     return result
 
 
+def _candidates(request: BenchRequest, scratch: Path) -> list[_Candidate]:
+    """The models, loaded, with places for their ONNX files; in progress they have short names where these differ."""
+    loaded = [load_source(source) for source in request.models]
+    names = [checkpoint.name for checkpoint in loaded]
+    if len(set(names)) < len(names):
+        names = [source.model for source in request.models]
+    folders = [
+        checkpoint.folder if request.exported else scratch / str(place) for place, checkpoint in enumerate(loaded)
+    ]
+    return [_Candidate(*parts) for parts in zip(request.models, loaded, names, folders, strict=True)]
+
+
+def _prepare_onnx(candidate: _Candidate, runtimes: Sequence[str], exported: bool, steps: Steps) -> None:
+    """Exports a model; where that was done before, makes sure that its files are there and its own."""
+    if not exported:
+        run_onnx(OnnxRequest(candidate.source, candidate.folder, int8="onnxruntime-int8" in runtimes), steps)
+        return
+    identity, place = Identity.of(candidate.checkpoint), Place(candidate.folder, candidate.source.model)
+    for runtime in runtimes:
+        open_exported(place, RUNTIME_FILES[runtime], identity)
+
+
 def _row(
     candidate: _Candidate,
     dense: _Candidate,
@@ -145,7 +171,7 @@ def _row(
     """One model's part of ``results.json``; the metric is that of the first runtime."""
     latency = []
     for runtime in request.runtimes:
-        mine, its = (timings[f"{model.source.model} ({runtime})"] for model in (candidate, dense))
+        mine, its = (timings[f"{model.label} ({runtime})"] for model in (candidate, dense))
         for own, other in zip(mine, its, strict=True):
             counts = [forward_operations(c.checkpoint.model, own.batch_size, own.length) for c in (candidate, dense)]
             latency.append(
@@ -180,7 +206,7 @@ def _scores(candidate: _Candidate, request: BenchRequest, steps: Steps) -> dict[
     found = {}
     for runtime in request.runtimes:
         runner = candidate.under(runtime, request.plan.threads)
-        what = f"evaluating {candidate.source.model} ({runtime})"
+        what = f"evaluating {candidate.label} ({runtime})"
         found[runtime] = evaluate_model(runner, tracked(batches, len(batches), what, steps), data.task)
     return found
 

