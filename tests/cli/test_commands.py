@@ -15,6 +15,7 @@ from click.testing import Result
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
+from fwsvd_export.architectures.registry import FAMILIES
 from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.digest import file_sha256
 
@@ -23,7 +24,7 @@ Succeed = Callable[..., str]
 WriteRows = Callable[[list[dict[str, Any]]], Path]
 
 METHODS = list(SOLVERS)
-CODE = {"configuration_lowrank_bert.py", "modeling_lowrank_bert.py"}
+CODE = set(FAMILIES["bert"].code_files)
 TOKEN_IDS = torch.tensor([[2, 5, 7, 9, 3]])
 
 
@@ -73,7 +74,7 @@ def test_compression_record_has_the_fields_of_the_contract(
     assert parameters["ratio"] == parameters["linear_compressed"] / parameters["linear_dense"]
     dense_minus_small = parameters["linear_dense"] - parameters["linear_compressed"]
     assert parameters["total_dense"] - parameters["total_compressed"] == dense_minus_small
-    assert record["matching"]["sequences"] == 48
+    assert record["reconstruction"]["sequences"] == 48
     assert record["layers"][4] == {
         "name": "encoder.layer.0.intermediate.dense",
         "shape": [64, 32],

@@ -1,4 +1,4 @@
-"""A folder that was changed after compression is still ours when its record says so, and the card tells it."""
+"""A folder that was changed after compression is still ours when its record says so, and the card says so."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_folder_that_was_saved_again_is_still_ours(
 
 
 @pytest.mark.usefixtures("without_loading")
-def test_a_change_that_the_record_does_not_know_is_told_and_not_pushed(
+def test_a_change_that_the_record_does_not_know_is_reported_and_not_pushed(
     folder: Path, run: Run, succeed: Succeed
 ) -> None:
     assert "Since then" not in (folder / "README.md").read_text()

@@ -103,6 +103,6 @@ def test_a_dense_model_is_refused(tiny_folder: Path, refused: Refused) -> None:
     assert "holds no compressed checkpoint (model_type 'bert')" in refused("push", tiny_folder, "me/small")
 
 
-def test_offline_is_told(compressed_folder: Path, refused: Refused) -> None:
+def test_offline_is_refused(compressed_folder: Path, refused: Refused) -> None:
     """The tests run with HF_HUB_OFFLINE."""
     assert "HF_HUB_OFFLINE is set, so the Hub is not asked" in refused("push", compressed_folder, "me/small")
