@@ -235,15 +235,16 @@ def test_densified_model_answers_as_the_compressed_one_without_remote_code(
         torch.testing.assert_close(dense(TOKEN_IDS).logits, small(TOKEN_IDS).logits, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", FAMILIES["bert"].code_files)
 def test_foreign_code_runs_only_when_trusted(
-    compressed_folder: Path, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+    name: str, compressed_folder: Path, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
     folder = tmp_path / "tampered"
     shutil.copytree(compressed_folder, folder)
     marker = tmp_path / "ran"
-    with (folder / "modeling_lowrank_bert.py").open("a") as code:
-        code.write(f"\nPath({str(marker)!r}).touch()\n")
+    with (folder / name).open("a") as code:
+        code.write(f"\nopen({str(marker)!r}, 'w').close()\n")
     arguments = ["evaluate", folder, "--task", "sst2", "--data", data_file, "--json"]
     refused = run(*arguments)
     assert refused.exit_code == 1
