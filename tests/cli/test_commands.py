@@ -240,7 +240,7 @@ def test_foreign_code_runs_only_when_trusted(
     name: str, compressed_folder: Path, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
-    folder = tmp_path / "tampered"
+    folder = tmp_path / f"tampered-{name.removesuffix('.py')}"  # transformers imports a folder's code once by its name
     shutil.copytree(compressed_folder, folder)
     marker = tmp_path / "ran"
     with (folder / name).open("a") as code:

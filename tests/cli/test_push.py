@@ -18,7 +18,7 @@ TOKEN = "hf_" + "NobodysToken" * 3
 @pytest.fixture(autouse=True)
 def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    # That a model loads in a fresh process is tested in tests/hub
+    # That a model loads in a clean environment is tested in tests/hub
     monkeypatch.setattr("fwsvd_export.hub.verify.folder.check_loading", lambda *arguments: ())
 
 
