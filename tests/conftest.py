@@ -16,6 +16,7 @@ import torch
 from hypothesis import settings
 from transformers import BertForSequenceClassification, BertTokenizerFast
 
+from fwsvd_export.architectures.registry import FAMILIES
 from tests.environments import is_for_any_transformers
 from tests.helpers import SPECIAL, WORDS, tiny_config, tiny_head
 
@@ -60,6 +61,15 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny-classifier"
     torch.manual_seed(0)
     BertForSequenceClassification(tiny_config()).save_pretrained(folder)
+    save_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="session", params=FAMILIES)
+def family_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A two-class classifier of every family in turn with its tokenizer. Do not write into it."""
+    folder = tmp_path_factory.mktemp("models") / f"tiny-{request.param}"
+    tiny_head(f"{FAMILIES[request.param].prefix}ForSequenceClassification").save_pretrained(folder)
     save_tokenizer(folder)
     return folder
 

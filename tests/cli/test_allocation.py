@@ -15,7 +15,7 @@ from fwsvd_export.ranks import prices
 from fwsvd_export.ranks.prices import MeasuredTimes
 from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.workflows import compress as pipeline
+from fwsvd_export.workflows import fisher as workflow
 
 Ranks = dict[str, int | None]
 LINEAR, TOTAL = 16384, 16384 + 4802  # of the two-class model
@@ -212,6 +212,6 @@ def test_costs_that_nothing_would_look_at_are_refused_before_any_long_work(
     refused: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr(pipeline, "statistics_of")
+    monkeypatch.delattr(workflow, "collect_statistics")
     data = [] if "svd" in options else ["--task", "sst2", "--data", data_file]
     assert refused("compress", tiny_folder, tmp_path / "out", *data, *options) == f"Error: {sentence}"

@@ -98,11 +98,11 @@ def test_the_folder_alone_gives_the_same_card_again(model: Path, results: dict[s
 
 
 def test_what_is_missing_is_hinted_at(model: Path, results: dict[str, Path], run: Run) -> None:
-    told = run("card", model).stderr
+    said = run("card", model).stderr
     for words in ("this model's metric", "the base's metric", "latency", "a license"):
-        assert f"Not in the card: {words}" in told
-    told = run("card", model, *given(results, "dense", "small", "bench")).stderr
-    assert "metric" not in told
+        assert f"Not in the card: {words}" in said
+    said = run("card", model, *given(results, "dense", "small", "bench")).stderr
+    assert "metric" not in said
     assert not (model / "onnx").exists()
 
 

@@ -15,6 +15,7 @@ from click.testing import Result
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
+from fwsvd_export.architectures.registry import FAMILIES
 from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.digest import file_sha256
 
@@ -23,7 +24,7 @@ Succeed = Callable[..., str]
 WriteRows = Callable[[list[dict[str, Any]]], Path]
 
 METHODS = list(SOLVERS)
-CODE = {"configuration_lowrank_bert.py", "modeling_lowrank_bert.py"}
+CODE = set(FAMILIES["bert"].code_files)
 TOKEN_IDS = torch.tensor([[2, 5, 7, 9, 3]])
 
 
@@ -73,7 +74,7 @@ def test_compression_record_has_the_fields_of_the_contract(
     assert parameters["ratio"] == parameters["linear_compressed"] / parameters["linear_dense"]
     dense_minus_small = parameters["linear_dense"] - parameters["linear_compressed"]
     assert parameters["total_dense"] - parameters["total_compressed"] == dense_minus_small
-    assert record["matching"]["sequences"] == 48
+    assert record["reconstruction"]["sequences"] == 48
     assert record["layers"][4] == {
         "name": "encoder.layer.0.intermediate.dense",
         "shape": [64, 32],
@@ -234,15 +235,16 @@ def test_densified_model_answers_as_the_compressed_one_without_remote_code(
         torch.testing.assert_close(dense(TOKEN_IDS).logits, small(TOKEN_IDS).logits, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", FAMILIES["bert"].code_files)
 def test_foreign_code_runs_only_when_trusted(
-    compressed_folder: Path, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+    name: str, compressed_folder: Path, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
-    folder = tmp_path / "tampered"
+    folder = tmp_path / f"tampered-{name.removesuffix('.py')}"  # transformers imports a folder's code once by its name
     shutil.copytree(compressed_folder, folder)
     marker = tmp_path / "ran"
-    with (folder / "modeling_lowrank_bert.py").open("a") as code:
-        code.write(f"\nPath({str(marker)!r}).touch()\n")
+    with (folder / name).open("a") as code:
+        code.write(f"\nopen({str(marker)!r}, 'w').close()\n")
     arguments = ["evaluate", folder, "--task", "sst2", "--data", data_file, "--json"]
     refused = run(*arguments)
     assert refused.exit_code == 1

@@ -28,7 +28,7 @@ def test_reconstruction_goes_by_both_names(
 ) -> None:
     data = ["--task", "sst2", "--data", data_file, "--max-samples", 8]
     record = json.loads(succeed("compress", tiny_folder, tmp_path / "out", *data, "--rank", 4, *words, "--json"))
-    assert (record["matching"] is not None) is reconstructed
+    assert (record["reconstruction"] is not None) is reconstructed
 
 
 def test_names_that_contradict_are_wrong_usage(refused: Refused) -> None:

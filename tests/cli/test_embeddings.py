@@ -17,7 +17,7 @@ from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.fisher.files import load_statistics, save_statistics
 from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.workflows import compress as pipeline
+from fwsvd_export.workflows import fisher as workflow
 
 Run = Callable[..., Result]
 Succeed = Callable[..., str]
@@ -121,8 +121,8 @@ def test_the_table_and_inspect_tell_of_the_words(
     tiny_folder: Path, statistics_file: Path, tmp_path: Path, succeed: Succeed
 ) -> None:
     words = ["--fisher", statistics_file, "--ratio", 0.4]
-    told = succeed("compress", tiny_folder, tmp_path / "small", *words, "--embeddings", 0.5)
-    assert "rank 7, 399 of 800 (49.9 %)" in told
+    said = succeed("compress", tiny_folder, tmp_path / "small", *words, "--embeddings", 0.5)
+    assert "rank 7, 399 of 800 (49.9 %)" in said
     assert "dense, 25 x 32" in succeed("compress", tiny_folder, tmp_path / "dense-words", *words)
     assert "25 x 32, rank 7" in succeed("inspect", tmp_path / "small")
     for folder, rank in ((tmp_path / "small", 7), (tmp_path / "dense-words", None), (tiny_folder, None)):
@@ -147,12 +147,12 @@ def test_the_words_are_factorised_in_the_search_for_a_size_too(
     assert len(said["gate"]["trials"]) > 2
 
 
-def test_matching_goes_with_factorised_words(
+def test_reconstruction_goes_with_factorised_words(
     tiny_folder: Path, data_file: Path, tmp_path: Path, succeed: Succeed
 ) -> None:
     words = ["--task", "sst2", "--data", data_file, "--ratio", 0.4, "--embeddings", 0.5, "--json"]
     said = json.loads(succeed("compress", tiny_folder, tmp_path / "small", *words))
-    assert said["matching"]["tokens"] > 0
+    assert said["reconstruction"]["tokens"] > 0
     assert_counted(said, tmp_path / "small", 7)
 
 
@@ -200,7 +200,7 @@ def test_shares_that_cannot_be_are_refused_before_any_long_work(
     refused: Refused,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr(pipeline, "statistics_of")
+    monkeypatch.delattr(workflow, "collect_statistics")
     words = ["--task", "sst2", "--data", data_file, "--ratio", 0.4, "--embeddings", share]
     assert SENTENCES.get(sentence, sentence) in refused("compress", tiny_folder, tmp_path / "out", *words, code=code)
 

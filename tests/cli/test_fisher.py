@@ -130,7 +130,7 @@ def test_a_merger_is_compressed_like_one_run(
     succeed("fisher", "--merge", *files, "-o", tmp_path / "merged")
     words = ["--fisher", tmp_path / "merged", "--rank", 6, "--json"]
     record = json.loads(succeed("compress", tiny_folder, tmp_path / "small", *words))
-    assert record["matching"]["sequences"] == EXAMPLES
+    assert record["reconstruction"]["sequences"] == EXAMPLES
     assert record["fisher"]["examples"] == EXAMPLES
     assert record["fisher"]["data"] == "train.jsonl"
 

@@ -11,6 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from fwsvd_export.architectures.registry import FAMILIES
+
 Refused = Callable[..., str]
 Changed = Callable[..., Path]
 Succeed = Callable[..., str]
@@ -207,7 +209,7 @@ def test_an_index_that_names_nothing(changed_model: Changed, refused: Refused) -
         assert "names no files; save the model again" in refused("inspect", model)
 
 
-@pytest.mark.parametrize("name", ["configuration_lowrank_bert.py", "modeling_lowrank_bert.py"])
+@pytest.mark.parametrize("name", FAMILIES["bert"].code_files)
 def test_foreign_code_is_refused_and_does_not_run(
     name: str, changed_small: Changed, tmp_path: Path, refused: Refused, succeed: Succeed
 ) -> None:

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 Run = Callable[..., Result]
 
 
-def test_a_limit_on_file_sizes_is_told_and_leaves_nothing(
+def test_a_limit_on_file_sizes_is_reported_and_leaves_nothing(
     tiny_folder: Path, data_file: Path, tmp_path: Path, run: Run
 ) -> None:
     data = ["--task", "sst2", "--data", data_file, "--collect", "element"]

@@ -13,17 +13,18 @@ import torch
 from click.testing import Result
 from safetensors.torch import load_file
 
+from fwsvd_export.architectures.registry import FAMILIES
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.fisher.files import load_statistics
 from fwsvd_export.solvers.solver import Iterative
 from fwsvd_export.solvers.table import SOLVERS
-from fwsvd_export.workflows import fisher
+from fwsvd_export.workflows import fisher as workflow
 
 Run = Callable[..., Result]
 Refused = Callable[..., str]
 
 METHODS = [name for name, solver in SOLVERS.items() if isinstance(solver, Iterative)]
-CODE = {"configuration_lowrank_bert.py", "modeling_lowrank_bert.py"}
+CODE = set(FAMILIES["bert"].code_files)
 TOKEN_IDS = torch.tensor([[2, 5, 7, 9, 3], [2, 24, 8, 3, 0]])
 RANK = 18  # the square layers stay dense
 
@@ -157,13 +158,13 @@ def test_task_data_is_enough_and_only_what_the_method_needs_is_collected(
     run: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    collected, collect = [], fisher.collect_statistics
+    collected, collect = [], workflow.collect_statistics
 
     def noted(*arguments: Any, **options: Any) -> Any:
         collected.append(options["collect"])
         return collect(*arguments, **options)
 
-    monkeypatch.setattr(fisher, "collect_statistics", noted)
+    monkeypatch.setattr(workflow, "collect_statistics", noted)
     data = ["--task", "sst2", "--data", data_file, "--rank", 6, "--solver-option", "max_iterations=3"]
     result = run("compress", tiny_folder, tmp_path / "small", "--method", method, *data)
     assert result.exit_code == 0, result.output

@@ -101,16 +101,18 @@ def test_every_head_answers_as_torch_does(
     for file in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(tiny_folder / file, tmp_path / file)
     succeed("onnx", tmp_path)
-    inputs = head_inputs(head)
-    inputs["token_type_ids"] = torch.arange(9).expand_as(inputs["input_ids"]).remainder(2).contiguous()
+    encoder, inputs = encoder_of(model), head_inputs(head)
+    if "token_type_ids" in encoder.inputs:
+        inputs["token_type_ids"] = torch.arange(9).expand_as(inputs["input_ids"]).remainder(2).contiguous()
+    assert inputs.keys() == set(encoder.inputs)
     found = answers_of(tmp_path / "onnx" / "model.onnx", inputs)
-    assert list(found) == list(encoder_of(model).outputs)
+    assert list(found) == list(encoder.outputs)
     with torch.no_grad():
         expected = model(**inputs)
     for name, tensor in found.items():
         torch.testing.assert_close(tensor, getattr(expected, name), rtol=0, atol=1e-4)
     config = json.loads((tmp_path / "onnx" / "config.json").read_text())
-    assert (config["model_type"], config["architectures"]) == ("bert", [head])
+    assert (config["model_type"], config["architectures"]) == (encoder.family.model_type, [head])
     assert not {"auto_map", "low_rank"} & config.keys()
     check = record_of(tmp_path)["check"]
     assert check["within"]
@@ -182,7 +184,7 @@ def test_an_existing_folder_is_replaced_only_when_asked(model: Path, run: Run, s
     assert (model / "onnx" / "model.onnx").exists()
 
 
-def test_int8_without_data_tells_sizes_and_differences(model: Path, succeed: Succeed) -> None:
+def test_int8_without_data_reports_sizes_and_differences(model: Path, succeed: Succeed) -> None:
     said = succeed("onnx", model, "--int8")
     record = record_of(model)
     files = record["files"]
@@ -218,7 +220,7 @@ def test_int8_is_measured_on_data_and_evaluate_finds_the_same(
     assert measured == {"torch": 1.0, "onnxruntime": 1.0, "onnxruntime-int8": int8["value"]}
 
 
-def test_layers_stay_in_float_until_the_promise_is_kept(
+def test_layers_stay_in_float_until_the_accuracy_target_is_met(
     tiny_folder: Path, close_calls: Path, tmp_path: Path, succeed: Succeed
 ) -> None:
     data = ["--task", "sst2", "--data", close_calls]
@@ -245,7 +247,7 @@ def test_layers_stay_in_float_until_the_promise_is_kept(
     assert json.loads(succeed("evaluate", tiny_folder, *data, *words))["value"] == mixed["value"]
 
 
-def test_a_promise_that_the_whole_int8_model_keeps_leaves_nothing_in_float(
+def test_an_accuracy_target_that_the_whole_int8_model_meets_leaves_nothing_in_float(
     tiny_folder: Path, close_calls: Path, tmp_path: Path, succeed: Succeed
 ) -> None:
     data = ["--task", "sst2", "--data", close_calls]
@@ -254,7 +256,7 @@ def test_a_promise_that_the_whole_int8_model_keeps_leaves_nothing_in_float(
     assert (int8["kept"], int8["kept_float"], int8["trials"], int8["sensitivities"]) == (True, [], [], None)
 
 
-def test_a_promise_that_no_mixture_keeps_ends_with_three(
+def test_an_accuracy_target_that_no_mixture_meets_ends_with_three(
     tiny_folder: Path, close_calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     monkeypatch.setattr("fwsvd_export.evaluation.int8.units_of", lambda graph: {"classifier": []})  # nothing to mix
@@ -334,7 +336,7 @@ def test_evaluate_refuses_what_it_cannot_run(
 
 
 @pytest.mark.parametrize("library", ["onnx", "onnxruntime"])
-def test_without_the_extra_the_line_that_installs_it_is_told(
+def test_without_the_extra_the_line_that_installs_it_is_named(
     library: str, tiny_folder: Path, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
@@ -351,7 +353,7 @@ def assert_full(result: Result, model: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [1_000, 40_000])  # bytes: less than the tokenizer, less than the model
-def test_a_full_disk_is_told_and_leaves_nothing(limit: int, model: Path, run: Run) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(limit: int, model: Path, run: Run) -> None:
     before = sorted(model.rglob("*"))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))

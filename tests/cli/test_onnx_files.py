@@ -89,10 +89,10 @@ def test_files_that_cannot_be_run(
         assert f"{file} cannot be read (" in sentence
         assert "export again with fwsvd-export onnx" in sentence
     version = f"{file} is newer than onnxruntime {onnxruntime.__version__} can read"
-    told, graph.ir_version = graph.ir_version, 99
+    written, graph.ir_version = graph.ir_version, 99
     onnx.save(graph, file)
     assert f"{version} (model IR version: 99); update onnxruntime, or export again" in refused(*words)
-    graph.ir_version, graph.opset_import[0].version = told, 99
+    graph.ir_version, graph.opset_import[0].version = written, 99
     onnx.save(graph, file)
     assert f"{version} (Opset 99); update onnxruntime, or export again" in refused(*words)
     file.write_bytes(whole)

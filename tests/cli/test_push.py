@@ -18,7 +18,7 @@ TOKEN = "hf_" + "NobodysToken" * 3
 @pytest.fixture(autouse=True)
 def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    # That a model loads in a fresh process is tested in tests/hub
+    # That a model loads in a clean environment is tested in tests/hub
     monkeypatch.setattr("fwsvd_export.hub.verify.folder.check_loading", lambda *arguments: ())
 
 
@@ -103,6 +103,6 @@ def test_a_dense_model_is_refused(tiny_folder: Path, refused: Refused) -> None:
     assert "holds no compressed checkpoint (model_type 'bert')" in refused("push", tiny_folder, "me/small")
 
 
-def test_offline_is_told(compressed_folder: Path, refused: Refused) -> None:
+def test_offline_is_refused(compressed_folder: Path, refused: Refused) -> None:
     """The tests run with HF_HUB_OFFLINE."""
     assert "HF_HUB_OFFLINE is set, so the Hub is not asked" in refused("push", compressed_folder, "me/small")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.workflows import compress as pipeline
+from fwsvd_export.workflows import compress as workflow
 
 Succeed = Callable[..., str]
 Refused = Callable[..., str]
@@ -100,7 +100,7 @@ def test_a_report_that_exists_is_refused_before_any_long_work(
     (tmp_path / "report" / "notes.txt").write_text("mine")
     words = ["compress", tiny_folder, tmp_path / "small", *data, "--rank", 4, "--report", tmp_path / "report"]
     with monkeypatch.context() as patched:
-        patched.delattr(pipeline, "load_dense")
+        patched.delattr(workflow, "load_dense")
         assert refused(*words) == (
             f"Error: {tmp_path / 'report'} exists already; choose another name or give --overwrite"
         )
