@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.encoder import IDS, POSITIONS, Encoder
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.norms import check_collected
 from fwsvd_export.errors import DataError, RankError, StatisticsError
@@ -138,14 +138,15 @@ def check_same_model(encoder: Encoder, statistics: Statistics) -> None:
 
 
 def _check_sample(encoder: Encoder, sample: CalibrationSample) -> None:
-    """Refuses a sample whose numbers are outside the model's tables."""
-    ranges = {"position_ids": encoder.usable_length, **encoder.ranges}
+    """Refuses a sample whose numbers are outside the model's tables, or that has inputs which the model has not."""
+    ranges = {POSITIONS: encoder.usable_length, **encoder.ranges}
     longest, usable = int(sample.lengths.max()), encoder.usable_length
     reasons = [f"a text of {longest:,} tokens, and the model takes {usable:,}"] if longest > usable else []
-    for name, size in ranges.items():
-        values = sample.token_ids if name == "input_ids" else getattr(sample, name, None)
-        if values is not None and int(values.max()) >= size:
-            reasons.append(f"{name} up to {int(values.max())}, and the model knows 0 to {size - 1}")
+    for name, values in {IDS: sample.token_ids, **sample.inputs}.items():
+        if name not in ranges:
+            reasons.append(f"{name}, which the model does not take")
+        elif int(values.max()) >= ranges[name]:
+            reasons.append(f"{name} up to {int(values.max())}, and the model knows 0 to {ranges[name] - 1}")
     if reasons:
         raise StatisticsError(
             f"the statistics' calibration sample has {reasons[0]}, so the file is damaged; collect again with "

@@ -76,7 +76,7 @@ def collect_statistics(
     source = replace(source, labels=labels)
     collector = _Collector(encoder, chosen, labels, seed)
     indices = iter(count() if example_indices is None else example_indices)
-    sample = SampleCollector()
+    sample = SampleCollector(encoder)
     with eval_mode(model), collector.capture:
         for batch in batches:
             for part in _passes(batch):

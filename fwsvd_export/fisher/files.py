@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 
 from fwsvd_export.errors import StatisticsError
-from fwsvd_export.fisher.sample import SAMPLE_DEFAULTS, CalibrationSample
+from fwsvd_export.fisher.sample import CalibrationSample
 from fwsvd_export.records import EmbeddingStatistics, LayerStatistics, Statistics, StatisticsSource
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ STATISTICS_FORMAT = 2  # format 1 has no calibration sample, and is read like a 
 _COLLECT_AGAIN = "collect again with fwsvd-export fisher"
 _PER_LAYER = ("gradient_gram", "row_input", "row_output", "element")
 _EMBEDDING = ("row", "gradient_gram")
-_SAMPLE = ("token_ids", "lengths", *SAMPLE_DEFAULTS)
+_SAMPLE = "sample."
+_SAMPLE_FIELDS = ("token_ids", "lengths", "attention_mask")  # every other name is an input of the model
 
 
 def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False) -> None:
@@ -90,9 +91,8 @@ def _tensors_of(statistics: Statistics) -> tuple[dict[str, Tensor], dict[str, st
         for field in _EMBEDDING:
             tensors[f"embedding.{field}"] = getattr(statistics.embedding, field).cpu().contiguous()
     if statistics.sample is not None:
-        for field in _SAMPLE:
-            if (values := getattr(statistics.sample, field)) is not None:
-                tensors[f"sample.{field}"] = values.contiguous()
+        parts = {field: getattr(statistics.sample, field) for field in _SAMPLE_FIELDS} | dict(statistics.sample.inputs)
+        tensors |= {f"{_SAMPLE}{name}": values.contiguous() for name, values in parts.items() if values is not None}
     return tensors, inputs
 
 
@@ -183,5 +183,9 @@ def _description(text: str, path: Path) -> _Description:
 
 def _read_sample(tensors: dict[str, Tensor]) -> CalibrationSample | None:
     """The calibration sample, taken out of the tensors; None where there is none."""
-    parts = {name: tensors.pop(f"sample.{name}") for name in _SAMPLE if f"sample.{name}" in tensors}
-    return CalibrationSample(**parts) if parts else None
+    keys = [key for key in tensors if key.startswith(_SAMPLE)]
+    parts = {key.removeprefix(_SAMPLE): tensors.pop(key) for key in keys}
+    if not all(name.isidentifier() for name in parts):
+        raise ValueError("inputs of a model have Python names")
+    fields = {name: parts.pop(name) for name in _SAMPLE_FIELDS if name in parts}
+    return CalibrationSample(**fields, inputs=parts) if fields or parts else None

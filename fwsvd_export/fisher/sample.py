@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from fwsvd_export.architectures.encoder import IDS, MASK, Encoder, given_or
 from fwsvd_export.errors import StatisticsError
 
-# What a sample has beside token ids -> the number that stands for "not given"
-SAMPLE_DEFAULTS = {"token_type_ids": 0, "position_ids": -1, "attention_mask": 1}
+LEFT_TO_THE_MODEL = -1  # in place of an input's value, where the batches do not give the input
 
 
 @dataclass(frozen=True)
@@ -25,28 +24,28 @@ class CalibrationSample:
     Attributes:
         token_ids: (tokens) int32, the sequences one after the other.
         lengths: (sequences) int32, tokens of each, at least 1.
-        token_type_ids: (tokens) int32; None where all are 0.
-        position_ids: (tokens) int32, -1 where the batches leave it to the model; None where they all do.
         attention_mask: (tokens) int32, 0 for padding before or between the tokens; None where there is none.
+        inputs: what else the model reads of every token, by the names that ``Encoder.per_token`` gives (positions, and
+            token types where the family has them): (tokens) int32 each, -1 in sequences for which the batches left it
+            to the model. A name is missing where they all did.
     """
 
     token_ids: Tensor
     lengths: Tensor
-    token_type_ids: Tensor | None = None
-    position_ids: Tensor | None = None
     attention_mask: Tensor | None = None
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        per_token = {name: getattr(self, name) for name in ("token_ids", *SAMPLE_DEFAULTS)}
-        there = {name: values for name, values in per_token.items() if values is not None}
-        for name, values in {**there, "lengths": self.lengths}.items():
+        masks = {} if self.attention_mask is None else {MASK: self.attention_mask}
+        per_token = {"token_ids": self.token_ids, **masks, **self.inputs}
+        for name, values in {**per_token, "lengths": self.lengths}.items():
             if values.ndim != 1 or values.dtype != torch.int32 or not len(values):
                 raise self._damaged(f"{name} is a {values.dtype} of shape {tuple(values.shape)}")
         tokens = int(self.lengths.sum())
-        for name, values in there.items():
+        for name, values in per_token.items():
             if len(values) != tokens:
                 raise self._damaged(f"{name} has {len(values):,} numbers for {tokens:,} tokens")
-            if int(values.min()) < (-1 if name == "position_ids" else 0):
+            if int(values.min()) < (LEFT_TO_THE_MODEL if name in self.inputs else 0):
                 raise self._damaged(f"{name} has the number {int(values.min())}")
         if int(self.lengths.min()) < 1:
             raise self._damaged(f"a sequence has {int(self.lengths.min())} tokens")
@@ -62,53 +61,58 @@ class CalibrationSample:
 
     def batches(self) -> list[dict[str, Tensor]]:
         """Every sequence as a batch of its own, (1, length) int64, by the names that models take."""
-        parts: dict[str, Any] = {"input_ids": self._split(self.token_ids)}
-        for name in SAMPLE_DEFAULTS:
-            if (values := getattr(self, name)) is not None:
-                parts[name] = self._split(values)
+        masks = {} if self.attention_mask is None else {MASK: self.attention_mask}
+        names = {IDS: self.token_ids, **masks, **self.inputs}
+        parts = {name: torch.split(values.long()[None], self.lengths.tolist(), dim=1) for name, values in names.items()}
         batches = [dict(zip(parts, values, strict=True)) for values in zip(*parts.values(), strict=True)]
-        for batch in batches:
-            if "position_ids" in batch and bool((batch["position_ids"] < 0).any()):
-                del batch["position_ids"]
-        return batches
+        return [{name: values for name, values in batch.items() if int(values.min()) >= 0} for batch in batches]
 
     def unmasked(self) -> set[tuple[int, ...]]:
         """Token ids of every sequence, without padding."""
         return {
-            tuple(ids[batch["attention_mask"].bool()].tolist() if "attention_mask" in batch else ids[0].tolist())
+            tuple(batch[IDS][given_or(batch, MASK, torch.ones_like(batch[IDS])).bool()].tolist())
             for batch in self.batches()
-            for ids in [batch["input_ids"]]
         }
-
-    def _split(self, values: Tensor) -> tuple[Tensor, ...]:
-        return torch.split(values.long()[None], self.lengths.tolist(), dim=1)
 
 
 class SampleCollector:
-    """Gathers the sequences of batches, cut behind their last unmasked token."""
+    """Gathers the sequences of batches, cut behind their last unmasked token.
 
-    def __init__(self) -> None:
-        self._parts: dict[str, list[Tensor]] = {name: [] for name in ("token_ids", "lengths", *SAMPLE_DEFAULTS)}
+    Args:
+        encoder: of the model that the batches are for.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._parts: dict[str, list[Tensor]] = {}
 
     def add(self, batch: Mapping[str, Tensor]) -> None:
         """Adds one batch.
 
         Args:
-            batch: ``input_ids`` (..., length) and, of the same shape or one that expands to it, ``attention_mask``,
-                ``token_type_ids`` and ``position_ids``. A sequence that is all padding is left out.
+            batch: ``input_ids`` (..., length) and, of the same shape or one that expands to it, whatever else the model
+                takes. A sequence that is all padding is left out.
         """
-        ids = batch["input_ids"].reshape(-1, batch["input_ids"].shape[-1]).int().cpu()
-        values = {name: _shaped(batch.get(name), ids, default) for name, default in SAMPLE_DEFAULTS.items()}
+        inputs = {name: values.int().cpu() for name, values in self._encoder.per_token(batch).items()}
+        defaults = self._encoder.per_token({IDS: batch[IDS]})
+        ids = inputs.pop(IDS)
+        mask = given_or(batch, MASK, torch.ones_like(ids)).int().cpu()
+        for name, values in inputs.items():
+            default = (values == defaults[name].cpu()).all(dim=1, keepdim=True)
+            inputs[name] = values.masked_fill(default, LEFT_TO_THE_MODEL)
         places = torch.arange(1, ids.shape[1] + 1)
-        lengths = (places * values["attention_mask"].bool()).amax(dim=1)
+        lengths = (places * mask.bool()).amax(dim=1)
         kept = places <= lengths[:, None]
-        self._parts["lengths"].append(lengths[lengths > 0].int())
-        for name, tensor in {"token_ids": ids, **values}.items():
-            self._parts[name].append(tensor[kept])
+        self._keep("lengths", lengths[lengths > 0].int())
+        for name, values in {"token_ids": ids, MASK: mask, **inputs}.items():
+            self._keep(name, values[kept])
+
+    def _keep(self, name: str, values: Tensor) -> None:
+        self._parts.setdefault(name, []).append(values)
 
     def finished(self) -> CalibrationSample | None:
         """The record of all sequences; None when there were none."""
-        joined = {name: torch.cat(parts) for name, parts in self._parts.items() if parts}
+        joined = {name: torch.cat(parts) for name, parts in self._parts.items()}
         return _without_defaults(joined) if joined and len(joined["lengths"]) else None
 
 
@@ -117,21 +121,24 @@ def merge_samples(samples: Sequence[CalibrationSample | None]) -> CalibrationSam
     there = [sample for sample in samples if sample is not None]
     if len(there) < len(samples):
         return None
-    joined = {name: torch.cat([getattr(sample, name) for sample in there]) for name in ("token_ids", "lengths")}
-    for name, default in SAMPLE_DEFAULTS.items():
-        parts = [(getattr(sample, name), sample.token_ids) for sample in there]
-        joined[name] = torch.cat([torch.full_like(ids, default) if part is None else part for part, ids in parts])
-    return _without_defaults(joined)
 
+    def joined(default: int, values_of: Callable[[CalibrationSample], Tensor | None]) -> Tensor:
+        parts = [(values_of(sample), sample.token_ids) for sample in there]
+        return torch.cat([torch.full_like(ids, default) if values is None else values for values, ids in parts])
 
-def _shaped(values: Tensor | None, ids: Tensor, default: int) -> Tensor:
-    """Values for every token id (sequences, length), int32; the default where there are none."""
-    if values is None:
-        return torch.full_like(ids, default)
-    return values.reshape(-1, values.shape[-1]).int().cpu().expand_as(ids)
+    names = dict.fromkeys(name for sample in there for name in sample.inputs)
+    return _without_defaults(
+        {
+            "token_ids": torch.cat([sample.token_ids for sample in there]),
+            "lengths": torch.cat([sample.lengths for sample in there]),
+            MASK: joined(1, lambda sample: sample.attention_mask),
+            **{name: joined(LEFT_TO_THE_MODEL, lambda sample, name=name: sample.inputs.get(name)) for name in names},
+        }
+    )
 
 
 def _without_defaults(joined: dict[str, Tensor]) -> CalibrationSample:
-    """The record, without what says nothing."""
-    silent = {name for name, default in SAMPLE_DEFAULTS.items() if bool((joined[name] == default).all())}
-    return CalibrationSample(**{name: values for name, values in joined.items() if name not in silent})
+    """The record, without a mask and inputs that say nothing."""
+    token_ids, lengths, mask = (joined.pop(name) for name in ("token_ids", "lengths", MASK))
+    inputs = {name: values for name, values in joined.items() if bool((values != LEFT_TO_THE_MODEL).any())}
+    return CalibrationSample(token_ids, lengths, None if bool((mask == 1).all()) else mask, inputs)

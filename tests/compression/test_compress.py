@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from fwsvd_export.architectures.counts import linear_weights, total_parameters
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.checks import allocator_of
-from fwsvd_export.compression.prepare import compress_model, prepare
-from fwsvd_export.compression.size import check_size, smallest_ratio
+from fwsvd_export.compression.prepare import compress_model
 from fwsvd_export.compression.solve import solve_layers
 from fwsvd_export.errors import RankError, SolverOptionError, StatisticsError, UnsupportedModelError
 from fwsvd_export.ranks import ALLOCATORS
@@ -169,29 +167,6 @@ def test_ranks_of_one_budget_predict_a_smaller_rise_than_the_same_rank_everywher
     assert predicted_loss(tiny_model, statistics, **size) == greedy
 
 
-@pytest.mark.parametrize("matched", [True, False])
-@pytest.mark.parametrize("allocate", ALLOCATORS)
-def test_a_model_prepared_once_gives_every_size_as_if_made_for_it(
-    allocate: str, matched: bool, tiny_model: Any, batches: Batches, statistics: Statistics
-) -> None:
-    calibration = batches if matched else None
-    size = RankRequest(Budget(ratio=0.5), allocate, RankLimits(multiple=2), embeddings=0.4)
-    prepared = prepare(inputs_of(tiny_model, "kfac", size, statistics, calibration))
-    for ratio in (0.2, 0.7):
-        size = replace(size, budget=Budget(ratio=ratio))
-        tried = prepared.at(size.budget)
-        made = compress_model(inputs_of(tiny_model, "kfac", size, statistics, calibration))
-        assert (tried.report.reconstruction is not None) == matched
-        assert tried.report == made.report
-        assert weights_sha256(tried.model) == weights_sha256(made.model)
-
-
-def test_only_closed_forms_can_be_prepared(tiny_model: Any, batches: Batches) -> None:
-    elements = fe.collect_statistics(tiny_model, batches, collect=("element",))
-    with pytest.raises(RankError, match="method als solves one rank at a time; give --ratio, --rank or --params"):
-        prepare(inputs_of(tiny_model, "als", RankRequest(Budget(ratio=0.5)), elements))
-
-
 @pytest.mark.parametrize("allocate", ALLOCATORS)
 def test_limits_of_the_ranks_are_kept(allocate: str, tiny_model: Any, batches: Batches) -> None:
     limits = RankLimits(multiple=3, smallest=4, largest=10, keep_dense=("*.0.attention.*",))
@@ -215,15 +190,6 @@ def test_the_way_of_a_budget_is_the_methods_own_unless_asked_for(
     method: str, size: dict[str, Any], allocate: str | None, expected: str
 ) -> None:
     assert allocator_of(SOLVERS[method], RankRequest(Budget(**size), allocate)) == expected
-
-
-def test_the_smallest_ratio_is_the_least_that_is_not_refused(tiny_model: Any) -> None:
-    limits = RankLimits(smallest=3, keep_dense=("*.key",))
-    least = smallest_ratio(encoder_of(tiny_model), RankRequest(Budget(rank=1), limits=limits))
-    assert least == (2 * 1024 + 6 * 3 * 64 + 4 * 3 * 96) / 16384
-    check_size(encoder_of(tiny_model), SOLVERS["kfac"], RankRequest(Budget(ratio=least), limits=limits))
-    with pytest.raises(RankError, match=r"ask for a ratio of at least"):
-        check_size(encoder_of(tiny_model), SOLVERS["kfac"], RankRequest(Budget(ratio=least - 1e-4), limits=limits))
 
 
 def test_kfac_predicts_less_rise_of_the_loss_for_its_own_factors_than_for_svd(

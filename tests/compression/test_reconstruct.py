@@ -148,9 +148,9 @@ def test_a_layer_behind_dense_layers_is_the_truncation_of_its_weight_and_errs_le
     name = BERT.layer.format(1) + "." + path
     others = tuple(spec.name for spec in encoder_of(tiny_model).layers if spec.name != name)
     limits = RankLimits(keep_dense=others)
-    plain, matched = (
-        compress(tiny_model, batches, statistics=statistics, rank=4, limits=limits, reconstruct=match)
-        for match in (False, True)
+    plain, reconstructed = (
+        compress(tiny_model, batches, statistics=statistics, rank=4, limits=limits, reconstruct=wanted)
+        for wanted in (False, True)
     )
     x, target, _ = seen_by(tiny_model, name, batches)
     weight = tiny_model.bert.get_submodule(name).weight.detach().double().numpy()
@@ -159,13 +159,13 @@ def test_a_layer_behind_dense_layers_is_the_truncation_of_its_weight_and_errs_le
     moment += max(RIDGE, RIDGE_OF_FEW_TOKENS * x.shape[1] / len(x)) * moment.diagonal().mean() * np.eye(len(moment))
     left, scales, right = np.linalg.svd(power(gradients, 0.5) @ weight @ power(moment, 0.5))
     truncated = power(gradients, -0.5) @ (left[:, :4] * scales[:4]) @ right[:4] @ power(moment, -0.5)
-    np.testing.assert_allclose(product(matched, name).numpy(), truncated, rtol=0, atol=5e-4)
+    np.testing.assert_allclose(product(reconstructed, name).numpy(), truncated, rtol=0, atol=5e-4)
 
     def error(small: Any) -> float:
         difference = seen_by(small, name, batches)[1] - target
         return float(np.einsum("ti,ij,tj->", difference, gradients, difference))
 
-    assert 0 < error(matched) < 0.99 * error(plain)
+    assert 0 < error(reconstructed) < 0.99 * error(plain)
 
 
 def at_full_rank(model: Any) -> Any:
@@ -207,7 +207,7 @@ def test_at_full_rank_the_dense_model_comes_back(name: str, make_head: Callable[
 @pytest.mark.parametrize(
     "name", heads_ending("Model", "ForSequenceClassification", "ForNextSentencePrediction", "ForMultipleChoice")
 )
-def test_matching_brings_the_hidden_states_closer_to_the_dense_ones(
+def test_reconstruction_brings_the_hidden_states_closer_to_the_dense_ones(
     name: str, seed: int, ratio: float, make_head: Callable[..., Any], make_batches: Callable[..., Batches]
 ) -> None:
     dense, rows = make_head(name, initializer_range=0.1), make_batches(24, 8, seed=seed)
@@ -218,11 +218,11 @@ def test_matching_brings_the_hidden_states_closer_to_the_dense_ones(
             for batch in rows
         ]
     statistics = collect_statistics(dense, given, collect=("kfac",), labels="sampled")
-    plain, matched = (
-        compress(dense, given, statistics=statistics, ratio=ratio, reconstruct=match) for match in (False, True)
+    plain, reconstructed = (
+        compress(dense, given, statistics=statistics, ratio=ratio, reconstruct=wanted) for wanted in (False, True)
     )
     # 0.71 to 0.88 over eight draws of the labels at the largest ratio, where there is least to make up for
-    assert distance(dense, matched, rows) < 0.9 * distance(dense, plain, rows)
+    assert distance(dense, reconstructed, rows) < 0.9 * distance(dense, plain, rows)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -319,7 +319,7 @@ def test_inputs_that_never_vary_change_no_weights(token: int, tiny_model: Any, s
     assert all(bool(parameter.isfinite().all()) for parameter in copies.parameters())
 
 
-def test_a_layer_that_the_task_never_uses_is_matched_all_the_same(tiny_model: Any, batches: Batches) -> None:
+def test_a_layer_that_the_task_never_uses_is_reconstructed_all_the_same(tiny_model: Any, batches: Batches) -> None:
     with torch.no_grad():
         tiny_model.bert.encoder.layer[1].output.dense.weight.zero_()
     small = compress(tiny_model, batches, rank=6)
@@ -332,9 +332,9 @@ def test_a_layer_that_the_task_never_uses_is_matched_all_the_same(tiny_model: An
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_models_in_half_precision_are_matched(dtype: torch.dtype, tiny_model: Any, batches: Batches) -> None:
     tiny_model.to(dtype)
-    plain, matched = (compress(tiny_model, batches, rank=8, reconstruct=match) for match in (False, True))
-    assert {parameter.dtype for parameter in matched.parameters()} == {dtype}
-    assert distance(tiny_model, matched, batches) < 0.85 * distance(tiny_model, plain, batches)
+    plain, reconstructed = (compress(tiny_model, batches, rank=8, reconstruct=wanted) for wanted in (False, True))
+    assert {parameter.dtype for parameter in reconstructed.parameters()} == {dtype}
+    assert distance(tiny_model, reconstructed, batches) < 0.85 * distance(tiny_model, plain, batches)
 
 
 def test_what_was_matched_on_is_counted(
@@ -362,7 +362,7 @@ def test_what_was_matched_on_is_counted(
     "nothing", [[], [{"input_ids": torch.tensor([[5, 6]]), "attention_mask": torch.zeros(1, 2, dtype=torch.long)}]]
 )
 def test_batches_without_tokens_are_refused(nothing: Batches, tiny_model: Any, statistics: Statistics) -> None:
-    with pytest.raises(DataError, match=r"no calibration data.*give at least one batch"):
+    with pytest.raises(DataError, wanted=r"no calibration data.*give at least one batch"):
         compress(tiny_model, nothing, statistics=statistics, rank=4)
 
 

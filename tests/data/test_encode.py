@@ -11,20 +11,19 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
-from datasets import Dataset
-from torch import Tensor
 from transformers import AutoTokenizer
 
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.data.batches import IGNORED_LABEL, Batches
-from fwsvd_export.data.encode import encode_rows, load_batches
-from fwsvd_export.data.rows import HELD_OUT_ROWS, DataRequest, split_rows
+from fwsvd_export.data.encode import load_batches
+from fwsvd_export.data.rows import DataRequest
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.errors import DataError
 from tests.helpers import tiny_head
 
 Rows = list[dict[str, Any]]
+
 
 # A quotation mark without a partner, a comma, words that tables take for missing values, letters beyond ASCII
 TEXTS = [
@@ -35,6 +34,8 @@ TEXTS = [
     "très fine",
     "the plot never was great and the cast was poor",
 ]
+
+
 ROWS: Rows = [{"sentence": text, "label": index % 2} for index, text in enumerate(TEXTS)]
 
 
@@ -59,10 +60,6 @@ def write_tsv(path: Path) -> None:
 
 def write_parquet(path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), path)
-
-
-def write_jsonl(path: Path) -> None:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS), encoding="utf-8")
 
 
 def write_json(path: Path) -> None:
@@ -119,47 +116,11 @@ def test_every_kind_of_file_gives_the_same_batches(
     assert sorted(rows_of(found, "input_ids")) == sorted(tokenizer(TEXTS)["input_ids"])
 
 
-def test_batches_are_sorted_by_length_and_padded_with_masks(tokenizer: Any, load: Callable[..., Batches]) -> None:
-    batches = load(ROWS, batch_size=4)
-    assert (len(batches), batches.examples) == (2, 6)
-    lengths = [int(length) for batch in batches for length in batch["attention_mask"].sum(dim=1)]
-    assert lengths == sorted(len(ids) for ids in tokenizer(TEXTS)["input_ids"])
-    for batch in batches:
-        mask: Tensor = batch["attention_mask"]
-        assert batch["input_ids"].shape == mask.shape
-        assert mask.shape[1] == mask.sum(dim=1).max()
-        assert torch.equal(batch["input_ids"] == tokenizer.pad_token_id, mask == 0)
-        assert torch.equal(mask, mask.sort(dim=1, descending=True).values)
-
-
 def test_labels_stay_with_their_texts(tokenizer: Any, load: Callable[..., Batches]) -> None:
     batches = load(ROWS, batch_size=4)
     labels = [label for batch in batches for label in batch["labels"].tolist()]
     expected = [(tokenizer(row["sentence"])["input_ids"], row["label"]) for row in ROWS]
     assert sorted(zip(rows_of(batches, "input_ids"), labels, strict=True)) == sorted(expected)
-
-
-def test_batches_are_a_sequence_that_can_be_read_twice(load: Callable[..., Batches]) -> None:
-    batches = load(ROWS, batch_size=4)
-    assert_same(batches, batches)
-    assert torch.equal(batches[1]["labels"], list(batches)[1]["labels"])
-    with pytest.raises(IndexError):
-        batches[2]
-
-
-def test_max_samples_is_a_choice_of_the_seed(
-    load: Callable[..., Batches], make_sentences: Callable[..., list[str]]
-) -> None:
-    rows = [{"sentence": text, "label": 0} for text in make_sentences(60)]
-
-    def chosen(seed: int) -> list[list[int]]:
-        return rows_of(load(rows, max_samples=10, seed=seed), "input_ids")
-
-    assert chosen(1) == chosen(1)
-    assert chosen(1) != chosen(2)
-    assert len(chosen(1)) == 10
-    everything = load(rows, max_samples=60, seed=1)
-    assert_same(everything, load(rows))
 
 
 @pytest.mark.parametrize(("max_length", "positions", "longest"), [(6, 64, 6), (128, 8, 8), (128, 64, 12)])
@@ -224,109 +185,3 @@ def test_token_labels_that_do_not_fit(tags: Any, words: str, load: Callable[...,
     encoder = encoder_with(label2id={"O": 0, "B": 1}, id2label={0: "O", 1: "B"})
     with pytest.raises(DataError, match=words):
         load([{"tokens": ["good", "film"], "ner_tags": tags}], task="ner", encoder=encoder)
-
-
-@pytest.mark.parametrize("name", ["max_samples", "max_length", "batch_size"])
-def test_numbers_below_one_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"{name} 0: a whole number of at least 1"):
-        DataRequest(TASKS["sst2"], tmp_path / "rows.jsonl", **{name: 0})
-
-
-def test_reading_leaves_nothing_behind(
-    load: Callable[..., Batches], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    load(ROWS)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_data_set_of_the_hub_that_cannot_be_read_is_named(tokenizer: Any) -> None:
-    with pytest.raises(DataError, match="dataset nobody/nothing:plain cannot be read"):
-        load_batches(DataRequest(TASKS["sst2"], dataset="nobody/nothing:plain"), tokenizer, ENCODER)
-
-
-def test_the_name_of_data_has_no_folders(tmp_path: Path) -> None:
-    assert DataRequest(TASKS["sst2"], tmp_path / "rows.csv").name == "rows.csv"
-    assert DataRequest(TASKS["sst2"], dataset="glue:sst2", split="test").name == "glue:sst2 (test)"
-
-
-@pytest.mark.parametrize(
-    ("rows", "max_samples", "calibration", "validation"),
-    [
-        (60, None, 48, 12),
-        (60, 60, 48, 12),
-        (60, 99, 48, 12),
-        (60, 59, 59, 1),
-        (60, 10, 10, 50),
-        (4, None, 3, 1),
-        (HELD_OUT_ROWS + 9, 5, 5, HELD_OUT_ROWS),
-        (6 * HELD_OUT_ROWS, None, 6 * HELD_OUT_ROWS * 4 // 5, HELD_OUT_ROWS),
-    ],
-)
-def test_rows_are_split_without_overlap_and_the_same_each_time(
-    rows: int, max_samples: int | None, calibration: int, validation: int, tmp_path: Path
-) -> None:
-    everything = Dataset.from_dict({"number": range(rows)})
-
-    def split(seed: int) -> list[list[int]]:
-        request = DataRequest(TASKS["sst2"], tmp_path / "rows.csv", max_samples=max_samples, seed=seed)
-        return [part["number"][:] for part in split_rows(everything, request)]
-
-    chosen, rest = split(seed=1)
-    assert (len(chosen), len(rest)) == (calibration, validation)
-    assert not set(chosen) & set(rest)
-    assert split(seed=1) == [chosen, rest] != split(seed=2)
-
-
-def test_a_split_leaves_calibration_the_rows_it_would_have_without(
-    tokenizer: Any, make_sentences: Callable[..., list[str]], tmp_path: Path
-) -> None:
-    rows = Dataset.from_list([{"sentence": text, "label": 0} for text in make_sentences(60)])
-    request = DataRequest(TASKS["sst2"], tmp_path / "rows.csv", max_samples=10, seed=3)
-    chosen, _ = split_rows(rows, request)
-    assert_same(encode_rows(chosen, request, tokenizer, ENCODER), encode_rows(rows, request, tokenizer, ENCODER))
-
-
-def test_examples_of_other_batches_are_taken_out_by_their_tokens(load: Callable[..., Batches]) -> None:
-    batches = load(ROWS, batch_size=2)
-    others = load([{**row, "label": 1} for row in ROWS[:2]] + [{"sentence": "never", "label": 0}])
-    left = batches.without(others.token_ids)
-    assert_same(left, load(ROWS[2:], batch_size=2))
-    assert (left.examples, batches.examples) == (4, 6)
-    assert batches.without(batches.token_ids).examples == 0
-
-
-def test_batches_know_which_row_every_example_was(tokenizer: Any, load: Callable[..., Batches]) -> None:
-    batches = load(ROWS, batch_size=4)
-    assert sorted(batches.indices) == list(range(len(ROWS)))
-    found = dict(zip(batches.indices, rows_of(batches, "input_ids"), strict=True))
-    assert found == dict(enumerate(tokenizer(TEXTS)["input_ids"]))
-    left = batches.without({tuple(found[0]), tuple(found[4])})
-    assert dict(zip(left.indices, rows_of(left, "input_ids"), strict=True)) == {
-        index: row for index, row in found.items() if index not in (0, 4)
-    }
-
-
-@pytest.mark.parametrize("max_samples", [None, 5])
-@pytest.mark.parametrize("parts", [1, 2, 3, 5])
-def test_shards_hold_every_chosen_row_once_under_its_index(
-    parts: int, max_samples: int | None, load: Callable[..., Batches]
-) -> None:
-    def examples(batches: Batches) -> list[tuple[int, list[int]]]:
-        return list(zip(batches.indices, rows_of(batches, "input_ids"), strict=True))
-
-    whole = load(ROWS, max_samples=max_samples, seed=2)
-    shards = [load(ROWS, max_samples=max_samples, seed=2, shard=(part + 1, parts)) for part in range(parts)]
-    assert sorted(pair for shard in shards for pair in examples(shard)) == sorted(examples(whole))
-    assert max(shard.examples for shard in shards) - min(shard.examples for shard in shards) <= 1
-
-
-def test_a_shard_without_rows_is_refused(load: Callable[..., Batches]) -> None:
-    with pytest.raises(DataError, match=r"shard 7/7 of rows.jsonl is empty: it has 6 rows; make fewer shards"):
-        load(ROWS, shard=(7, 7))
-
-
-@pytest.mark.parametrize("shard", [(0, 2), (3, 2), (1, 0), (-1, 2)])
-def test_a_shard_that_is_not_one_of_its_number_is_refused(shard: tuple[int, int], load: Callable[..., Batches]) -> None:
-    with pytest.raises(DataError, match=f"shard {shard[0]}/{shard[1]}: I/N with 1 <= I <= N is allowed"):
-        load(ROWS, shard=shard)

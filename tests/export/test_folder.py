@@ -6,22 +6,19 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
-import torch
 from tokenizers import Tokenizer
 from transformers import AutoConfig
 
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.errors import ExportError
-from fwsvd_export.export.folder import open_exported, plain_settings, write_surroundings
+from fwsvd_export.export.folder import plain_settings, write_surroundings
 from fwsvd_export.export.identity import Identity
-from fwsvd_export.export.place import Place
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.storage.file_names import ONNX_FILE, ONNX_FOLDER
 
@@ -96,57 +93,6 @@ def test_files_of_a_tokenizer_without_its_vocabulary_are_left_out(tiny_folder: P
     assert [file.name for file in out.iterdir()] == ["config.json"]
 
 
-def test_the_session_answers_as_the_model(
-    place: Path, small_model: Any, head_inputs: Callable[[str], dict[str, torch.Tensor]]
-) -> None:
-    exported = OnnxModel(place / ONNX_FOLDER, ONNX_FILE, threads=1)
-    inputs = head_inputs("BertForSequenceClassification")
-    with torch.no_grad():
-        torch.testing.assert_close(exported(**inputs).logits, small_model(**inputs).logits, rtol=0, atol=1e-5)
-        tokens = inputs["input_ids"][:1, :5]
-        expected = small_model(input_ids=tokens).logits
-    for given in (tokens, tokens.int()):
-        torch.testing.assert_close(exported(given).logits, expected, rtol=0, atol=1e-5)
-    assert exported.config.id2label == small_model.config.id2label
-    assert exported.device == torch.device("cpu")
-
-
-def test_an_identity_is_read_back_from_the_file(place: Path) -> None:
-    exported = open_exported(Place(place, "small"), ONNX_FILE, replace(IDENTITY, model="renamed", file_sha256=""))
-    assert Identity.read(exported.metadata) == IDENTITY
-
-
-@pytest.mark.parametrize("name", ["class_name", "weights_sha256", "settings"])
-def test_another_checkpoint_is_refused(name: str, place: Path) -> None:
-    with pytest.raises(ExportError, match=r"was made from another checkpoint, small with weights aaaa.* --overwrite"):
-        open_exported(Place(place, "mine"), ONNX_FILE, replace(IDENTITY, **{name: "c" * 64}))
-
-
-def test_what_cannot_be_opened_says_which_command_makes_it(place: Path, graph: Any, tmp_path: Path) -> None:
-    own = Place(tmp_path, str(tmp_path))
-    with pytest.raises(ExportError, match=rf"has no onnx/model\.onnx; make it with fwsvd-export onnx {tmp_path}$"):
-        open_exported(own, ONNX_FILE, IDENTITY)
-    with pytest.raises(ExportError, match=rf"make it with fwsvd-export onnx mine -o {place} --int8 --overwrite$"):
-        open_exported(Place(place, "mine"), "model_quantized.onnx", IDENTITY)
-    folder = tmp_path / ONNX_FOLDER
-    shutil.copytree(place / ONNX_FOLDER, folder)
-    onnx.save(graph, folder / ONNX_FILE)
-    with pytest.raises(ExportError, match="does not say which checkpoint it was made from"):
-        open_exported(own, ONNX_FILE, IDENTITY)
-    whole = (place / ONNX_FOLDER / ONNX_FILE).read_bytes()
-    for damaged in (b"", whole[: len(whole) // 2], b"no protobuf"):
-        (folder / ONNX_FILE).write_bytes(damaged)
-        with pytest.raises(ExportError, match=r"model\.onnx cannot be read \(.+\); export again"):
-            open_exported(own, ONNX_FILE, IDENTITY)
-
-
-def test_the_identity_of_a_checkpoint_names_its_file_and_what_it_computes(tiny_folder: Path) -> None:
-    identity = Identity.of(load_checkpoint(str(tiny_folder)))
-    assert (identity.model, identity.class_name) == (tiny_folder.name, "BertForSequenceClassification")
-    assert len(identity.weights_sha256) == len(identity.file_sha256) == 64
-    assert json.loads(identity.settings)["num_attention_heads"] == 4
-
-
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
@@ -169,8 +115,3 @@ def test_a_configuration_beside_the_onnx_file_is_checked_and_runs_no_code(
     with pytest.raises(ExportError, match=re.escape(reason)):
         OnnxModel(folder, ONNX_FILE)
     assert not ran.exists()
-
-
-def test_an_input_that_the_onnx_model_fails_on(place: Path) -> None:
-    with pytest.raises(ExportError, match=r"the ONNX model fails on its input .*; export again with fwsvd-export onnx"):
-        OnnxModel(place / ONNX_FOLDER, ONNX_FILE)(torch.tensor([[10**6]]))

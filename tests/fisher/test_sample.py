@@ -15,6 +15,7 @@ from fwsvd_export.compression.sequences import packed_sequences
 from fwsvd_export.errors import StatisticsError
 from fwsvd_export.fisher import collect_statistics
 from fwsvd_export.fisher.sample import CalibrationSample, SampleCollector, merge_samples
+from tests.helpers import tiny_head
 
 Batch = dict[str, Tensor]
 
@@ -23,8 +24,8 @@ def ids(*shape: int, seed: int = 0) -> Tensor:
     return torch.randint(1, 25, shape, generator=torch.Generator().manual_seed(seed))
 
 
-def sample_of(*batches: Batch) -> CalibrationSample | None:
-    collector = SampleCollector()
+def sample_of(*batches: Batch, model: str = "BertModel") -> CalibrationSample | None:
+    collector = SampleCollector(encoder_of(tiny_head(model)))
     for batch in batches:
         collector.add(batch)
     return collector.finished()
@@ -61,12 +62,28 @@ def test_sequences_are_packed_as_those_of_the_batches(case: str, most_tokens: in
 
 def test_what_says_nothing_is_not_stored() -> None:
     plain = sample_of(*CASES["token types that say nothing"])
-    assert (plain.token_type_ids, plain.position_ids, plain.attention_mask) == (None, None, None)
+    assert (dict(plain.inputs), plain.attention_mask) == ({}, None)
     assert plain.token_ids.dtype == plain.lengths.dtype == torch.int32
     behind = sample_of({"input_ids": ids(2, 5), "attention_mask": MASK[:2]})
     assert behind.attention_mask is None
     assert behind.lengths.tolist() == [5, 3]
     assert sample_of(*CASES["padding behind, before and between"]).attention_mask.tolist().count(0) == 4
+
+
+def test_inputs_are_kept_by_the_names_that_the_family_gives() -> None:
+    batches = [
+        {"input_ids": ids(2, 5), "token_type_ids": TYPES[:2]},
+        {"input_ids": ids(1, 3), "position_ids": torch.tensor([[2, 3, 4]])},
+    ]
+    sample = sample_of(*batches)
+    assert {name: values.tolist() for name, values in sample.inputs.items()} == {
+        "token_type_ids": [0, 0, 0, 1, 1, 0, 0, 0, 1, 1, -1, -1, -1],
+        "position_ids": [-1] * 10 + [2, 3, 4],
+    }
+    assert [set(batch) for batch in sample.batches()] == [{"input_ids", "token_type_ids"}] * 2 + [
+        {"input_ids", "position_ids"}
+    ]
+    assert sample_of(batches[0], model="DistilBertModel").inputs == {}, "this family has no token types"
 
 
 def test_nothing_but_padding_makes_no_sample() -> None:
@@ -116,8 +133,9 @@ def test_collecting_keeps_the_texts_in_the_order_of_the_batches_unless_told_not_
         ({"token_ids": torch.zeros(5)}, "token_ids is a torch.float32 of shape"),
         ({"token_ids": torch.zeros(1, 5, dtype=torch.int32)}, r"of shape \(1, 5\)"),
         ({"token_ids": torch.full((5,), -1, dtype=torch.int32)}, "token_ids has the number -1"),
-        ({"token_type_ids": torch.zeros(4, dtype=torch.int32)}, "token_type_ids has 4 numbers for 5 tokens"),
-        ({"position_ids": torch.full((5,), -2, dtype=torch.int32)}, "position_ids has the number -2"),
+        ({"attention_mask": torch.full((5,), -1, dtype=torch.int32)}, "attention_mask has the number -1"),
+        ({"inputs": {"token_type_ids": torch.zeros(4, dtype=torch.int32)}}, "token_type_ids has 4 numbers for 5 tok"),
+        ({"inputs": {"position_ids": torch.full((5,), -2, dtype=torch.int32)}}, "position_ids has the number -2"),
     ],
 )
 def test_a_damaged_sample_is_refused(changes: dict[str, Tensor], words: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fwsvd_export.errors import RankError
 from fwsvd_export.ranks.choices import choices_of
-from fwsvd_export.ranks.cost import factor_weights, grows, planned_weights
+from fwsvd_export.ranks.cost import grows, planned_weights
 from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import Budget, LayerSpec, RankLimits
 
@@ -114,13 +114,6 @@ def test_parameters_outside_the_linear_layers_count_towards_params_only() -> Non
     assert plan_uniform(layers, Budget(ratio=5 * 64 / 1024), 1000).ranks == {"layer.0": 5}
     with pytest.raises(RankError, match=r"leaves 0 linear weights.*or 1,064 parameters"):
         plan_uniform(layers, Budget(params=500), 1000)
-
-
-@pytest.mark.parametrize(("rank", "expected"), [(15, False), (16, True), (17, True)])
-def test_factors_grow_from_the_break_even_rank_on(rank: int, expected: bool) -> None:
-    (layer,) = layers_of([(32, 32)])
-    assert factor_weights(layer, rank) == 64 * rank
-    assert grows(layer, rank) is expected
 
 
 def test_the_plan_says_how_it_was_made() -> None:

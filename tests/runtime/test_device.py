@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import fwsvd_export as fe
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.errors import FwsvdExportError
 from fwsvd_export.runtime.device import OTHER_DEVICE, PROFILES, check_float64, device_named, profile_of
 
@@ -79,10 +80,9 @@ def test_only_devices_with_double_precision_compress() -> None:
         check_float64(torch.device("mps"))
 
 
-def test_a_model_on_a_device_without_double_precision_is_refused(tiny_model: Any) -> None:
-    class OnMps(type(tiny_model)):  # type: ignore[misc]
-        device = torch.device("mps")
-
-    tiny_model.__class__ = OnMps
+def test_a_model_on_a_device_without_double_precision_is_refused(
+    tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Encoder, "device", torch.device("mps"))
     with pytest.raises(FwsvdExportError, match=r"mps has no float64.*CPU"):
         fe.compress(tiny_model, method="svd", rank=4)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fwsvd_export.benchmark.latency import LatencyPlan
-from fwsvd_export.errors import ExportError
+from fwsvd_export.benchmark.runtimes import RUNTIMES
+from fwsvd_export.errors import DataError, ExportError
 from fwsvd_export.runtime.progress import Advance
 from fwsvd_export.workflows import bench
 from fwsvd_export.workflows.bench import BenchRequest, run_bench
@@ -65,3 +66,11 @@ def test_progress_calls_models_by_short_names_that_differ(
     assert [model.model for model in result.models] == [str(folder) for folder in folders]
     shown = names if len(set(names)) == 2 else tuple(str(folder) for folder in folders)
     assert notes == [f"{name} (torch)" for name in shown]
+
+
+@pytest.mark.parametrize(("runtimes", "given"), [(("torch", "tensorrt"), "tensorrt"), ((), "none")])
+def test_bench_refuses_runtimes_outside_the_table(runtimes: tuple[str, ...], given: str) -> None:
+    with pytest.raises(DataError) as caught:
+        BenchRequest((Source("model"),), runtimes)
+    assert f"runtime {given}" in str(caught.value)
+    assert all(name in str(caught.value) for name in RUNTIMES)

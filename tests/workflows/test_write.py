@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,16 @@ import fwsvd_export
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.data.rows import DataRequest
 from fwsvd_export.data.tasks import task_named
-from fwsvd_export.errors import CheckpointError, OutputError
+from fwsvd_export.errors import CheckpointError
 from fwsvd_export.records import Budget, RankRequest
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.workflows.compress import CompressRequest, run_compress
 from fwsvd_export.workflows.source import Source
-from fwsvd_export.workflows.write import write_compressed
 
 # 20 * (32 + 32) > 32 * 32 but 20 * (64 + 32) < 64 * 32: the square layers stay dense, the others are factorised
 RANK = 20
+
+
 FIELDS = {
     "format",
     "base_model",
@@ -79,26 +79,6 @@ def test_the_record_has_the_documented_fields(record: dict[str, Any]) -> None:
         assert {"name", "shape", "rank", "kept_dense", "predicted_loss"} <= layer.keys()
     assert {"load", "statistics", "solve"} <= record["seconds"].keys()
     assert record["versions"]["fwsvd-export"] == fwsvd_export.__version__
-
-
-def test_the_record_says_what_was_asked_and_from_what_it_was_made(
-    record: dict[str, Any], tiny_folder: Path, data_file: Path
-) -> None:
-    expected = {"format": 1, "base_model": tiny_folder.name, "method": "kfac", "allocate": "uniform"}
-    assert {name: record[name] for name in expected} == expected
-    asked = {"ratio": None, "rank": RANK, "params": None, "fisher_axis": "input", "solver_options": {}}
-    asked |= {"embeddings": None, "cost": "params"}
-    limits = {"multiple": 1, "smallest": 1, "largest": None, "keep_dense": []}
-    assert record["asked"] == {**asked, "limits": limits}
-    assert record["base_sha256"] == file_sha256(tiny_folder / "model.safetensors")
-    assert record["fisher"] == {
-        "task": "sst2",
-        "data": data_file.name,
-        "examples": 48,
-        "labels": "data",
-        "max_length": 128,
-        "sha256": None,
-    }
 
 
 def test_tensor_names_and_shapes_follow_the_record(record: dict[str, Any], weights: dict[str, Tensor]) -> None:
@@ -192,29 +172,6 @@ def test_a_local_base_is_no_base_model_even_when_it_was_given_as_a_relative_path
     assert ModelCard.load(tmp_path / "small" / "README.md").data.base_model is None
     record = read_compression(tmp_path / "small")
     assert (record.base_model, record.fisher) == (tiny_folder.name, None)
-
-
-def test_an_existing_folder_is_kept_unless_overwritten(
-    folder: Path, make_head: Callable[..., Any], tmp_path: Path
-) -> None:
-    record = read_compression(folder)
-    model = fwsvd_export.compress(make_head("BertForMaskedLM"), method="svd", rank=5)
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match="exists already"):
-        write_compressed(model, tmp_path, record, [])
-    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
-    write_compressed(model, tmp_path, record, [folder / "tokenizer.json"], overwrite=True)
-    assert {file.name for file in tmp_path.iterdir()} == {
-        "README.md",
-        "compression.json",
-        "config.json",
-        "configuration_lowrank_bert.py",
-        "lowrank_layers.py",
-        "model.safetensors",
-        "modeling_lowrank_bert.py",
-        "tokenizer.json",
-    }
-    assert ModelCard.load(tmp_path / "README.md").data.pipeline_tag == "fill-mask"
 
 
 def test_a_folder_without_a_record_is_named(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_the_page_says_what_was_compressed_and_how_well_it_was_predicted(losses:
     assert page.startswith("# some-bert, compressed with kfac, greedy ranks\n")
     assert "4,096 of 16,384 linear weights (25.0 %), 8,898 of 21,186 parameters." in page
     assert verdict(losses.layers, 1.0, same_unit=True) in page
-    assert "on 123 calibration examples when this layer alone is replaced, before matching." in page
+    assert "on 123 calibration examples when this layer alone is replaced, before reconstruction." in page
     assert "(losses.png)" in page
     rows = [line for line in page.splitlines() if line.startswith("| encoder")]
     assert rows[0] == "| encoder.layer.0.attention.self.query | 3 | 0.01 | 0.02 |"

@@ -1,0 +1,39 @@
+"""The digest of weights: values and names, in any file format and precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.checkpoints.weights import weights_sha256
+
+
+@pytest.fixture
+def saved(tiny_model: Any, tmp_path: Path) -> Callable[..., Path]:
+    """A function that saves the two-class model in a dtype: saved("name", torch.float16)."""
+
+    def save(name: str, dtype: torch.dtype = torch.float32, **options: Any) -> Path:
+        tiny_model.to(dtype).save_pretrained(tmp_path / name, **options)
+        return tmp_path / name
+
+    return save
+
+
+def test_the_digest_knows_values_and_names_but_no_file_format(tiny_model: Any, saved: Callable[..., Path]) -> None:
+    digest = weights_sha256(tiny_model)
+    sharded = load_checkpoint(str(saved("sharded", max_shard_size="20KB")))
+    assert sharded.sha256 is None
+    assert weights_sha256(sharded.model) == digest
+    with torch.no_grad():
+        tiny_model.classifier.bias[0] += 1e-6
+    assert weights_sha256(tiny_model) != digest
+
+
+def test_half_precision_on_disk_and_in_memory_have_one_digest(tiny_model: Any, saved: Callable[..., Path]) -> None:
+    folder = saved("half", torch.bfloat16)
+    assert weights_sha256(load_checkpoint(str(folder)).model) == weights_sha256(tiny_model)

@@ -1,0 +1,177 @@
+"""Rows of files: names, splits and shards; what cannot be read is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoTokenizer
+
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.registry import encoder_of
+from fwsvd_export.data.batches import Batches
+from fwsvd_export.data.encode import encode_rows, load_batches
+from fwsvd_export.data.rows import HELD_OUT_ROWS, DataRequest, split_rows
+from fwsvd_export.data.tasks import TASKS
+from fwsvd_export.errors import DataError
+from tests.helpers import tiny_head
+
+Rows = list[dict[str, Any]]
+
+
+# A quotation mark without a partner, a comma, words that tables take for missing values, letters beyond ASCII
+TEXTS = [
+    'a "good film',
+    "not bad, but dull",
+    "null",
+    "NA",
+    "très fine",
+    "the plot never was great and the cast was poor",
+]
+
+
+ROWS: Rows = [{"sentence": text, "label": index % 2} for index, text in enumerate(TEXTS)]
+
+
+def encoder_with(**settings: Any) -> Encoder:
+    """Of a small BERT classifier with these settings."""
+    return encoder_of(tiny_head("BertForSequenceClassification", **settings))
+
+
+ENCODER = encoder_with(num_labels=2)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_folder: Path) -> Any:
+    return AutoTokenizer.from_pretrained(tiny_folder)
+
+
+@pytest.fixture
+def load(tokenizer: Any, write_rows: Callable[[Rows], Path]) -> Callable[..., Batches]:
+    """Batches of rows: load(rows, task="sst2", encoder=ENCODER, **of_the_request)."""
+
+    def load(rows: Rows, task: str = "sst2", encoder: Encoder = ENCODER, **options: Any) -> Batches:
+        return load_batches(DataRequest(TASKS[task], write_rows(rows), **options), tokenizer, encoder)
+
+    return load
+
+
+def assert_same(left: Batches, right: Batches) -> None:
+    assert len(left) == len(right)
+    for mine, its in zip(left, right, strict=True):
+        assert mine.keys() == its.keys()
+        assert all(torch.equal(mine[name], its[name]) for name in mine)
+
+
+def rows_of(batches: Batches, name: str) -> list[list[int]]:
+    """One feature of every example without its padding."""
+    return [
+        row[mask.bool()].tolist()
+        for batch in batches
+        for row, mask in zip(batch[name], batch["attention_mask"], strict=True)
+    ]
+
+
+def test_max_samples_is_a_choice_of_the_seed(
+    load: Callable[..., Batches], make_sentences: Callable[..., list[str]]
+) -> None:
+    rows = [{"sentence": text, "label": 0} for text in make_sentences(60)]
+
+    def chosen(seed: int) -> list[list[int]]:
+        return rows_of(load(rows, max_samples=10, seed=seed), "input_ids")
+
+    assert chosen(1) == chosen(1)
+    assert chosen(1) != chosen(2)
+    assert len(chosen(1)) == 10
+    everything = load(rows, max_samples=60, seed=1)
+    assert_same(everything, load(rows))
+
+
+@pytest.mark.parametrize("name", ["max_samples", "max_length", "batch_size"])
+def test_numbers_below_one_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"{name} 0: a whole number of at least 1"):
+        DataRequest(TASKS["sst2"], tmp_path / "rows.jsonl", **{name: 0})
+
+
+def test_reading_leaves_nothing_behind(
+    load: Callable[..., Batches], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    load(ROWS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_set_of_the_hub_that_cannot_be_read_is_named(tokenizer: Any) -> None:
+    with pytest.raises(DataError, match="dataset nobody/nothing:plain cannot be read"):
+        load_batches(DataRequest(TASKS["sst2"], dataset="nobody/nothing:plain"), tokenizer, ENCODER)
+
+
+def test_the_name_of_data_has_no_folders(tmp_path: Path) -> None:
+    assert DataRequest(TASKS["sst2"], tmp_path / "rows.csv").name == "rows.csv"
+    assert DataRequest(TASKS["sst2"], dataset="glue:sst2", split="test").name == "glue:sst2 (test)"
+
+
+@pytest.mark.parametrize(
+    ("rows", "max_samples", "calibration", "validation"),
+    [
+        (60, None, 48, 12),
+        (60, 60, 48, 12),
+        (60, 99, 48, 12),
+        (60, 59, 59, 1),
+        (60, 10, 10, 50),
+        (4, None, 3, 1),
+        (HELD_OUT_ROWS + 9, 5, 5, HELD_OUT_ROWS),
+        (6 * HELD_OUT_ROWS, None, 6 * HELD_OUT_ROWS * 4 // 5, HELD_OUT_ROWS),
+    ],
+)
+def test_rows_are_split_without_overlap_and_the_same_each_time(
+    rows: int, max_samples: int | None, calibration: int, validation: int, tmp_path: Path
+) -> None:
+    everything = Dataset.from_dict({"number": range(rows)})
+
+    def split(seed: int) -> list[list[int]]:
+        request = DataRequest(TASKS["sst2"], tmp_path / "rows.csv", max_samples=max_samples, seed=seed)
+        return [part["number"][:] for part in split_rows(everything, request)]
+
+    chosen, rest = split(seed=1)
+    assert (len(chosen), len(rest)) == (calibration, validation)
+    assert not set(chosen) & set(rest)
+    assert split(seed=1) == [chosen, rest] != split(seed=2)
+
+
+def test_a_split_leaves_calibration_the_rows_it_would_have_without(
+    tokenizer: Any, make_sentences: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    rows = Dataset.from_list([{"sentence": text, "label": 0} for text in make_sentences(60)])
+    request = DataRequest(TASKS["sst2"], tmp_path / "rows.csv", max_samples=10, seed=3)
+    chosen, _ = split_rows(rows, request)
+    assert_same(encode_rows(chosen, request, tokenizer, ENCODER), encode_rows(rows, request, tokenizer, ENCODER))
+
+
+@pytest.mark.parametrize("max_samples", [None, 5])
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_shards_hold_every_chosen_row_once_under_its_index(
+    parts: int, max_samples: int | None, load: Callable[..., Batches]
+) -> None:
+    def examples(batches: Batches) -> list[tuple[int, list[int]]]:
+        return list(zip(batches.indices, rows_of(batches, "input_ids"), strict=True))
+
+    whole = load(ROWS, max_samples=max_samples, seed=2)
+    shards = [load(ROWS, max_samples=max_samples, seed=2, shard=(part + 1, parts)) for part in range(parts)]
+    assert sorted(pair for shard in shards for pair in examples(shard)) == sorted(examples(whole))
+    assert max(shard.examples for shard in shards) - min(shard.examples for shard in shards) <= 1
+
+
+def test_a_shard_without_rows_is_refused(load: Callable[..., Batches]) -> None:
+    with pytest.raises(DataError, match=r"shard 7/7 of rows.jsonl is empty: it has 6 rows; make fewer shards"):
+        load(ROWS, shard=(7, 7))
+
+
+@pytest.mark.parametrize("shard", [(0, 2), (3, 2), (1, 0), (-1, 2)])
+def test_a_shard_that_is_not_one_of_its_number_is_refused(shard: tuple[int, int], load: Callable[..., Batches]) -> None:
+    with pytest.raises(DataError, match=f"shard {shard[0]}/{shard[1]}: I/N with 1 <= I <= N is allowed"):
+        load(ROWS, shard=shard)
