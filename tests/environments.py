@@ -21,6 +21,7 @@ ANY_TRANSFORMERS = (
     "test_architecture.py",
     "test_docs.py",
     "test_model_cards.py",
+    "test_pages.py",
     "test_records.py",
 )
 
