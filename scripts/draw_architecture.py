@@ -48,7 +48,7 @@ HOLDS = {
     "errors": "one tree",
     MODELING: "ships with checkpoints,\nimports nothing of ours",
 }
-BOX_WIDTH, BOX_HEIGHT, LINE_WIDTH, ROW_HEIGHT = 2.15, 0.5, 0.22, 0.88  # inches
+BOX_WIDTH, BOX_HEIGHT, LINE_WIDTH, ROW_HEIGHT = 2.15, 0.5, 0.3, 0.88  # inches
 SWEEPS = 40  # enough for the order, and the places, to settle
 
 Node = tuple[str, int]
@@ -157,7 +157,7 @@ def placed(rows: list[list[Node]], pieces: set[tuple[Node, Node]], packages: set
             for node in row:
                 near = [places[other] for other in neighbours(node, pieces, above=True, below=True)]
                 places[node] = sum(near) / len(near) if near else places[node]
-            for _ in range(len(row)):  # push neighbours apart, both by half of what is missing
+            for _ in range(SWEEPS):  # push neighbours apart, both by half of what is missing
                 for left_node, right_node in pairwise(row):
                     gap = (width(left_node) + width(right_node)) / 2 - (places[right_node] - places[left_node])
                     if gap > 0:
