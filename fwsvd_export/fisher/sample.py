@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -122,17 +122,19 @@ def merge_samples(samples: Sequence[CalibrationSample | None]) -> CalibrationSam
     if len(there) < len(samples):
         return None
 
-    def joined(default: int, values_of: Callable[[CalibrationSample], Tensor | None]) -> Tensor:
-        parts = [(values_of(sample), sample.token_ids) for sample in there]
-        return torch.cat([torch.full_like(ids, default) if values is None else values for values, ids in parts])
+    def joined(parts: Iterable[Tensor | None], default: int) -> Tensor:
+        pairs = zip(parts, there, strict=True)
+        filled = [torch.full_like(one.token_ids, default) if values is None else values for values, one in pairs]
+        return torch.cat(filled)
 
     names = dict.fromkeys(name for sample in there for name in sample.inputs)
+    inputs = {name: joined((sample.inputs.get(name) for sample in there), LEFT_TO_THE_MODEL) for name in names}
     return _without_defaults(
         {
             "token_ids": torch.cat([sample.token_ids for sample in there]),
             "lengths": torch.cat([sample.lengths for sample in there]),
-            MASK: joined(1, lambda sample: sample.attention_mask),
-            **{name: joined(LEFT_TO_THE_MODEL, lambda sample, name=name: sample.inputs.get(name)) for name in names},
+            MASK: joined((sample.attention_mask for sample in there), 1),
+            **inputs,
         }
     )
 
