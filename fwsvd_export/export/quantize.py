@@ -46,9 +46,10 @@ def quantize(graph: Any, file: Path, kept_float: Collection[str] = ()) -> None:
     """Writes the graph with int8 weights.
 
     A large product runs in 8 bits: activations are quantised while the model runs, one scale for a whole tensor, and
-    the matrix has a scale per output. A small one, below ``SMALLEST_PRODUCT`` weights, would be no faster: its matrix
-    is 8 bits in the file and is turned into float once, when onnxruntime opens it and folds constants. An embedding
-    table has a scale per row: half the error of one scale for the table, at a hundredth more bytes.
+    the matrix has a scale per output, chosen so that no processor saturates (``without_saturation``). A small one,
+    below ``SMALLEST_PRODUCT`` weights, would be no faster: its matrix is 8 bits in the file and is turned into float
+    once, when onnxruntime opens it and folds constants. An embedding table has a scale per row: half the error of one
+    scale for the table, at a hundredth more bytes.
 
     Args:
         graph: an ``onnx.ModelProto`` in float32; it stays as it is.
@@ -79,10 +80,50 @@ def quantize(graph: Any, file: Path, kept_float: Collection[str] = ()) -> None:
             weight_type=quantization.QuantType.QInt8,
         )
     quantized = onnx.load(file)
+    _requantize(quantized, graph)
     # Noted shapes are all that onnxruntime needs to put SkipLayerNormalization in the place of Add and
     # LayerNormalization, and on a CPU it took three times as long as the two
     del quantized.graph.value_info[:]
     onnx.save(quantized, file)
+
+
+def without_saturation(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A matrix (in, out) as int8 and a float32 scale per output (out), right on every processor.
+
+    Without an instruction for sums of four products (VNNI), x86 processors add two neighbouring products of an unsigned
+    and a signed byte in 16 bits, and cut the sum off at 32,767 (``vpmaddubsw``). With 255 times the two weights' sum at
+    most 32,640 that cannot happen, whatever the inputs are. Up to one of the eight bits is given for it.
+
+    Example:
+        >>> values, scales = without_saturation(np.array([[1.0], [1.0], [-0.5]]))
+        >>> values.T.tolist(), [round(float(scale), 4) for scale in scales]
+        ([[64, 64, -32]], [0.0157])
+    """
+    sizes = np.abs(matrix.astype(np.float64))
+    pairs = sizes[:-1] + sizes[1:] if len(sizes) > 1 else sizes
+    largest = np.maximum(pairs.max(axis=0), sizes.max(axis=0))
+    scales = np.where(largest > 0, largest / _LARGEST, 1).astype(np.float32)
+    return np.rint(matrix / scales).astype(np.int8), scales
+
+
+def _requantize(quantized: Any, graph: Any) -> None:
+    """Gives every matrix that onnxruntime's tool quantised the values of ``without_saturation``."""
+    numpy_helper = required("onnx.numpy_helper")
+    stored = {tensor.name: tensor for tensor in quantized.graph.initializer}
+    turned = {node.input[1] for node in graph.graph.node if _is_transposed(node)}  # which the tool turns back
+    for tensor in graph.graph.initializer:
+        values, scales = (stored.get(f"{tensor.name}_{part}") for part in ("quantized", "scale"))
+        if values is None or scales is None:
+            continue
+        matrix = numpy_helper.to_array(tensor)
+        matrix = matrix.T if tensor.name in turned else matrix
+        for place, array in zip((values, scales), without_saturation(matrix), strict=True):
+            place.CopyFrom(numpy_helper.from_array(array, place.name))
+
+
+def _is_transposed(node: Any) -> bool:
+    """Whether a node multiplies with the transpose of its matrix."""
+    return any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
 
 
 def _is_embedding(node: Any, weights: Mapping[str, Any]) -> bool:
@@ -132,8 +173,7 @@ def _looked_up(graph: Any, node: Any, table: Any) -> list[Any]:
 
 def _multiplied(graph: Any, node: Any, matrix: Any) -> list[Any]:
     """The matrix becomes a product of two constants, which onnxruntime takes when it opens the file."""
-    transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
-    values, scales = _split(graph, matrix, axis=0 if transposed else 1)
+    values, scales = _split(graph, matrix, axis=0 if _is_transposed(node) else 1)
     copy = required("onnx").NodeProto()
     copy.CopyFrom(node)
     copy.input[1] = f"{matrix.name}.float"
