@@ -1,4 +1,7 @@
-"""DistilBERT's adapter, and real weights: MiniLM-L6 laid out anew in DistilBERT's classes is the same function at every step."""
+"""DistilBERT's adapter.
+
+With real weights: MiniLM-L6 laid out anew in DistilBERT's classes is the same function at every step.
+"""
 
 from __future__ import annotations
 
