@@ -42,6 +42,16 @@ LONGEST_FUNCTION = 60  # lines
 UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 UNSAFE_CALLS = {"torch.save", "torch.load", "numpy.load", "np.load"}
 
+# Where the names of a family's parts, classes and inputs may stand
+FAMILY_PACKAGES = {"architectures", "modeling", "export"}
+FAMILY_NAME = re.compile(
+    r"attention\.self|attention\.output|intermediate\.dense|output\.dense|q_lin\b|ffn\.lin|token_type_ids"
+    r"|\.(distil)?bert\b(?!\.py)|\b(Distil)?Bert(For|Model|Config)|^(distil)?bert$"
+)
+POSITION_NAME = "position_ids"
+LENGTH_SETTING = "max_position_embeddings"
+LENGTH_CALL = "usable_length"
+
 Sources = Mapping[str, str]
 """Dotted module name -> source; packages end with ``.__init__``."""
 
@@ -162,6 +172,46 @@ def unsafe_uses(sources: Sources) -> list[str]:
     return found
 
 
+def docstrings(tree: ast.AST) -> set[int]:
+    """Ids of the nodes that are docstrings."""
+    return {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+
+
+def family_names(sources: Sources) -> list[str]:
+    """Names of one family's parts, classes or inputs in code that is for all families; docstrings may have examples."""
+    found = []
+    for module, source in sources.items():
+        if package_of(module) in FAMILY_PACKAGES:
+            continue
+        tree = ast.parse(source)
+        skipped = docstrings(tree)
+        lengths = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(LENGTH_CALL)
+            for inner in ast.walk(node)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
+                name, searched = node.value, node.value
+            elif isinstance(node, ast.Attribute):
+                name, searched = node.attr, f".{node.attr}"
+            elif isinstance(node, ast.Name):
+                name = searched = node.id
+            else:
+                continue
+            read_elsewhere = name == LENGTH_SETTING and isinstance(node, ast.Attribute) and id(node) not in lengths
+            if FAMILY_NAME.search(searched) or POSITION_NAME in searched or read_elsewhere:
+                found.append(f"{module}:{node.lineno} has {name!r}")
+    return found
+
+
 @pytest.fixture(scope="module")
 def sources() -> dict[str, str]:
     return read_sources(PACKAGE)
@@ -201,6 +251,10 @@ def test_there_are_no_import_cycles(sources: Sources) -> None:
 
 def test_nothing_is_pickled(sources: Sources) -> None:
     assert unsafe_uses(sources) == []
+
+
+def test_names_of_one_family_stand_in_the_adapters_alone(sources: Sources) -> None:
+    assert family_names(sources) == []
 
 
 @pytest.mark.parametrize("folder", ["fwsvd_export", "tests", "scripts"])
@@ -264,3 +318,38 @@ def test_the_checker_reports_a_made_up_cycle() -> None:
 @pytest.mark.parametrize("source", ["import pickle", "from joblib import dump", "import torch\ntorch.load('x')"])
 def test_the_checker_reports_a_made_up_pickle(source: str) -> None:
     assert len(unsafe_uses({"p.a": source})) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 'encoder.layer.0.attention.self.query'",
+        "x = layer.name.endswith('intermediate.dense')",
+        "model.bert.encoder",
+        "model.distilbert",
+        "batch['token_type_ids']",
+        "from transformers import BertModel\nBertModel(config)",
+        "transformers.BertForMaskedLM",
+        "if config.model_type == 'bert': pass",
+        "longest = config.max_position_embeddings - 2",
+        "batch['position_ids'] = torch.arange(9)",
+        "def f():\n    x = 'ffn.lin1'",
+    ],
+)
+def test_the_checker_reports_a_made_up_name_of_a_family(source: str) -> None:
+    assert len(family_names({"p.fisher.x": source})) == 1
+    assert family_names({"p.architectures.x": source}) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'def f():\n    """BertModel, token_type_ids."""',
+        "family.usable_length(settings.max_position_embeddings)",
+        "x: int\nimport fwsvd_export.architectures.bert",
+        "places = torch.arange(9)",
+        "encoder.attention",
+    ],
+)
+def test_the_checker_allows_examples_the_usable_length_and_the_adapters(source: str) -> None:
+    assert family_names({"p.fisher.x": source}) == []

@@ -1,4 +1,7 @@
-"""DistilBERT with real weights: MiniLM-L6 laid out anew in DistilBERT's classes is the same function at every step."""
+"""DistilBERT's adapter.
+
+With real weights: MiniLM-L6 laid out anew in DistilBERT's classes is the same function at every step.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from transformers import BertModel, DistilBertConfig, DistilBertModel
 
 import fwsvd_export as fe
 from fwsvd_export.architectures.registry import encoder_of
+from tests.helpers import tiny_head
 
 # Path of a BERT encoder layer -> of a DistilBERT one
 LAYER = {
@@ -105,3 +109,25 @@ def test_it_is_compressed_to_the_same_ranks_and_the_same_function(reconstruct: b
     distance = (states(ours) - states(theirs)).square().mean()
     lost = (states(theirs) - states(minilm)).square().mean()
     assert distance < 0.01 * lost
+
+
+IDS = torch.tensor([[5, 6, 7], [8, 9, 10]])
+
+
+def test_what_enters_the_first_layer_is_what_the_model_makes_of_the_batch() -> None:
+    model = tiny_head("DistilBertModel")
+    encoder = encoder_of(model)
+    with torch.no_grad():
+        expected = model(input_ids=IDS, output_hidden_states=True).hidden_states[0]
+        with_positions = encoder.entering(encoder.per_token({"input_ids": IDS}))
+        without = encoder.entering({"input_ids": IDS})
+        turned = encoder.entering({"input_ids": IDS, "position_ids": torch.tensor([[2, 1, 0]]).expand(2, 3)})
+    torch.testing.assert_close(with_positions, expected)
+    torch.testing.assert_close(without, expected)
+    assert not torch.allclose(turned, expected)
+
+
+def test_token_types_are_no_input() -> None:
+    encoder = encoder_of(tiny_head("DistilBertModel"))
+    assert encoder.inputs == ("input_ids", "attention_mask")
+    assert set(encoder.per_token({"input_ids": IDS, "token_type_ids": IDS})) == {"input_ids", "position_ids"}

@@ -362,7 +362,7 @@ def test_what_was_matched_on_is_counted(
     "nothing", [[], [{"input_ids": torch.tensor([[5, 6]]), "attention_mask": torch.zeros(1, 2, dtype=torch.long)}]]
 )
 def test_batches_without_tokens_are_refused(nothing: Batches, tiny_model: Any, statistics: Statistics) -> None:
-    with pytest.raises(DataError, wanted=r"no calibration data.*give at least one batch"):
+    with pytest.raises(DataError, match=r"no calibration data.*give at least one batch"):
         compress(tiny_model, nothing, statistics=statistics, rank=4)
 
 

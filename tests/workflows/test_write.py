@@ -30,7 +30,7 @@ FIELDS = {
     "base_sha256",
     "method",
     "allocate",
-    "matching",
+    "reconstruction",
     "parameters",
     "layers",
     "fisher",

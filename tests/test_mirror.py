@@ -1,0 +1,72 @@
+"""The tests mirror the package: every module has its own test file, or stands in a short list of exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import fwsvd_export
+
+PACKAGE = Path(str(fwsvd_export.__file__)).parent
+TESTS = Path(__file__).parent
+
+# Modules that are one group with others, or whose tests stand under another name: module -> the file with its tests
+TESTED_ELSEWHERE = {
+    "checkpoints.settings": "cli/test_hostile.py",
+    "cli.compress": "cli/test_commands.py",
+    "cli.console": "cli/test_iterative.py",
+    "cli.densify": "cli/test_history.py",
+    "cli.evaluate": "cli/test_commands.py",
+    "cli.inspect": "cli/test_hostile.py",
+    "cli.methods": "cli/test_commands.py",
+    "cli.options": "cli/test_bad_input.py",
+    "compression.build": "compression/test_compress.py",
+    "compression.record": "workflows/test_compress.py",
+    "evaluation.int8": "cli/test_onnx.py",
+    "modeling.configuration_lowrank_bert": "modeling/test_lowrank_bert.py",
+    "modeling.configuration_lowrank_distilbert": "modeling/test_reload.py",
+    "modeling.modeling_lowrank_bert": "modeling/test_lowrank_bert.py",
+    "modeling.modeling_lowrank_distilbert": "modeling/test_reload.py",
+    "report.bench": "cli/test_bench.py",
+    "workflows.calibration": "cli/test_max_drop.py",
+    "workflows.memory": "test_api.py",
+}
+
+
+def untested_modules(sources: Collection[str], tests: Collection[str], elsewhere: Mapping[str, str]) -> list[str]:
+    """Modules without ``<package>/test_<module>.py`` among the tests, and exceptions that name no file or no module."""
+    modules = {module.partition(".")[2] for module in sources}
+    expected = {
+        module: "/".join([*folders, f"test_{name}.py"])
+        for module in sorted(modules)
+        for *folders, name in [module.split(".")]
+        if not name.startswith("__")
+    }
+    found = [f"{module} has no tests/{file}" for module, file in expected.items() if file not in tests]
+    found = [sentence for sentence in found if sentence.partition(" ")[0] not in elsewhere]
+    found += [
+        f"{module} is an exception, and there is no tests/{elsewhere[module]}"
+        for module in elsewhere
+        if elsewhere[module] not in tests
+    ]
+    return found + [f"{module} is an exception and no module" for module in elsewhere if module not in expected]
+
+
+def test_every_module_has_its_tests() -> None:
+    modules = {
+        ".".join(("fwsvd_export", *file.relative_to(PACKAGE).with_suffix("").parts)) for file in PACKAGE.rglob("*.py")
+    }
+    tests = {file.relative_to(TESTS).as_posix() for file in TESTS.rglob("test_*.py")}
+    assert untested_modules(modules, tests, TESTED_ELSEWHERE) == []
+
+
+def test_the_checker_reports_modules_without_tests_and_exceptions_of_nothing() -> None:
+    made_up = dict.fromkeys(("p.__init__", "p.root", "p.a.__init__", "p.a.b", "p.a.c", "p.a.d"), "")
+    found = untested_modules(
+        made_up, {"a/test_b.py"}, {"a.c": "a/test_b.py", "a.d": "a/test_x.py", "a.y": "a/test_b.py"}
+    )
+    assert found == [
+        "root has no tests/test_root.py",
+        "a.d is an exception, and there is no tests/a/test_x.py",
+        "a.y is an exception and no module",
+    ]
