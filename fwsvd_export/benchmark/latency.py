@@ -107,6 +107,8 @@ def time_runners(
     order = list(openers.items())
     before = torch.get_num_threads()
     torch.set_num_threads(plan.threads)
+    gc.collect()
+    gc.freeze()  # what is collected between turns is then what the turns made: over everything it takes about a second
     try:
         with steps("measuring latency", plan.rounds * len(openers)) as advance, torch.inference_mode():
             for _ in range(plan.rounds):
@@ -119,6 +121,7 @@ def time_runners(
                     advance(name)
                 order.reverse()
     finally:
+        gc.unfreeze()
         torch.set_num_threads(before)
     return {name: tuple(_timing(shape, turns[name, shape]) for shape in batches) for name in openers}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -129,3 +130,19 @@ def test_threads_are_pinned_while_it_runs_and_given_back() -> None:
 def test_plans_that_make_no_sense_are_refused(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError, match=words):
         LatencyPlan(**wrong)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_garbage_collector_leaves_older_objects_out_while_it_runs_only(fails: bool) -> None:
+    frozen = []
+
+    def open_runner() -> Runner:
+        frozen.append(gc.get_freeze_count())
+        if fails:
+            raise RuntimeError
+        return lambda batch: None
+
+    with pytest.raises(RuntimeError) if fails else nullcontext():
+        time_runners({"one": open_runner}, LatencyPlan((1,), (2,), rounds=1), 20)
+    assert frozen[0] > 1000
+    assert gc.get_freeze_count() == 0

@@ -143,7 +143,8 @@ def test_the_commands_that_are_named_next_work(
     out, result = made
     load, evaluate, _ = (shlex.split(line) for line in next_commands(out, with_onnx=True))
     exec(load[2], {})
-    assert any(label in capsys.readouterr().out for label in demo_assets.LABELS.values())
+    printed = capsys.readouterr().out
+    assert any(label in printed for label in demo_assets.LABELS.values())
     answer = CliRunner().invoke(group, [*evaluate[1:], "--json"])
     assert answer.exit_code == 0, answer.output
     measured = json.loads(answer.stdout)
