@@ -187,5 +187,9 @@ def _read_sample(tensors: dict[str, Tensor]) -> CalibrationSample | None:
     parts = {key.removeprefix(_SAMPLE): tensors.pop(key) for key in keys}
     if not all(name.isidentifier() for name in parts):
         raise ValueError("inputs of a model have Python names")
-    fields = {name: parts.pop(name) for name in _SAMPLE_FIELDS if name in parts}
-    return CalibrationSample(**fields, inputs=parts) if fields or parts else None
+    if not parts:
+        return None
+    # A sample always has token_ids and lengths: a file without one of them is damaged, which the KeyError says
+    return CalibrationSample(
+        parts.pop("token_ids"), parts.pop("lengths"), parts.pop("attention_mask", None), inputs=parts
+    )

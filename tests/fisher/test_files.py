@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from fwsvd_export.errors import StatisticsError
 from fwsvd_export.fisher import collect_statistics
@@ -48,6 +49,18 @@ def test_a_sample_is_read_back_and_so_is_its_absence(statistics: Statistics, tmp
             assert read.attention_mask is sample.attention_mask is None
             assert torch.equal(read.inputs["token_type_ids"], types)
             assert len(read.inputs) == 1
+
+
+@pytest.mark.parametrize("field", ["token_ids", "lengths"])
+def test_half_a_sample_is_a_damaged_file(field: str, statistics: Statistics, tmp_path: Path) -> None:
+    save_statistics(statistics, tmp_path / "fisher.safetensors")
+    tensors = load_file(tmp_path / "fisher.safetensors")
+    with safe_open(tmp_path / "fisher.safetensors", framework="pt") as stored:
+        metadata = stored.metadata()
+    del tensors[f"sample.{field}"]
+    save_file(tensors, tmp_path / "half.safetensors", metadata)
+    with pytest.raises(StatisticsError, match=r"half.safetensors is damaged .*collect again"):
+        load_statistics(tmp_path / "half.safetensors")
 
 
 def test_a_file_of_the_first_format_is_read_as_one_without_a_sample(
