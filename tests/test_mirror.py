@@ -29,6 +29,7 @@ TESTED_ELSEWHERE = {
     "modeling.modeling_lowrank_distilbert": "modeling/test_reload.py",
     "report.bench": "cli/test_bench.py",
     "workflows.calibration": "cli/test_max_drop.py",
+    "workflows.compress_request": "workflows/test_compress.py",
     "workflows.memory": "test_api.py",
 }
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fwsvd_export.checkpoints.record import CompressionRecord, Gate
     from fwsvd_export.compression.build import Compressed
     from fwsvd_export.records import EmbeddingReport
-    from fwsvd_export.workflows.compress import CompressRequest
+    from fwsvd_export.workflows.compress_request import CompressRequest
 
 
 def compress_request(model: str, out: Path, options: Options) -> CompressRequest:
@@ -47,7 +47,7 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
     size, reconstruct = size_request(options), reconstruct_wish(options)
     if options["validation"] is not None and options["max_drop"] is None:
         raise click.UsageError("--validation is for --max-drop; calibration data comes with --data")
-    from fwsvd_export.workflows.compress import CompressRequest  # torch, which wrong usage is reported without
+    from fwsvd_export.workflows.compress_request import CompressRequest  # torch, which wrong usage does without
 
     data, validation = data_and_validation(options)
     return CompressRequest(

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
 _HASH_BLOCK_BYTES = 1 << 20
 
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 SHARDS_INDEX = "model.safetensors.index.json"

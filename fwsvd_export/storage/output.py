@@ -10,14 +10,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
 from fwsvd_export.errors import OutputError
 
-if TYPE_CHECKING:
-    pass
 # What an operating system says when a disk, a quota or a file-size limit is full.
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 

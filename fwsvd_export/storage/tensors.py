@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
 from fwsvd_export.errors import CheckpointError, first_line
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
@@ -14,9 +14,7 @@ from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.metrics import metric_of
 from fwsvd_export.fisher.merge import DATA_SEPARATOR
 from fwsvd_export.records import Statistics
-
-if TYPE_CHECKING:
-    from fwsvd_export.workflows.compress import CompressRequest
+from fwsvd_export.workflows.compress_request import CompressRequest
 
 
 def calibration_and_validation(

@@ -5,8 +5,7 @@ A sweep is a loop over ``compress`` after one ``prepare``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +30,7 @@ from fwsvd_export.evaluation.ratio import smallest_within
 from fwsvd_export.evaluation.target import check_max_drop
 from fwsvd_export.fisher.files import load_statistics
 from fwsvd_export.hub.card.base import read_base_card
-from fwsvd_export.records import RankRequest, Statistics
+from fwsvd_export.records import Statistics
 from fwsvd_export.report.compression import write_report
 from fwsvd_export.runtime.device import release_freed_memory
 from fwsvd_export.runtime.progress import Steps, silent
@@ -41,35 +40,10 @@ from fwsvd_export.solvers.table import solver_named
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.names import command_line
 from fwsvd_export.workflows.calibration import calibration_and_validation
+from fwsvd_export.workflows.compress_request import CompressRequest
 from fwsvd_export.workflows.fisher import statistics_of
-from fwsvd_export.workflows.source import Source, Stopwatch, check_folder, load_dense
+from fwsvd_export.workflows.source import Stopwatch, check_folder, load_dense
 from fwsvd_export.workflows.write import write_compressed
-
-
-@dataclass(frozen=True)
-class CompressRequest:
-    """Everything ``compress`` was asked for; ``data`` or ``fisher`` may be None where the method allows it.
-
-    With ``max_drop`` the budget in ``size`` is not looked at: the smallest model is searched whose metric on
-    ``validation`` (or on rows of ``data`` that calibration leaves) is at most that far below the dense one's. A folder
-    ``report`` gets predicted and measured losses of every layer. ``command`` is what was typed, for the record.
-    """
-
-    source: Source
-    out: Path
-    method: str
-    size: RankRequest
-    data: DataRequest | None = None
-    fisher: Path | None = None
-    labels: str = "data"
-    validation: DataRequest | None = None
-    max_drop: float | None = None
-    reconstruct: bool | None = None
-    report: Path | None = None
-    solver_options: Mapping[str, str] = field(default_factory=dict)
-    dtype: str = "auto"
-    overwrite: bool = False
-    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

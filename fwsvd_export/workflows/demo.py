@@ -32,7 +32,8 @@ from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output
 from fwsvd_export.training.finetune import finetune
 from fwsvd_export.workflows.bench import BenchRequest, run_bench
-from fwsvd_export.workflows.compress import CompressRequest, run_compress
+from fwsvd_export.workflows.compress import run_compress
+from fwsvd_export.workflows.compress_request import CompressRequest
 from fwsvd_export.workflows.demo_assets import LABELS, MODEL, REVIEWS, TASK, checked_asset, split_reviews
 from fwsvd_export.workflows.evaluate import run_evaluate
 from fwsvd_export.workflows.export import OnnxRequest, run_onnx

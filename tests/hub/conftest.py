@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from fwsvd_export.records import Budget, RankRequest
-from fwsvd_export.workflows.compress import CompressRequest, run_compress
+from fwsvd_export.workflows.compress import run_compress
+from fwsvd_export.workflows.compress_request import CompressRequest
 from fwsvd_export.workflows.export import OnnxRequest, run_onnx
 from fwsvd_export.workflows.source import Source
 

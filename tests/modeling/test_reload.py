@@ -22,7 +22,8 @@ from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.data.rows import DataRequest
 from fwsvd_export.data.tasks import task_named
 from fwsvd_export.records import Budget, RankRequest
-from fwsvd_export.workflows.compress import CompressRequest, run_compress
+from fwsvd_export.workflows.compress import run_compress
+from fwsvd_export.workflows.compress_request import CompressRequest
 from fwsvd_export.workflows.evaluate import run_evaluate
 from fwsvd_export.workflows.source import Source
 from tests.helpers import HEADS

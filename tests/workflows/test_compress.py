@@ -17,7 +17,8 @@ from fwsvd_export.data.tasks import task_named
 from fwsvd_export.errors import OutputError
 from fwsvd_export.records import Budget, RankRequest
 from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.workflows.compress import CompressRequest, run_compress
+from fwsvd_export.workflows.compress import run_compress
+from fwsvd_export.workflows.compress_request import CompressRequest
 from fwsvd_export.workflows.source import Source
 from fwsvd_export.workflows.write import write_compressed
 

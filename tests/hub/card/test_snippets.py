@@ -17,7 +17,8 @@ import pytest
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.hub.card.write import write_card
 from fwsvd_export.records import Budget, RankRequest
-from fwsvd_export.workflows.compress import CompressRequest, run_compress
+from fwsvd_export.workflows.compress import run_compress
+from fwsvd_export.workflows.compress_request import CompressRequest
 from fwsvd_export.workflows.export import OnnxRequest, run_onnx
 from fwsvd_export.workflows.source import Source
 
