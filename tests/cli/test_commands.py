@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -235,12 +236,21 @@ def test_densified_model_answers_as_the_compressed_one_without_remote_code(
         torch.testing.assert_close(dense(TOKEN_IDS).logits, small(TOKEN_IDS).logits, rtol=0, atol=1e-5)
 
 
+@pytest.fixture
+def nothing_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a new process: transformers has imported no checkpoint's code, and copies it to this test's folder."""
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "transformers_modules"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.usefixtures("nothing_imported")
 @pytest.mark.parametrize("name", FAMILIES["bert"].code_files)
 def test_foreign_code_runs_only_when_trusted(
-    name: str, compressed_folder: Path, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+    name: str, compressed_folder: Path, data_file: Path, tmp_path: Path, run: Run
 ) -> None:
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
-    folder = tmp_path / f"tampered-{name.removesuffix('.py')}"  # transformers imports a folder's code once by its name
+    folder = tmp_path / "tampered"
     shutil.copytree(compressed_folder, folder)
     marker = tmp_path / "ran"
     with (folder / name).open("a") as code:
