@@ -19,7 +19,6 @@ ANY_TRANSFORMERS = (
     "runtime/test_progress.py",
     "storage/test_names.py",
     "test_architecture.py",
-    "test_docs.py",
     "test_model_cards.py",
     "test_pages.py",
     "test_records.py",

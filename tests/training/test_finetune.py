@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import fwsvd_export as fe
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.batches import Batches
@@ -23,7 +24,7 @@ from fwsvd_export.training.finetune import finetune
 @pytest.fixture
 def batches(tiny_folder: Path, data_file: Path, tiny_model: Any) -> Batches:
     request = DataRequest(task_named("sst2"), data_file, batch_size=8)
-    return load_batches(request, load_tokenizer(load_checkpoint(str(tiny_folder))), tiny_model.config)
+    return load_batches(request, load_tokenizer(load_checkpoint(str(tiny_folder))), encoder_of(tiny_model))
 
 
 @torch.no_grad()
