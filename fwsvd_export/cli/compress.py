@@ -194,5 +194,5 @@ def _gate_rows(gate: Gate) -> list[list[str]]:
     rows = [["validation", f"{gate.validation_examples:,} examples of {gate.validation}"]]
     rows.append([f"dense {gate.metric}", f"{gate.dense:.4f} (may drop by {gate.max_drop:g})"])
     for trial in gate.trials:
-        rows.append([f"ratio {trial.ratio:.3f}", f"{trial.value:.4f} {'kept' if trial.kept else 'too low'}"])
+        rows.append([f"ratio {trial.ratio:.3f}", f"{trial.value:.4f} {'met' if trial.kept else 'missed'}"])
     return rows

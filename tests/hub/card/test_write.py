@@ -55,7 +55,7 @@ def test_the_promise_and_the_failed_check_are_told(make_facts: MakeFacts) -> Non
     gate = {"metric": "accuracy", "max_drop": 0.01, "dense": 0.9, "validation": "v.jsonl", "validation_examples": 1500}
     check = {"atol": 1e-4, "within": False, "max_difference": 0.5, "shapes": 14}
     card = render_card(make_facts(compression={"gate": {**gate, "kept": False}}, onnx={"check": check}))
-    assert "0.01 below the base's 0.9000 on 1,500 held-out examples of `v.jsonl`: NOT kept" in card
+    assert "0.01 below the base's 0.9000 on 1,500 held-out examples of `v.jsonl`: MISSED" in card
     assert "5.0e-01, NOT within the 1.0e-04" in card
 
 
