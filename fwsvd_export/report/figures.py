@@ -113,11 +113,11 @@ def draw_latencies(models: Sequence[BenchModel], path: Path) -> None:
 def draw_accuracy_and_latency(
     values: Mapping[str, float], models: Sequence[BenchModel], shape: tuple[int, int], path: Path
 ) -> None:
-    """Draws two charts into a PNG: the metric of every model, and the metric against latency under every runtime.
+    """Draws two charts into a PNG: the metric of every model, and the latency of some of them under every runtime.
 
     Args:
-        values: model -> metric, drawn as bars; the first is the dense one.
-        models: of a benchmark with a metric, the dense one first; a line joins the models under one runtime.
+        values: model -> metric; the first is the dense one.
+        models: of a benchmark with a metric, the dense one first; the metric under a runtime stands below its bars.
         shape: (batch size, length) of the latencies.
         path: of the PNG.
 
@@ -126,31 +126,42 @@ def draw_accuracy_and_latency(
     """
     pyplot = _pyplot()
     metric = (models[0].metric or "metric").replace("_", " ")
-    figure, (bars, points) = pyplot.subplots(1, 2, figsize=(9.2, 4), width_ratios=(2, 3))
-    colours = [_DENSE_COLOUR if index == 0 else _COMPRESSED_COLOUR for index in range(len(values))]
-    drawn = bars.bar(list(values), list(values.values()), color=colours)
-    bars.bar_label(drawn, fmt="%.3f", fontsize=8)
-    bars.set_ylabel(f"{metric} (torch)")
-    for runtime, of_runtime in models[0].runtimes.items():
-        if of_runtime.value is None:
-            continue
-        times = [_timing_of(model, runtime, shape).median_ms for model in models]
-        scores = [model.runtimes[runtime].value for model in models]
-        points.plot(times, scores, marker="o", label=runtime)
-        for model, milliseconds, score in zip(models, times, scores, strict=True):
-            name = model.model.rstrip("/").rpartition("/")[2]
-            points.annotate(name, (milliseconds, score), (5, 5), textcoords="offset points", fontsize=8)
-    points.set_xlim(left=0)
-    points.margins(0.15)
-    points.set_xlabel(f"median latency (ms), {shape[0]} x {shape[1]} tokens")
-    points.set_ylabel(metric)
-    points.legend(fontsize=8)
-    for axis in (bars, points):
-        axis.grid(alpha=0.3)
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.2, 4), width_ratios=(2, 3))
+    colours = [_DENSE_COLOUR, *[_COMPRESSED_COLOUR] * (len(values) - 1)]
+    left.bar_label(left.bar(list(values), list(values.values()), color=colours), fmt="%.3f", fontsize=8)
+    left.set_ylabel(metric)
+    runtimes, width = list(models[0].runtimes), 0.8 / len(models)
+    for place, model in enumerate(models):
+        timings = [_timing_of(model, runtime, shape) for runtime in runtimes]
+        offset = width * (place - (len(models) - 1) / 2)
+        bars = right.bar(
+            [index + offset for index in range(len(runtimes))],
+            [timing.median_ms for timing in timings],
+            width,
+            label=model.model.rstrip("/").rpartition("/")[2],
+            color=_DENSE_COLOUR if place == 0 else f"C{place - 1}",
+        )
+        speedups = ["" if place == 0 or timing.speedup is None else f"\nx{timing.speedup:.1f}" for timing in timings]
+        labels = [f"{timing.median_ms:.1f} ms{more}" for timing, more in zip(timings, speedups, strict=True)]
+        right.bar_label(bars, labels, fontsize=8)
+    names = [f"{runtime}\n{_scores(models, runtime)}" for runtime in runtimes]
+    right.set_xticks(range(len(runtimes)), names, fontsize=8)
+    right.set_ylabel(f"median latency (ms), {shape[0]} x {shape[1]} tokens")
+    right.legend(fontsize=8)
+    for axis in (left, right):
+        axis.margins(y=0.15)
+        axis.grid(axis="y", alpha=0.3)
         axis.set_axisbelow(True)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
+
+
+def _scores(models: Sequence[BenchModel], runtime: str) -> str:
+    """The metric of the models under a runtime, in their order; nothing where it was not measured."""
+    values = [model.runtimes[runtime].value for model in models]
+    known = [f"{value:.3f}" for value in values if value is not None]
+    return f"{models[0].metric} {' / '.join(known)}".replace("_", " ") if known else ""
 
 
 def check_figures() -> None:

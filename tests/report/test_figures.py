@@ -52,13 +52,11 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path: Path, monkeypatch: 
         draw_metric_against_size([PANEL], tmp_path / "one.png")
 
 
-def test_accuracy_is_drawn_per_model_and_against_latency_per_runtime(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_accuracy_per_model_and_latency_per_runtime_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib import pyplot
 
     def model(name: str, milliseconds: float, value: float) -> BenchModel:
-        shapes = {4: 1.0, 8: milliseconds}
+        medians = {("torch", 4): 1.0, ("torch", 8): milliseconds, ("unscored", 8): milliseconds / 2}
         return BenchModel(
             model=name,
             sha256=None,
@@ -66,19 +64,29 @@ def test_accuracy_is_drawn_per_model_and_against_latency_per_runtime(
             metric="entity_f1",
             value=value,
             examples=1,
-            runtimes={"torch": BenchRuntime(1, value), "untested": BenchRuntime(1)},
-            latency=tuple(BenchTiming("torch", 1, length, median, median) for length, median in shapes.items()),
+            runtimes={"torch": BenchRuntime(1, value), "unscored": BenchRuntime(1)},
+            latency=tuple(
+                BenchTiming(runtime, 1, length, median, median, speedup=10 / milliseconds)
+                for (runtime, length), median in medians.items()
+            ),
         )
 
     monkeypatch.setattr(pyplot, "close", lambda figure: None)
     models = [model("runs/dense", 10.0, 0.9), model("runs/small", 5.0, 0.8)]
     draw_accuracy_and_latency({"dense": 0.9, "svd": 0.6, "small": 0.8}, models, (1, 8), tmp_path / "picture.png")
-    bars, points = pyplot.gcf().axes
-    assert [bar.get_height() for bar in bars.patches] == [0.9, 0.6, 0.8]
-    assert len({bar.get_facecolor() for bar in bars.patches}) == 2, "the dense model has a colour of its own"
-    (line,) = points.get_lines()
-    assert (list(line.get_xdata()), list(line.get_ydata()), line.get_label()) == ([10, 5], [0.9, 0.8], "torch")
-    assert [text.get_text() for text in points.texts] == ["dense", "small"]
-    assert points.get_ylabel() == "entity f1"
+    values, latencies = pyplot.gcf().axes
+    assert [bar.get_height() for bar in values.patches] == [0.9, 0.6, 0.8]
+    assert len({bar.get_facecolor() for bar in values.patches}) == 2, "the dense model has a colour of its own"
+    assert [bar.get_height() for bar in latencies.patches] == [10, 5, 5, 2.5]
+    assert [text.get_text() for text in latencies.texts] == [
+        "10.0 ms",
+        "5.0 ms",
+        "5.0 ms\nx2.0",
+        "2.5 ms\nx2.0",
+    ]
+    labels = [label.get_text() for label in latencies.get_xticklabels()]
+    assert labels == ["torch\nentity f1 0.900 / 0.800", "unscored\n"]
+    assert [text.get_text() for text in latencies.get_legend().get_texts()] == ["dense", "small"]
+    assert values.get_ylabel() == "entity f1"
     monkeypatch.undo()
     pyplot.close("all")
