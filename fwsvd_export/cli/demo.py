@@ -116,7 +116,7 @@ def _title(result: DemoResult) -> str:
     return (
         f"Movie reviews, {result.test_examples:,} test sentences, no fine-tuning after compression; torch weights in "
         f"{', '.join(dtypes)}\nLatency of batch x tokens on {threads} threads; in brackets the speed-up against dense "
-        "under the same runtime"
+        "under the same runtime, the median over rounds"
     )
 
 
