@@ -21,17 +21,6 @@ from fwsvd_export.errors import CheckpointError
 from fwsvd_export.storage.digest import file_sha256
 
 
-@pytest.fixture
-def saved(tiny_model: Any, tmp_path: Path) -> Callable[..., Path]:
-    """A function that saves the two-class model in a dtype: saved("name", torch.float16)."""
-
-    def save(name: str, dtype: torch.dtype = torch.float32, **options: Any) -> Path:
-        tiny_model.to(dtype).save_pretrained(tmp_path / name, **options)
-        return tmp_path / name
-
-    return save
-
-
 def test_a_dense_folder(tiny_folder: Path, tiny_model: Any) -> None:
     checkpoint = load_checkpoint(str(tiny_folder))
     assert (checkpoint.name, checkpoint.compressed) == (tiny_folder.name, False)

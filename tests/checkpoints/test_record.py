@@ -6,32 +6,11 @@ from typing import Any
 
 import pytest
 
-from fwsvd_export.checkpoints.record import CompressionRecord, HistoryEntry
+from fwsvd_export.checkpoints.record import HistoryEntry
 from fwsvd_export.errors import CheckpointError
+from tests.checkpoints.oldest_record import OLDEST, read
 
 DIGEST, OTHER = "ab" * 32, "cd" * 32
-
-
-OLDEST: dict[str, Any] = {
-    "format": 1,
-    "base_model": "some-bert",
-    "base_sha256": None,
-    "method": "svd",
-    "allocate": "uniform",
-    "parameters": {
-        "linear_dense": 4,
-        "linear_compressed": 2,
-        "ratio": 0.5,
-        "total_dense": 9,
-        "total_compressed": 7,
-    },
-    "layers": [{"name": "q", "shape": [2, 2], "rank": None, "kept_dense": True, "predicted_loss": 0.0}],
-    "fisher": None,
-}
-
-
-def read(**values: Any) -> CompressionRecord:
-    return CompressionRecord.from_json({**OLDEST, **values}, "compression.json")
 
 
 def test_the_oldest_record_is_read_as_one_compression() -> None:

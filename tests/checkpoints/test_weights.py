@@ -6,22 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.weights import weights_sha256
-
-
-@pytest.fixture
-def saved(tiny_model: Any, tmp_path: Path) -> Callable[..., Path]:
-    """A function that saves the two-class model in a dtype: saved("name", torch.float16)."""
-
-    def save(name: str, dtype: torch.dtype = torch.float32, **options: Any) -> Path:
-        tiny_model.to(dtype).save_pretrained(tmp_path / name, **options)
-        return tmp_path / name
-
-    return save
 
 
 def test_the_digest_knows_values_and_names_but_no_file_format(tiny_model: Any, saved: Callable[..., Path]) -> None:

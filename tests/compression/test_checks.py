@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from torch import Tensor
 
-from fwsvd_export import collect_statistics, compress
+from fwsvd_export import compress
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.checks import can_reconstruct, reconstructs
 from fwsvd_export.errors import DataError, RankError
@@ -18,16 +17,6 @@ from fwsvd_export.solvers.solver import Iterative
 from fwsvd_export.solvers.table import SOLVERS
 
 Batches = list[dict[str, Tensor]]
-
-
-@pytest.fixture
-def batches(make_batches: Callable[..., Batches]) -> Batches:
-    return make_batches(24, 8)
-
-
-@pytest.fixture
-def statistics(tiny_model: Any, batches: Batches) -> Statistics:
-    return collect_statistics(tiny_model, batches)
 
 
 def test_kfac_is_matched_on_batches_or_on_the_texts_that_statistics_hold(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,16 +24,6 @@ from tests.helpers import inputs_of
 
 RANKS = (1, 4, 8, 15, 22)  # at 22 every layer stays dense
 Batches = list[dict[str, Tensor]]
-
-
-@pytest.fixture
-def batches(make_batches: Callable[..., Batches]) -> Batches:
-    return make_batches(24, 8)
-
-
-@pytest.fixture
-def statistics(tiny_model: Any, batches: Batches) -> Statistics:
-    return fe.collect_statistics(tiny_model, batches)
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,16 +17,6 @@ from fwsvd_export.records import Budget, RankLimits, RankRequest, Statistics
 from tests.helpers import inputs_of
 
 Batches = list[dict[str, Tensor]]
-
-
-@pytest.fixture
-def batches(make_batches: Callable[..., Batches]) -> Batches:
-    return make_batches(24, 8)
-
-
-@pytest.fixture
-def statistics(tiny_model: Any, batches: Batches) -> Statistics:
-    return fe.collect_statistics(tiny_model, batches)
 
 
 @pytest.mark.parametrize("matched", [True, False])

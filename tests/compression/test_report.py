@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,16 +13,6 @@ from fwsvd_export.errors import CompressionWarning
 from fwsvd_export.records import RankLimits, Statistics
 
 Batches = list[dict[str, Tensor]]
-
-
-@pytest.fixture
-def batches(make_batches: Callable[..., Batches]) -> Batches:
-    return make_batches(24, 8)
-
-
-@pytest.fixture
-def statistics(tiny_model: Any, batches: Batches) -> Statistics:
-    return fe.collect_statistics(tiny_model, batches)
 
 
 def test_the_report_on_the_model_says_what_became_of_every_layer(

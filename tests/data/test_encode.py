@@ -11,40 +11,15 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
-from transformers import AutoTokenizer
 
-from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.data.batches import IGNORED_LABEL, Batches
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.rows import DataRequest
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.errors import DataError
-from tests.helpers import tiny_head
-
-Rows = list[dict[str, Any]]
-
+from tests.data.sentences import ENCODER, ROWS, TEXTS, Rows, assert_same, encoder_with, rows_of
 
 # A quotation mark without a partner, a comma, words that tables take for missing values, letters beyond ASCII
-TEXTS = [
-    'a "good film',
-    "not bad, but dull",
-    "null",
-    "NA",
-    "très fine",
-    "the plot never was great and the cast was poor",
-]
-
-
-ROWS: Rows = [{"sentence": text, "label": index % 2} for index, text in enumerate(TEXTS)]
-
-
-def encoder_with(**settings: Any) -> Encoder:
-    """Of a small BERT classifier with these settings."""
-    return encoder_of(tiny_head("BertForSequenceClassification", **settings))
-
-
-ENCODER = encoder_with(num_labels=2)
 
 
 def write_csv(path: Path) -> None:
@@ -72,37 +47,6 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "parquet": write_parquet,
     "json": write_json,
 }
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny_folder: Path) -> Any:
-    return AutoTokenizer.from_pretrained(tiny_folder)
-
-
-@pytest.fixture
-def load(tokenizer: Any, write_rows: Callable[[Rows], Path]) -> Callable[..., Batches]:
-    """Batches of rows: load(rows, task="sst2", encoder=ENCODER, **of_the_request)."""
-
-    def load(rows: Rows, task: str = "sst2", encoder: Encoder = ENCODER, **options: Any) -> Batches:
-        return load_batches(DataRequest(TASKS[task], write_rows(rows), **options), tokenizer, encoder)
-
-    return load
-
-
-def assert_same(left: Batches, right: Batches) -> None:
-    assert len(left) == len(right)
-    for mine, its in zip(left, right, strict=True):
-        assert mine.keys() == its.keys()
-        assert all(torch.equal(mine[name], its[name]) for name in mine)
-
-
-def rows_of(batches: Batches, name: str) -> list[list[int]]:
-    """One feature of every example without its padding."""
-    return [
-        row[mask.bool()].tolist()
-        for batch in batches
-        for row, mask in zip(batch[name], batch["attention_mask"], strict=True)
-    ]
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -10,13 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from transformers import BertForSequenceClassification
 
 from fwsvd_export import compress
 from fwsvd_export.architectures.registry import encoder_of
+from fwsvd_export.export.folder import plain_settings
 from fwsvd_export.export.trace import trace
 from fwsvd_export.records import RankLimits
+from fwsvd_export.storage.file_names import ONNX_FILE, ONNX_FOLDER
+from tests.export.stamp import IDENTITY
 
 BLOCK = '''
 import json, sys
@@ -76,3 +80,17 @@ def quantizable(small_model: Any, tmp_path_factory: pytest.TempPathFactory) -> A
     """Its ONNX graph with all biases outside the weights. Do not change it."""
     file = tmp_path_factory.mktemp("quantizable") / "model.onnx"
     return trace(encoder_of(small_model), 17, file, carry_limit=0)
+
+
+@pytest.fixture(scope="module")
+def place(graph: Any, small_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with onnx/, stamped with IDENTITY. Do not write into it."""
+    parent = tmp_path_factory.mktemp("place")
+    folder = parent / ONNX_FOLDER
+    folder.mkdir()
+    stamped = onnx.ModelProto()
+    stamped.CopyFrom(graph)
+    IDENTITY.stamp(stamped)
+    onnx.save(stamped, folder / ONNX_FILE)
+    (folder / "config.json").write_text(json.dumps(plain_settings(encoder_of(small_model))))
+    return parent

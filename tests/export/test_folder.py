@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pytest
 from tokenizers import Tokenizer
 from transformers import AutoConfig
@@ -18,25 +17,8 @@ from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.folder import plain_settings, write_surroundings
-from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.storage.file_names import ONNX_FILE, ONNX_FOLDER
-
-IDENTITY = Identity("small", "LowRankBertForSequenceClassification", "a" * 64, "b" * 64, "{}")
-
-
-@pytest.fixture(scope="module")
-def place(graph: Any, small_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with onnx/, stamped with IDENTITY. Do not write into it."""
-    parent = tmp_path_factory.mktemp("place")
-    folder = parent / ONNX_FOLDER
-    folder.mkdir()
-    stamped = onnx.ModelProto()
-    stamped.CopyFrom(graph)
-    IDENTITY.stamp(stamped)
-    onnx.save(stamped, folder / ONNX_FILE)
-    (folder / "config.json").write_text(json.dumps(plain_settings(encoder_of(small_model))))
-    return parent
 
 
 def test_the_configuration_is_that_of_the_plain_architecture(small_model: Any, tmp_path: Path) -> None:

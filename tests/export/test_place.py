@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,28 +9,11 @@ from typing import Any
 import onnx
 import pytest
 
-from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.errors import ExportError
-from fwsvd_export.export.folder import open_exported, plain_settings
-from fwsvd_export.export.identity import Identity
+from fwsvd_export.export.folder import open_exported
 from fwsvd_export.export.place import Place
 from fwsvd_export.storage.file_names import ONNX_FILE, ONNX_FOLDER
-
-IDENTITY = Identity("small", "LowRankBertForSequenceClassification", "a" * 64, "b" * 64, "{}")
-
-
-@pytest.fixture(scope="module")
-def place(graph: Any, small_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with onnx/, stamped with IDENTITY. Do not write into it."""
-    parent = tmp_path_factory.mktemp("place")
-    folder = parent / ONNX_FOLDER
-    folder.mkdir()
-    stamped = onnx.ModelProto()
-    stamped.CopyFrom(graph)
-    IDENTITY.stamp(stamped)
-    onnx.save(stamped, folder / ONNX_FILE)
-    (folder / "config.json").write_text(json.dumps(plain_settings(encoder_of(small_model))))
-    return parent
+from tests.export.stamp import IDENTITY
 
 
 def test_what_cannot_be_opened_says_which_command_makes_it(place: Path, graph: Any, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +12,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.errors import ExportError
-from fwsvd_export.export.folder import plain_settings
-from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.storage.file_names import ONNX_FILE, ONNX_FOLDER
 
@@ -55,23 +51,6 @@ def test_texts_that_are_no_unicode_are_damage(text: bytes, folder: Path) -> None
     assert str(folder / FILE) in str(caught.value)
     assert "export again" in str(caught.value)
     assert str(caught.value).isprintable()
-
-
-IDENTITY = Identity("small", "LowRankBertForSequenceClassification", "a" * 64, "b" * 64, "{}")
-
-
-@pytest.fixture(scope="module")
-def place(graph: Any, small_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with onnx/, stamped with IDENTITY. Do not write into it."""
-    parent = tmp_path_factory.mktemp("place")
-    folder = parent / ONNX_FOLDER
-    folder.mkdir()
-    stamped = onnx.ModelProto()
-    stamped.CopyFrom(graph)
-    IDENTITY.stamp(stamped)
-    onnx.save(stamped, folder / ONNX_FILE)
-    (folder / "config.json").write_text(json.dumps(plain_settings(encoder_of(small_model))))
-    return parent
 
 
 def test_the_session_answers_as_the_model(

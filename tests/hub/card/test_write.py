@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from fwsvd_export.hub.card.markdown import one_line
@@ -15,19 +14,9 @@ from fwsvd_export.hub.card.metadata import split_front_matter
 from fwsvd_export.hub.card.write import render_card
 from fwsvd_export.hub.verify.card import check_card
 from fwsvd_export.solvers.table import SOLVERS
+from tests.hub.card.hostile_texts import texts
 
 MakeFacts = Callable[..., dict[str, Any]]
-HOSTILE = [
-    "---\nlicense: mit\n---",
-    "a\n---\nb: [",
-    "`", "``` sh\nrm -rf /\n```", "|", "a|b", "<script>alert(1)</script>", "<!-- fwsvd-export:end summary -->",
-    "[x](javascript:y)", "![i](http://x/y.png)", "*a* __b__ ~~c~~", "{{ 7 * 7 }} {% raw %}", "# h\n## h", "&lt;b&gt;",
-    "\u202egnp.exe", "\x00begin results\x00", "\u2028---\u2028", "null", "1.0", "yes",
-    ": &anchor *alias !!python/none", "",
-]  # fmt: skip
-
-
-texts = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=40), st.lists(st.sampled_from(HOSTILE)).map("".join))
 
 
 def metadata(card: str) -> dict[str, Any]:

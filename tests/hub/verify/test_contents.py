@@ -7,36 +7,16 @@ import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
 
 from fwsvd_export.hub.verify.folder import verify_folder
+from tests.hub.verify.changed_files import found
 
 Change = Callable[..., Path]
 PICKLED = pickle.dumps({"weights": [1.0]})
 HF_TOKEN = "hf_" + "aB3" * 11
-
-
-@pytest.fixture(autouse=True)
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Leaves the fresh process out; the Auto classes that it would have been started for."""
-    asked: list[str] = []
-
-    def check_loading(folder: Path, auto_class: str) -> list[Any]:
-        asked.append(auto_class)
-        return []
-
-    monkeypatch.setattr("fwsvd_export.hub.verify.folder.check_loading", check_loading)
-    return asked
-
-
-def found(folder: Path) -> dict[str, str]:
-    """File -> problem."""
-    findings = verify_folder(folder).findings
-    assert all(finding.advice for finding in findings)
-    return {finding.file: finding.problem for finding in findings}
 
 
 def test_legal_texts_and_attributes_belong_to_a_checkpoint(changed: Change) -> None:

@@ -10,34 +10,9 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from fwsvd_export.hub.verify.folder import verify_folder
+from tests.hub.verify.changed_files import edited, found
 
 Change = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True)
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Leaves the fresh process out; the Auto classes that it would have been started for."""
-    asked: list[str] = []
-
-    def check_loading(folder: Path, auto_class: str) -> list[Any]:
-        asked.append(auto_class)
-        return []
-
-    monkeypatch.setattr("fwsvd_export.hub.verify.folder.check_loading", check_loading)
-    return asked
-
-
-def found(folder: Path) -> dict[str, str]:
-    """File -> problem."""
-    findings = verify_folder(folder).findings
-    assert all(finding.advice for finding in findings)
-    return {finding.file: finding.problem for finding in findings}
-
-
-def edited(path: Path, **values: Any) -> bytes:
-    """The JSON object of a file with other values."""
-    return json.dumps({**json.loads(path.read_text()), **values}).encode()
 
 
 def test_an_onnx_model_that_failed_its_check_is_not_sent(checkpoint: Path, changed: Change) -> None:

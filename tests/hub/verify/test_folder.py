@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fwsvd_export.errors import CheckpointError
 from fwsvd_export.hub.verify.folder import Verified, verify_folder
+from tests.hub.verify.changed_files import edited, found
 
 Change = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True)
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Leaves the fresh process out; the Auto classes that it would have been started for."""
-    asked: list[str] = []
-
-    def check_loading(folder: Path, auto_class: str) -> list[Any]:
-        asked.append(auto_class)
-        return []
-
-    monkeypatch.setattr("fwsvd_export.hub.verify.folder.check_loading", check_loading)
-    return asked
-
-
-def found(folder: Path) -> dict[str, str]:
-    """File -> problem."""
-    findings = verify_folder(folder).findings
-    assert all(finding.advice for finding in findings)
-    return {finding.file: finding.problem for finding in findings}
-
-
-def edited(path: Path, **values: Any) -> bytes:
-    """The JSON object of a file with other values."""
-    return json.dumps({**json.loads(path.read_text()), **values}).encode()
 
 
 def test_a_finished_checkpoint_is_fit(checkpoint: Path, loads: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,36 +10,12 @@ import pytest
 
 from fwsvd_export.hub.verify.folder import verify_folder
 from fwsvd_export.hub.verify.secrets import redacted
+from tests.hub.verify.changed_files import edited, found
 
 Change = Callable[..., Path]
 HF_TOKEN = "hf_" + "aB3" * 11
 AWS_KEY = "AKIA" + "Q7" * 8
 GITHUB_TOKEN = "ghp_" + "x9" * 18
-
-
-@pytest.fixture(autouse=True)
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Leaves the fresh process out; the Auto classes that it would have been started for."""
-    asked: list[str] = []
-
-    def check_loading(folder: Path, auto_class: str) -> list[Any]:
-        asked.append(auto_class)
-        return []
-
-    monkeypatch.setattr("fwsvd_export.hub.verify.folder.check_loading", check_loading)
-    return asked
-
-
-def found(folder: Path) -> dict[str, str]:
-    """File -> problem."""
-    findings = verify_folder(folder).findings
-    assert all(finding.advice for finding in findings)
-    return {finding.file: finding.problem for finding in findings}
-
-
-def edited(path: Path, **values: Any) -> bytes:
-    """The JSON object of a file with other values."""
-    return json.dumps({**json.loads(path.read_text()), **values}).encode()
 
 
 @pytest.mark.parametrize(
