@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,3 +20,14 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr("fwsvd_export.hub.verify.folder.check_loading", check_loading)
     return asked
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """A function that puts another program in the place of the one that loads."""
+
+    def put(text: str) -> None:
+        (tmp_path / "program.py").write_text(text)
+        monkeypatch.setattr("fwsvd_export.hub.verify.clean_environment._PROGRAM", tmp_path / "program.py")
+
+    return put

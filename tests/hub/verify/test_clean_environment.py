@@ -11,22 +11,8 @@ from typing import Any
 import pytest
 
 from fwsvd_export.architectures.registry import BERT
-from fwsvd_export.hub.verify.clean_environment import auto_class_of, check_loading
-
-
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """A function that puts another program in the place of the one that loads."""
-
-    def put(text: str) -> None:
-        (tmp_path / "program.py").write_text(text)
-        monkeypatch.setattr("fwsvd_export.hub.verify.clean_environment._PROGRAM", tmp_path / "program.py")
-
-    return put
-
-
-def said(folder: Path, seconds: float = 60) -> list[str]:
-    return [finding.problem for finding in check_loading(folder, "AutoModel", seconds)]
+from fwsvd_export.hub.verify.clean_environment import auto_class_of
+from tests.hub.verify.loading import said
 
 
 def test_the_process_has_no_token_no_cache_and_no_network(

@@ -17,7 +17,6 @@ from torch import Tensor
 
 import fwsvd_export.hub.verify.clean_program
 from fwsvd_export import compress
-from fwsvd_export.hub.verify.clean_environment import check_loading
 
 # Runs the program's own function on many folders in one process
 MANY = """
@@ -81,21 +80,6 @@ def test_sound_checkpoints_load(name: str, problems: dict[str, list[str]]) -> No
 )
 def test_what_a_stranger_would_meet_is_told(name: str, problem: str, problems: dict[str, list[str]]) -> None:
     assert problems[name] == [problem]
-
-
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """A function that puts another program in the place of the one that loads."""
-
-    def put(text: str) -> None:
-        (tmp_path / "program.py").write_text(text)
-        monkeypatch.setattr("fwsvd_export.hub.verify.clean_environment._PROGRAM", tmp_path / "program.py")
-
-    return put
-
-
-def said(folder: Path, seconds: float = 60) -> list[str]:
-    return [finding.problem for finding in check_loading(folder, "AutoModel", seconds)]
 
 
 def test_an_exception_of_the_program_is_told_and_the_package_is_blocked(tmp_path: Path) -> None:
