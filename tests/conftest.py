@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# Where transformers copies the code of checkpoints: a folder of this process's own, not the user's, nor a neighbour's.
+os.environ["HF_MODULES_CACHE"] = tempfile.mkdtemp(prefix="checkpoint-code-")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
@@ -30,6 +34,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_for_any_transformers(item.path):
             item.add_marker("any_transformers")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["HF_MODULES_CACHE"], ignore_errors=True)
 
 
 def save_tokenizer(folder: Path) -> None:

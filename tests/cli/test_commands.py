@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -236,13 +237,21 @@ def test_densified_model_answers_as_the_compressed_one_without_remote_code(
         torch.testing.assert_close(dense(TOKEN_IDS).logits, small(TOKEN_IDS).logits, rtol=0, atol=1e-5)
 
 
+def forget_imported_code() -> dict[str, ModuleType]:
+    """Takes the code of checkpoints out of sys.modules, and returns it."""
+    names = [name for name in sys.modules if name.partition(".")[0] == "transformers_modules"]
+    return {name: sys.modules.pop(name) for name in names}
+
+
 @pytest.fixture
-def nothing_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a new process: transformers has imported no checkpoint's code, and copies it to this test's folder."""
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
     monkeypatch.syspath_prepend(tmp_path / "modules")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "transformers_modules"]:
-        monkeypatch.delitem(sys.modules, name)
+    before = forget_imported_code()
+    yield
+    forget_imported_code()
+    sys.modules.update(before)
 
 
 @pytest.mark.usefixtures("nothing_imported")
