@@ -20,7 +20,7 @@ import torch
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import task_named
 from fwsvd_export.fisher import collect_statistics
 from fwsvd_export.records import StatisticsSource
@@ -45,7 +45,7 @@ def main() -> None:
     request = DataRequest(
         task_named(arguments.task), arguments.data, max_samples=arguments.max_samples, batch_size=arguments.batch_size
     )
-    batches = list(load_batches(request, load_tokenizer(checkpoint), model.config))
+    batches = list(load_batches(request, load_tokenizer(checkpoint), checkpoint.encoder))
     chunks = [batches[start : start + CHUNK_BATCHES] for start in range(0, len(batches), CHUNK_BATCHES)]
     variants: dict[str, Callable[[list[Any]], None]] = {"plain": lambda chunk: plain_pass(model, chunk)}
     source = StatisticsSource(model_sha256="not stored")

@@ -31,7 +31,7 @@ from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.prepare import compress_model
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import task_named
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.fisher import collect_statistics

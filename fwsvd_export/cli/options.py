@@ -13,7 +13,7 @@ from fwsvd_export.data.tasks import TASKS, task_named
 from fwsvd_export.records import LABEL_SOURCES
 
 if TYPE_CHECKING:
-    from fwsvd_export.data.rows import DataRequest
+    from fwsvd_export.data.request import DataRequest
     from fwsvd_export.workflows.source import Source
 
 GATE_NOT_MET = 3  # exit code: the output is kept, and its record says so
@@ -120,7 +120,7 @@ def data_request(options: Options) -> DataRequest | None:
     Raises:
         click.UsageError: data without a task.
     """
-    from fwsvd_export.data.rows import DataRequest
+    from fwsvd_export.data.request import DataRequest
 
     task, file, dataset = options.pop("task"), options.pop("data"), options.pop("dataset")
     columns = [options.pop(name) for name in ("text_column", "text_pair_column", "label_column")]

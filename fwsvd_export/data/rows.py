@@ -1,78 +1,78 @@
-"""Which rows of which data: a local file or a data set of the Hub becomes a table."""
+"""The rows that a request chooses; every row keeps its number in the user's file."""
 
 from __future__ import annotations
 
-import csv
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from fwsvd_export.data.tasks import Task
+from fwsvd_export.data.files import read_file
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import DataError, first_line
 
 HELD_OUT_PART = 5  # one in so many rows is for validation when calibration would otherwise take all
 HELD_OUT_ROWS = 2000  # for validation at most
-# A text may be "null" or "NA"; only an empty cell is none. A row with too many cells shall not shift the columns.
-_CELLS: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "index_col": False}
-_READERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".jsonl": ("json", {}),
-    ".json": ("json", {}),
-    ".csv": ("csv", _CELLS),
-    # GLUE's tab-separated files hold bare quotation marks
-    ".tsv": ("csv", {**_CELLS, "delimiter": "\t", "quoting": csv.QUOTE_NONE}),
-    ".parquet": ("parquet", {}),
-}
-# What the readers say of a file that has no rows (parquet's takes its batch size from the first row group)
-_NO_ROWS = ("corresponds to no data", "BatchSize must be greater than 0")
 
 
 @dataclass(frozen=True)
-class DataRequest:
-    """Which rows of which data.
+class Rows:
+    """Rows of one file or data set.
 
     Attributes:
-        task: the preset, with column names replaced where asked.
-        file: a local file; exactly one of file and dataset is given.
-        dataset: ``ID`` or ``ID:CONFIG`` on the Hub.
-        split: of the dataset.
-        max_samples: rows at most, chosen by the seed; None for all.
-        max_length: tokens at most per example; longer ones are cut.
-        batch_size: examples per batch.
-        seed: of the choice of rows.
-        shard: (i, n) for the i-th of n shares of the chosen rows: the rows i, i + n, i + 2n, … of them, counted from 1.
+        table: a ``datasets.Dataset``.
+        name: of the data, for messages.
+        numbers: of the rows in the file, counted from 1; a header is not a row.
     """
 
-    task: Task
-    file: Path | None = None
-    dataset: str | None = None
-    split: str | None = None
-    max_samples: int | None = None
-    max_length: int = 128
-    batch_size: int = 16
-    seed: int = 0
-    shard: tuple[int, int] = (1, 1)
+    table: Any
+    name: str
+    numbers: Sequence[int]
 
-    def __post_init__(self) -> None:
-        if (self.file is None) == (self.dataset is None):
-            raise DataError("give the data as exactly one of --data FILE and --dataset ID")
-        for name in ("max_samples", "max_length", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise DataError(f"{name} {value}: a whole number of at least 1 is allowed")
-        part, parts = self.shard
-        if not 1 <= part <= parts:
-            raise DataError(f"shard {part}/{parts}: I/N with 1 <= I <= N is allowed")
+    def __len__(self) -> int:
+        return len(self.table)
 
-    @property
-    def name(self) -> str:
-        """The data's name for reports: no folders."""
-        return self.file.name if self.file is not None else f"{self.dataset} ({self.split or 'train'})"
+    def select(self, places: Sequence[int]) -> Rows:
+        """The rows at some places."""
+        return Rows(self.table.select(places), self.name, [self.numbers[place] for place in places])
+
+    def place(self, index: int) -> str:
+        """The row at a place, as a message names it."""
+        return f"{self.name}, row {self.numbers[index]:,}"
 
 
-def split_rows(rows: Any, request: DataRequest) -> tuple[Any, Any]:
+def read_rows(request: DataRequest) -> Rows:
+    """All rows of the data.
+
+    Raises:
+        DataError: the data is missing, empty, of an unknown kind or malformed.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()
+    if request.file is not None:
+        table = read_file(request.file)
+    else:
+        identifier, _, configuration = str(request.dataset).partition(":")
+        try:
+            table = datasets.load_dataset(identifier, configuration or None, split=request.split or "train")
+        except Exception as error:  # the Hub's client and the readers raise many kinds
+            raise DataError(f"dataset {request.dataset} cannot be read: {first_line(error)}") from error
+    if len(table) == 0:
+        raise DataError(f"{request.name} is empty: at least one row is needed")
+    return Rows(table, request.name, range(1, len(table) + 1))
+
+
+def chosen_rows(rows: Rows, request: DataRequest) -> Rows:
+    """``max_samples`` of the rows, chosen by the seed, in their order; all of them where there are no more."""
+    if request.max_samples is None or request.max_samples >= len(rows):
+        return rows
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(request.seed))
+    return rows.select(sorted(order[: request.max_samples].tolist()))
+
+
+def split_rows(rows: Rows, request: DataRequest) -> tuple[Rows, Rows]:
     """The rows for calibration, and others for validation.
 
     Calibration gets the ``max_samples`` that it would have without a split, or four fifths when it would have all.
@@ -83,36 +83,14 @@ def split_rows(rows: Any, request: DataRequest) -> tuple[Any, Any]:
     return rows.select(sorted(order[:cut])), rows.select(sorted(order[cut : cut + HELD_OUT_ROWS]))
 
 
-def read_rows(request: DataRequest) -> Any:
-    """The rows as a ``datasets.Dataset``; a local file is read into memory and leaves nothing in a cache.
+def shard_of(rows: Rows, shard: tuple[int, int]) -> tuple[Rows, range]:
+    """The rows of the i-th of n shares, and their places among all of them.
 
     Raises:
-        DataError: the data is missing, empty, of an unknown kind or malformed.
+        DataError: the shard has no rows.
     """
-    import datasets
-
-    datasets.disable_progress_bars()
-    if request.dataset is not None:
-        identifier, _, configuration = request.dataset.partition(":")
-        try:
-            return datasets.load_dataset(identifier, configuration or None, split=request.split or "train")
-        except Exception as error:  # the Hub's client and the readers raise many kinds
-            raise DataError(f"dataset {request.dataset} cannot be read: {first_line(error)}") from error
-    assert request.file is not None, "the request has a file or a dataset"
-    if not request.file.is_file():
-        raise DataError(f"data file {request.file} does not exist")
-    if request.file.stat().st_size == 0:
-        raise DataError(f"{request.file} is empty: at least one row is needed")
-    if request.file.suffix not in _READERS:
-        raise DataError(f"{request.file}: a file that ends in {', '.join(_READERS)} is needed")
-    reader, options = _READERS[request.file.suffix]
-    with tempfile.TemporaryDirectory(prefix="fwsvd-export-data-") as cache:
-        try:
-            return datasets.load_dataset(
-                reader, data_files=str(request.file), split="train", cache_dir=cache, keep_in_memory=True, **options
-            )
-        except Exception as error:  # the readers raise pyarrow's, pandas' and their own
-            cause = error.__cause__ or error
-            if any(words in str(cause) for words in _NO_ROWS):
-                raise DataError(f"{request.file} is empty: at least one row is needed") from error
-            raise DataError(f"{request.file} cannot be read as {reader}: {first_line(cause)}") from error
+    part, parts = shard
+    places = range(part - 1, len(rows), parts)
+    if not places:
+        raise DataError(f"shard {part}/{parts} of {rows.name} is empty: it has {len(rows)} rows; make fewer shards")
+    return (rows if parts == 1 else rows.select(places)), places

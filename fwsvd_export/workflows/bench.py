@@ -17,7 +17,7 @@ from fwsvd_export.benchmark.runtimes import RUNTIME_FILES, RUNTIMES, TORCH
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.export.folder import open_exported

@@ -9,7 +9,8 @@ from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import encode_rows, load_batches
-from fwsvd_export.data.rows import DataRequest, read_rows, split_rows
+from fwsvd_export.data.request import DataRequest
+from fwsvd_export.data.rows import read_rows, split_rows
 from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.metrics import metric_of
 from fwsvd_export.fisher.merge import DATA_SEPARATOR

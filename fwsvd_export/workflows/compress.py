@@ -22,7 +22,7 @@ from fwsvd_export.compression.prepare import compress_model, prepare
 from fwsvd_export.compression.record import record_of
 from fwsvd_export.compression.size import check_size
 from fwsvd_export.data.batches import Batches
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import DataError, OutputError
 from fwsvd_export.evaluation.layer_losses import measure_layer_losses
 from fwsvd_export.evaluation.metrics import evaluate_model

@@ -20,7 +20,7 @@ from fwsvd_export.checkpoints.record import CompressionRecord
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.checkpoints.weights import stored_weights
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import MissingExtraError
 from fwsvd_export.export.libraries import check_libraries
 from fwsvd_export.hub.card.write import write_card

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from fwsvd_export.data.rows import DataRequest, read_rows
+from fwsvd_export.data.request import DataRequest
+from fwsvd_export.data.rows import read_rows
 from fwsvd_export.data.tasks import task_named
 from fwsvd_export.errors import DataError, MissingExtraError
 from fwsvd_export.storage.digest import file_sha256
@@ -70,7 +71,7 @@ def split_reviews(reviews: Path, train: tuple[Path, int], test: tuple[Path, int]
         train: where to, and how many rows.
         test: where to, and how many rows.
     """
-    rows = read_rows(DataRequest(TASK, reviews))
+    rows = read_rows(DataRequest(TASK, reviews)).table
     rows = rows.filter(lambda source: source == ROTTEN_TOMATOES, input_columns="source").shuffle(seed=0)
     start = 0
     for file, count in (train, test):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.records import Measurement
 from fwsvd_export.runtime.progress import Steps, silent, tracked

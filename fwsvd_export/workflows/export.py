@@ -17,7 +17,7 @@ from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.record import FileDigest
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import ExportError, OutputError
 from fwsvd_export.evaluation.int8 import Int8Data, Int8Files, Int8Report, write_int8
 from fwsvd_export.evaluation.metrics import evaluate_model

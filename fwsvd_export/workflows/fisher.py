@@ -10,7 +10,7 @@ from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import StatisticsError
 from fwsvd_export.fisher import collect_statistics, merge_statistics
 from fwsvd_export.fisher.files import load_statistics, save_statistics

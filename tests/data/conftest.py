@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import TASKS
 from tests.data.sentences import ENCODER, Rows
 

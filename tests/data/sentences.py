@@ -14,6 +14,7 @@ from tests.helpers import tiny_head
 Rows = list[dict[str, Any]]
 
 
+# A quotation mark without a partner, a comma, words that tables take for missing values, letters beyond ASCII
 TEXTS = [
     'a "good film',
     "not bad, but dull",

@@ -12,8 +12,6 @@ from torch import Tensor
 from fwsvd_export.data.batches import Batches
 from tests.data.sentences import ROWS, TEXTS, assert_same, rows_of
 
-# A quotation mark without a partner, a comma, words that tables take for missing values, letters beyond ASCII
-
 
 def test_batches_are_sorted_by_length_and_padded_with_masks(tokenizer: Any, load: Callable[..., Batches]) -> None:
     batches = load(ROWS, batch_size=4)

@@ -11,12 +11,15 @@ from datasets import Dataset
 
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import encode_rows, load_batches
-from fwsvd_export.data.rows import HELD_OUT_ROWS, DataRequest, split_rows
+from fwsvd_export.data.request import DataRequest
+from fwsvd_export.data.rows import HELD_OUT_ROWS, Rows, chosen_rows, shard_of, split_rows
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.errors import DataError
 from tests.data.sentences import ENCODER, ROWS, assert_same, rows_of
 
-# A quotation mark without a partner, a comma, words that tables take for missing values, letters beyond ASCII
+
+def rows_of_table(table: Dataset) -> Rows:
+    return Rows(table, "rows.csv", range(1, len(table) + 1))
 
 
 def test_max_samples_is_a_choice_of_the_seed(
@@ -34,28 +37,9 @@ def test_max_samples_is_a_choice_of_the_seed(
     assert_same(everything, load(rows))
 
 
-@pytest.mark.parametrize("name", ["max_samples", "max_length", "batch_size"])
-def test_numbers_below_one_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"{name} 0: a whole number of at least 1"):
-        DataRequest(TASKS["sst2"], tmp_path / "rows.jsonl", **{name: 0})
-
-
-def test_reading_leaves_nothing_behind(
-    load: Callable[..., Batches], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    load(ROWS)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_data_set_of_the_hub_that_cannot_be_read_is_named(tokenizer: Any) -> None:
     with pytest.raises(DataError, match="dataset nobody/nothing:plain cannot be read"):
         load_batches(DataRequest(TASKS["sst2"], dataset="nobody/nothing:plain"), tokenizer, ENCODER)
-
-
-def test_the_name_of_data_has_no_folders(tmp_path: Path) -> None:
-    assert DataRequest(TASKS["sst2"], tmp_path / "rows.csv").name == "rows.csv"
-    assert DataRequest(TASKS["sst2"], dataset="glue:sst2", split="test").name == "glue:sst2 (test)"
 
 
 @pytest.mark.parametrize(
@@ -74,11 +58,11 @@ def test_the_name_of_data_has_no_folders(tmp_path: Path) -> None:
 def test_rows_are_split_without_overlap_and_the_same_each_time(
     rows: int, max_samples: int | None, calibration: int, validation: int, tmp_path: Path
 ) -> None:
-    everything = Dataset.from_dict({"number": range(rows)})
+    everything = rows_of_table(Dataset.from_dict({"number": range(rows)}))
 
     def split(seed: int) -> list[list[int]]:
         request = DataRequest(TASKS["sst2"], tmp_path / "rows.csv", max_samples=max_samples, seed=seed)
-        return [part["number"][:] for part in split_rows(everything, request)]
+        return [part.table["number"][:] for part in split_rows(everything, request)]
 
     chosen, rest = split(seed=1)
     assert (len(chosen), len(rest)) == (calibration, validation)
@@ -89,7 +73,7 @@ def test_rows_are_split_without_overlap_and_the_same_each_time(
 def test_a_split_leaves_calibration_the_rows_it_would_have_without(
     tokenizer: Any, make_sentences: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    rows = Dataset.from_list([{"sentence": text, "label": 0} for text in make_sentences(60)])
+    rows = rows_of_table(Dataset.from_list([{"sentence": text, "label": 0} for text in make_sentences(60)]))
     request = DataRequest(TASKS["sst2"], tmp_path / "rows.csv", max_samples=10, seed=3)
     chosen, _ = split_rows(rows, request)
     assert_same(encode_rows(chosen, request, tokenizer, ENCODER), encode_rows(rows, request, tokenizer, ENCODER))
@@ -114,7 +98,18 @@ def test_a_shard_without_rows_is_refused(load: Callable[..., Batches]) -> None:
         load(ROWS, shard=(7, 7))
 
 
-@pytest.mark.parametrize("shard", [(0, 2), (3, 2), (1, 0), (-1, 2)])
-def test_a_shard_that_is_not_one_of_its_number_is_refused(shard: tuple[int, int], load: Callable[..., Batches]) -> None:
-    with pytest.raises(DataError, match=f"shard {shard[0]}/{shard[1]}: I/N with 1 <= I <= N is allowed"):
-        load(ROWS, shard=shard)
+@pytest.mark.parametrize(
+    "options", [{}, {"max_samples": 30, "seed": 3}, {"shard": (2, 3)}, {"max_samples": 40, "shard": (2, 2)}]
+)
+def test_an_error_names_the_row_of_the_users_file(
+    options: dict[str, Any], load: Callable[..., Batches], make_sentences: Callable[..., list[str]]
+) -> None:
+    rows = [{"sentence": text, "label": 0} for text in make_sentences(60)]
+    whole = load(rows, **options)
+    everything = DataRequest(TASKS["sst2"], Path("rows.jsonl"), **options)
+    kept = shard_of(chosen_rows(rows_of_table(Dataset.from_list(rows)), everything), everything.shard)[0].numbers
+    assert len(kept) == whole.examples
+    last = kept[-1]
+    rows[last - 1] = {"sentence": "good", "label": 9}
+    with pytest.raises(DataError, match=rf"^rows.jsonl, row {last}: label 9 is not one of"):
+        load(rows, **options)

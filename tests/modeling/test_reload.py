@@ -19,7 +19,7 @@ from transformers import AutoTokenizer
 from fwsvd_export import compress
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.folder import read_compression
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import task_named
 from fwsvd_export.records import Budget, RankRequest
 from fwsvd_export.workflows.compress import run_compress

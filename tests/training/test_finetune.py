@@ -15,7 +15,7 @@ from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import task_named
 from fwsvd_export.errors import MissingExtraError
 from fwsvd_export.training.finetune import finetune

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import task_named
 from fwsvd_export.errors import OutputError, StatisticsError
 from fwsvd_export.fisher.files import load_statistics

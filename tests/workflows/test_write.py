@@ -12,7 +12,7 @@ from torch import Tensor
 
 import fwsvd_export
 from fwsvd_export.checkpoints.folder import read_compression
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import task_named
 from fwsvd_export.errors import CheckpointError
 from fwsvd_export.records import Budget, RankRequest

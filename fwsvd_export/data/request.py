@@ -1,0 +1,52 @@
+"""Which rows of which data a command was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fwsvd_export.data.tasks import Task
+from fwsvd_export.errors import DataError
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """Which rows of which data.
+
+    Attributes:
+        task: the preset, with column names replaced where asked.
+        file: a local file; exactly one of file and dataset is given.
+        dataset: ``ID`` or ``ID:CONFIG`` on the Hub.
+        split: of the dataset.
+        max_samples: rows at most, chosen by the seed; None for all.
+        max_length: tokens at most per example; longer ones are cut.
+        batch_size: examples per batch.
+        seed: of the choice of rows.
+        shard: (i, n) for the i-th of n shares of the chosen rows: the rows i, i + n, i + 2n, … of them, counted from 1.
+    """
+
+    task: Task
+    file: Path | None = None
+    dataset: str | None = None
+    split: str | None = None
+    max_samples: int | None = None
+    max_length: int = 128
+    batch_size: int = 16
+    seed: int = 0
+    shard: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        if (self.file is None) == (self.dataset is None):
+            raise DataError("give the data as exactly one of --data FILE and --dataset ID")
+        for name in ("max_samples", "max_length", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise DataError(f"{name} {value}: a whole number of at least 1 is allowed")
+        part, parts = self.shard
+        if not 1 <= part <= parts:
+            raise DataError(f"shard {part}/{parts}: I/N with 1 <= I <= N is allowed")
+
+    @property
+    def name(self) -> str:
+        """The data's name for reports: no folders."""
+        return self.file.name if self.file is not None else f"{self.dataset} ({self.split or 'train'})"
