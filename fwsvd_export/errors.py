@@ -9,6 +9,10 @@ class CompressionWarning(UserWarning):
     """A compressed model was made, and something about it asks for attention."""
 
 
+class DataWarning(UserWarning):
+    """Data was read, and something about it or about how it goes with the model asks for attention."""
+
+
 class CheckpointError(FwsvdExportError):
     """A folder that holds no model, or one that cannot be read."""
 

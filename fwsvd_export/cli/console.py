@@ -15,19 +15,39 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from fwsvd_export.errors import DataWarning
 from fwsvd_export.runtime.progress import Advance, Steps, silent
 
 _WIDTH_WITHOUT_TERMINAL = 160  # a table in a pipe or a log is not folded at 80 columns
 
 
 def prepare_libraries() -> None:
-    """Silences the libraries' warnings and loading bars, unless -v was given; call it before a model is loaded."""
+    """Silences the libraries' warnings and loading bars, unless -v was given; call it before a model is loaded.
+
+    Our own warnings about data become hints, every sentence once.
+    """
     from transformers.utils import logging as transformers_logging
 
     if not click.get_current_context().obj["verbose"]:
         transformers_logging.disable_progress_bar()
         logging.getLogger("transformers").setLevel(logging.ERROR)
         warnings.simplefilter("ignore")
+    _hint_at(DataWarning)
+
+
+def _hint_at(category: type[Warning]) -> None:
+    """Shows warnings of a category as hints, every sentence once."""
+    others, seen = warnings.showwarning, set[str]()
+
+    def show(message: Warning | str, kind: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(kind, category):
+            others(message, kind, *place, **more)
+        elif str(message) not in seen:
+            seen.add(str(message))
+            hint(str(message))
+
+    warnings.simplefilter("always", category)
+    warnings.showwarning = show
 
 
 def steps() -> Steps:
