@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from rich.console import Console
@@ -39,9 +39,16 @@ def _hint_at(category: type[Warning]) -> None:
     """Shows warnings of a category as hints, every sentence once."""
     others, seen = warnings.showwarning, set[str]()
 
-    def show(message: Warning | str, kind: type[Warning], *place: Any, **more: Any) -> None:
+    def show(
+        message: Warning | str,
+        kind: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if not issubclass(kind, category):
-            others(message, kind, *place, **more)
+            others(message, kind, filename, lineno, file, line)
         elif str(message) not in seen:
             seen.add(str(message))
             hint(str(message))
