@@ -35,25 +35,25 @@ def prepare_libraries() -> None:
     _hint_at(DataWarning)
 
 
-def _hint_at(category: type[Warning]) -> None:
+def _hint_at(ours: type[Warning]) -> None:
     """Shows warnings of a category as hints, every sentence once."""
     others, seen = warnings.showwarning, set[str]()
 
     def show(
         message: Warning | str,
-        kind: type[Warning],
+        category: type[Warning],
         filename: str,
         lineno: int,
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if not issubclass(kind, category):
-            others(message, kind, filename, lineno, file, line)
+        if not issubclass(category, ours):
+            others(message, category, filename, lineno, file, line)
         elif str(message) not in seen:
             seen.add(str(message))
             hint(str(message))
 
-    warnings.simplefilter("always", category)
+    warnings.simplefilter("always", ours)
     warnings.showwarning = show
 
 
