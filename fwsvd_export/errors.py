@@ -1,5 +1,7 @@
 """The error tree. Every message says what came, what is allowed and what to do; the CLI prints it as it stands."""
 
+from collections.abc import Iterable
+
 
 class FwsvdExportError(Exception):
     """Base of all errors a user can fix; ends a command with exit code 1 and its one sentence."""
@@ -66,6 +68,7 @@ class MissingExtraError(FwsvdExportError):
 
 _LONGEST_QUOTE = 300  # characters of another library's message
 _LONGEST_VALUE = 80  # characters of a value that came in
+_MOST_NAMES = 20  # of a list
 
 
 def first_line(error: BaseException) -> str:
@@ -77,6 +80,13 @@ def first_line(error: BaseException) -> str:
 def shown(value: object) -> str:
     """A value that came in, as a sentence may quote it: on one line, printable, not longer than it is worth."""
     return _printable(repr(value), _LONGEST_VALUE)
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names as a sentence lists them: printable, none longer than it is worth, and not more than fit a line or two."""
+    every = [_printable(str(name), _LONGEST_VALUE) for name in names]
+    more = len(every) - _MOST_NAMES
+    return ", ".join(every) if more <= 0 else f"{', '.join(every[:_MOST_NAMES])} and {more:,} more"
 
 
 def is_failure(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -109,6 +110,49 @@ class Shard(click.ParamType):  # type: ignore[type-arg] # generic only since cli
         if found is None or not 1 <= int(found[1]) <= int(found[2]):
             self.fail(f"{shown(value)} is not a shard: I/N with 1 <= I <= N is allowed, for example 1/4", param, ctx)
         return int(found[1]), int(found[2])
+
+
+class Names(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
+    """Names between commas; one that holds a comma stands in double quotes."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """The names.
+
+        Raises:
+            click.BadParameter: there is none, or one is empty or stands there twice.
+        """
+        if isinstance(value, tuple):
+            return value
+        names = tuple(word.strip() for row in csv.reader([str(value)], skipinitialspace=True) for word in row)
+        if not names or "" in names:
+            self.fail(f"{shown(value)}: names between commas are allowed, none of them empty", param, ctx)
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            self.fail(f"{shown(twice[0])} stands there twice; give every class a name of its own", param, ctx)
+        return names
+
+
+class LabelMap(Names):
+    """Labels and classes between commas, LABEL=CLASS each."""
+
+    name = "map"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Pairs of a label and a class.
+
+        Raises:
+            click.BadParameter: a part is not LABEL=CLASS.
+        """
+        if isinstance(value, tuple):
+            return value
+        pairs = [
+            tuple(side.strip() for side in part.rpartition("=")[::2]) for part in super().convert(value, param, ctx)
+        ]
+        if not all(label and chosen for label, chosen in pairs):
+            self.fail(f"{shown(value)}: LABEL=CLASS between commas is allowed, for example neg=0,pos=1", param, ctx)
+        return tuple(pairs)
 
 
 class Device(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4

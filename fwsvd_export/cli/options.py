@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fwsvd_export.cli.choices import Device, OneOf
+from fwsvd_export.cli.choices import Device, LabelMap, Names, OneOf
 from fwsvd_export.cli.groups import Group, option, together
 from fwsvd_export.data.tasks import TASKS, task_named
 from fwsvd_export.records import LABEL_SOURCES
@@ -71,6 +71,22 @@ data_options = together(
     option(Group.DATA, "--label-column", show_default="the preset's", help="Column of the label."),
     option(
         Group.DATA,
+        "--label-map",
+        type=LabelMap(),
+        metavar="LABEL=CLASS,...",
+        show_default="by name, else by number",
+        help="Class of the model, by name or number, for each label of the data whose name the model does not have.",
+    ),
+    option(
+        Group.DATA,
+        "--label-names",
+        type=Names(),
+        metavar="NAME,...",
+        show_default="the model's",
+        help="Names of the model's classes in the order of their numbers, for a model that has only LABEL_0, ….",
+    ),
+    option(
+        Group.DATA,
         "--max-samples",
         type=int,
         show_default="all",
@@ -124,12 +140,13 @@ def data_request(options: Options) -> DataRequest | None:
 
     task, file, dataset = options.pop("task"), options.pop("data"), options.pop("dataset")
     columns = [options.pop(name) for name in ("text_column", "text_pair_column", "label_column")]
+    labels = [options.pop(name) for name in ("label_map", "label_names")]
     rest = {name: options.pop(name) for name in ("split", "max_samples", "max_length", "batch_size", "seed")}
     if file is None and dataset is None:
         return None
     if task is None:
         raise click.UsageError(f"--task is missing: one of {', '.join(TASKS)} says which columns and metric to use")
-    return DataRequest(task_named(task).with_columns(*columns), file, dataset, **rest)
+    return DataRequest(task_named(task).with_columns(*columns).with_labels(*labels), file, dataset, **rest)
 
 
 def required_data(options: Options) -> DataRequest:

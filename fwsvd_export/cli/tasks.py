@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
 
 from fwsvd_export.cli.groups import Command
 from fwsvd_export.cli.options import json_option
-from fwsvd_export.data.tasks import TASKS
+from fwsvd_export.data.tasks import LABELS, TASKS
 
-# data.tasks.Task.labels -> what stands in the label column
-_LABELS = {
-    "class": "one class, as a number or a name",
-    "number": "one number",
-    "tokens": "one class per word",
-}
+_FIELDS = ("name", "text", "text_pair", "label", "labels", "metric")
 
 
 @click.command(cls=Command)
@@ -23,7 +16,8 @@ _LABELS = {
 def command(as_json: bool) -> None:
     """List the task presets that --task takes: columns they read, labels, metric.
 
-    Columns can be replaced: --text-column, --text-pair-column, --label-column.
+    Columns can be replaced with --text-column, --text-pair-column and --label-column, names of labels with --label-map
+    and --label-names.
 
     \b
     Example:
@@ -32,14 +26,14 @@ def command(as_json: bool) -> None:
     from fwsvd_export.cli.console import print_json, print_table
 
     if as_json:
-        print_json({"tasks": [asdict(task) for task in TASKS.values()]})
+        print_json({"tasks": [{name: getattr(task, name) for name in _FIELDS} for task in TASKS.values()]})
         return
     rows = [
         [
             task.name,
             task.text if task.text_pair is None else f"{task.text}, {task.text_pair}",
             task.label or "none",
-            "none" if task.label is None else _LABELS[task.labels],
+            "none" if task.label is None else LABELS[task.labels],
             task.metric or "none",
         ]
         for task in TASKS.values()

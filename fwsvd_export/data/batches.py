@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from transformers import DataCollatorWithPadding
 
+from fwsvd_export.data.tasks import Task
+
 IGNORED_LABEL = -100  # transformers' mark for tokens without a label
 
 
@@ -20,16 +22,24 @@ class Batches(Sequence[dict[str, Tensor]]):
         encoded: the examples, as the tokenizer gives them, with their labels.
         tokenizer: pads them.
         batch_size: examples per batch.
+        task: of the examples, with the names of its classes where the data has them and the model does not.
         indices: of the examples among all rows that were chosen; None for 0, 1, …
 
     Attributes:
+        task: as it was given.
         examples: how many there are.
         indices: of the examples, in the order of the batches.
     """
 
     def __init__(
-        self, encoded: list[dict[str, Any]], tokenizer: Any, batch_size: int, indices: Sequence[int] | None = None
+        self,
+        encoded: list[dict[str, Any]],
+        tokenizer: Any,
+        batch_size: int,
+        task: Task,
+        indices: Sequence[int] | None = None,
     ) -> None:
+        self.task = task
         order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]["input_ids"]))
         self._encoded = [encoded[place] for place in order]
         self.indices = tuple(order if indices is None else (indices[place] for place in order))
@@ -46,7 +56,7 @@ class Batches(Sequence[dict[str, Tensor]]):
         """The examples whose token ids are not among those seen, in batches of the same size."""
         left = [place for place, row in enumerate(self._encoded) if tuple(row["input_ids"]) not in seen]
         rows, indices = [self._encoded[place] for place in left], [self.indices[place] for place in left]
-        return Batches(rows, self._pad.tokenizer, self._batch_size, indices)
+        return Batches(rows, self._pad.tokenizer, self._batch_size, self.task, indices)
 
     def __len__(self) -> int:
         return math.ceil(self.examples / self._batch_size)

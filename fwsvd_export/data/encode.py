@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.data.batches import IGNORED_LABEL, Batches
 from fwsvd_export.data.examples import Example, read_examples
+from fwsvd_export.data.fit import check_task
+from fwsvd_export.data.labels import resolved
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import Rows, chosen_rows, read_rows, shard_of
-from fwsvd_export.errors import CheckpointError, first_line, is_failure
+from fwsvd_export.errors import CheckpointError, DataWarning, first_line, is_failure
+
+_MOST_UNKNOWN = 0.05  # share of unknown tokens; on texts of its language a model's own tokenizer has far below 0.01
+_FEWEST_UNKNOWN = 10  # a handful says nothing
 
 
 def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> Batches:
@@ -21,7 +27,8 @@ def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> Batc
         encoder: of the model; its labels are what the data's are checked against.
 
     Raises:
-        DataError: missing or empty data, a column that is not there, or a label the model does not know.
+        DataError: a task that does not fit the model's head, missing or empty data, a column that is not there, or a
+            label the model does not know.
         CheckpointError: a tokenizer that fails on the data, or is another model's.
     """
     return encode_rows(read_rows(request), request, tokenizer, encoder)
@@ -29,13 +36,16 @@ def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> Batc
 
 def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encoder) -> Batches:
     """Checks and tokenises what the request chooses of some rows; raises as ``load_batches``."""
+    task = request.task
+    check_task(task, encoder)
     chosen, indices = shard_of(chosen_rows(rows, request), request.shard)
-    examples = read_examples(chosen, request.task, encoder.model.config)
-    words = request.task.labels == "tokens"
+    examples = read_examples(chosen, task, encoder.model.config)
+    words = task.labels == "tokens"
     options = {"truncation": True, "max_length": min(request.max_length, encoder.usable_length)}
     encoding = _encoding(
         tokenizer, examples, chosen, encoder, options | ({"is_split_into_words": True} if words else {})
     )
+    _warn_of_unknown(encoding["input_ids"], tokenizer, rows.name)
     encoded = []
     for index, example in enumerate(examples):
         # A tokenizer may make more than the model takes: token types for a model that has none
@@ -43,7 +53,9 @@ def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encod
         if example.label is not None:
             row["labels"] = _first_pieces(encoding.word_ids(index), example.label) if words else example.label
         encoded.append(row)
-    return Batches(encoded, tokenizer, request.batch_size, indices)
+    if task.label is not None:
+        task = resolved(task, encoder.model.config, rows.table.features[task.label])
+    return Batches(encoded, tokenizer, request.batch_size, task, indices)
 
 
 def _encoding(tokenizer: Any, examples: list[Example], rows: Rows, encoder: Encoder, options: dict[str, Any]) -> Any:
@@ -67,6 +79,19 @@ def _encoding(tokenizer: Any, examples: list[Example], rows: Rows, encoder: Enco
                     f"{known - 1}; use the tokenizer that belongs to the model"
                 )
     return encoding
+
+
+def _warn_of_unknown(token_ids: list[list[int]], tokenizer: Any, name: str) -> None:
+    """Warns when so many tokens are unknown that the tokenizer can hardly be the model's."""
+    tokens = sum(map(len, token_ids))
+    unknown = sum(row.count(tokenizer.unk_token_id) for row in token_ids) if tokenizer.unk_token_id is not None else 0
+    if unknown >= _FEWEST_UNKNOWN and unknown > _MOST_UNKNOWN * tokens:
+        warnings.warn(
+            f"{unknown:,} of the {tokens:,} tokens of {name} ({unknown / tokens:.0%}) are unknown to the tokenizer: is "
+            "it the model's own, with its settings (lower case, accents), and is the data in the model's language?",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _first_pieces(word_ids: list[int | None], numbers: list[int]) -> list[int]:

@@ -1,38 +1,92 @@
-"""Labels of the data become what the model predicts: a number, or the number of a class."""
+"""Labels of the data become what the model predicts: a class, a number, several classes or a class per word."""
 
 from __future__ import annotations
 
 import math
-from numbers import Real
+from collections.abc import Callable
 from typing import Any
 
-from fwsvd_export.errors import DataError
+from fwsvd_export.data.batches import IGNORED_LABEL
+from fwsvd_export.data.classes import Classes, ClassReader
+from fwsvd_export.data.tasks import Task
+from fwsvd_export.errors import DataError, shown
+
+Reader = Callable[[Any, Any, str], Any]
+"""(label, text it belongs to, row as a message names it) -> what the model is to predict."""
 
 
-def number_of(value: Any, config: Any, where: str) -> float:
-    """A finite number."""
-    if config.num_labels != 1:
-        raise DataError(
-            f"the task has numbers for labels, and the model has {config.num_labels} classes; choose another task"
-        )
+def label_reader(task: Task, config: Any, feature: Any) -> Reader:
+    """The function that reads the labels of a task's column.
+
+    Args:
+        task: says what kind of label it is.
+        config: of the model.
+        feature: of the column, from ``datasets``; it may hold the names of the data's classes.
+    """
+    if task.labels == "number":
+        return lambda value, text, where: number_of(value, where)
+    read = ClassReader(Classes.of(config, task), _data_names(feature), task.label_map)
+    if task.labels == "multilabel":
+        return lambda value, text, where: _indicators(value, read, where)
+    if task.labels == "tokens":
+        return lambda value, text, where: _tags(value, text, read, where)
+    return lambda value, text, where: read(value, where)
+
+
+def resolved(task: Task, config: Any, feature: Any) -> Task:
+    """The task with the names of its classes: the data's own where the model has none."""
+    names = _data_names(feature)
+    without = task.label_names is None and task.label is not None and task.labels not in ("number", "span")
+    if names is None or not without or Classes.of(config, task).names is not None or len(names) != config.num_labels:
+        return task
+    return task.with_labels(label_names=tuple(names))
+
+
+def number_of(value: Any, where: str) -> float:
+    """A finite number.
+
+    Raises:
+        DataError: it is none.
+    """
     try:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise DataError(f"{where}: label {value!r} is not a finite number, which this task needs")
+        raise DataError(f"{where}: label {shown(value)} is not a finite number, which this task needs")
     return number
 
 
-def class_of(value: Any, config: Any, where: str) -> int:
-    """A class number, from a number or from a name that the model's ``label2id`` has."""
-    if isinstance(value, str) and value in (config.label2id or {}):
-        value = int(config.label2id[value])
-    whole = isinstance(value, Real) and math.isfinite(value) and float(value).is_integer()
-    if not whole or not 0 <= int(value) < config.num_labels:
-        names = ", ".join(str(name) for name in (config.label2id or {}))
+def _tags(value: Any, words: Any, read: ClassReader, where: str) -> list[int]:
+    """A class number per word; -100 is a word without a label."""
+    if not isinstance(value, list) or len(value) != len(words):
+        raise DataError(f"{where}: one label per word is needed ({len(words)} words)")
+    numbers = [IGNORED_LABEL if tag == IGNORED_LABEL else read(tag, where) for tag in value]
+    if set(numbers) <= {IGNORED_LABEL}:
+        raise DataError(f"{where}: no word has a label ({IGNORED_LABEL} stands for none); leave the row out")
+    return numbers
+
+
+def _indicators(value: Any, read: ClassReader, where: str) -> tuple[float, ...]:
+    """0 or 1 for every class, from such a list or from a list of names."""
+    if not isinstance(value, list):
         raise DataError(
-            f"{where}: label {value!r} is not one of the model's {config.num_labels} classes "
-            f"(0 to {config.num_labels - 1}, or {names})"
+            f"{where}: label {shown(value)} is not a list; this task needs a list of names, or of 0 or 1 per class"
         )
-    return int(value)
+    if read.has_names(value):
+        chosen = {read(name, where) for name in value}
+        return tuple(float(number in chosen) for number in range(read.classes.count))
+    if len(value) != read.classes.count or not set(value) <= {0, 1}:
+        raise DataError(
+            f"{where}: label {shown(value)} is neither a list of names nor {read.classes.count} times 0 or 1, one per "
+            f"class ({read.classes}); write it as one of the two"
+        )
+    return tuple(map(float, value))
+
+
+def _data_names(feature: Any) -> tuple[str, ...] | None:
+    """The names in a column's type, also of a list's items; None where there are none, or they are mere numbers."""
+    names = getattr(getattr(feature, "feature", feature), "names", None)
+    if not names or all(str(name).strip().isdecimal() for name in names):
+        return None
+    return tuple(map(str, names))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fwsvd_export.data.tasks import Task
@@ -50,3 +50,7 @@ class DataRequest:
     def name(self) -> str:
         """The data's name for reports: no folders."""
         return self.file.name if self.file is not None else f"{self.dataset} ({self.split or 'train'})"
+
+    def without_labels(self) -> DataRequest:
+        """The same rows, of which no label is read."""
+        return replace(self, task=self.task.without_labels())

@@ -16,8 +16,10 @@ class Task:
         text: column of the text (of words, for token labels).
         text_pair: column of the second text, or None.
         label: column of the label, or None for text without labels.
-        labels: "class", "number" or "tokens".
+        labels: "class", "number", "multilabel" (several classes or none) or "tokens" (a class per word).
         metric: name of the main metric, None when nothing can be measured.
+        label_map: pairs of a label of the data and a class of the model, by name or number, where they differ.
+        label_names: of the model's classes by number, in place of its own; None for its own.
     """
 
     name: str
@@ -26,11 +28,31 @@ class Task:
     label: str | None
     labels: str
     metric: str | None
+    label_map: tuple[tuple[str, str], ...] = ()
+    label_names: tuple[str, ...] | None = None
 
     def with_columns(self, text: str | None, text_pair: str | None, label: str | None) -> Task:
         """The task with other column names where any are given."""
         return replace(self, text=text or self.text, text_pair=text_pair or self.text_pair, label=label or self.label)
 
+    def with_labels(
+        self, label_map: tuple[tuple[str, str], ...] | None = None, label_names: tuple[str, ...] | None = None
+    ) -> Task:
+        """The task with another map of labels or other names of classes where any are given."""
+        return replace(self, label_map=label_map or self.label_map, label_names=label_names or self.label_names)
+
+    def without_labels(self) -> Task:
+        """The task's texts alone."""
+        return replace(self, label=None)
+
+
+# Kind of label -> what stands in the label column
+LABELS = {
+    "class": "one class, as a number or a name",
+    "number": "one number",
+    "multilabel": "several classes or none, as a list of names or of 0 or 1 per class",
+    "tokens": "one class per word, as a list",
+}
 
 _ROWS = (
     Task("sst2", "sentence", None, "label", "class", "accuracy"),
@@ -42,7 +64,9 @@ _ROWS = (
     Task("qqp", "question1", "question2", "label", "class", "accuracy"),
     Task("mnli", "premise", "hypothesis", "label", "class", "accuracy"),
     Task("ner", "tokens", None, "ner_tags", "tokens", "entity_f1"),
+    Task("pos", "tokens", None, "pos_tags", "tokens", "accuracy"),
     Task("classification", "text", None, "label", "class", "accuracy"),
+    Task("multilabel", "text", None, "labels", "multilabel", "f1_micro"),
     Task("regression", "text", None, "label", "number", "pearson_spearman_mean"),
     Task("text", "text", None, None, "class", None),
 )

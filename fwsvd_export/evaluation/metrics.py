@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import torch
@@ -11,10 +14,29 @@ from torch import Tensor
 
 from fwsvd_export.data.batches import IGNORED_LABEL
 from fwsvd_export.data.tasks import Task
-from fwsvd_export.errors import DataError, MissingExtraError, WeightError
+from fwsvd_export.errors import DataError, MissingExtraError, WeightError, listed, shown
 from fwsvd_export.records import Measurement
 
+Names = Mapping[int, str]
+"""Of the model's classes."""
+Score = Callable[[list[Any], list[Any]], dict[str, float]]
+"""(references, predictions) -> metrics by name."""
+
+_ENTITY_TAG = re.compile(r"O|[BIES](-.+)?")  # IOB1, IOB2 and IOBES; a tag may stand without a type
 _F1_TASKS = ("mrpc", "qqp")  # GLUE reports F1 beside the accuracy of these two
+
+
+@dataclass
+class Pairs:
+    """What should have been predicted, and what was; an entry per example."""
+
+    references: list[Any] = field(default_factory=list)
+    predictions: list[Any] = field(default_factory=list)
+
+    def add(self, references: list[Any], predictions: list[Any]) -> None:
+        """Some more examples."""
+        self.references.extend(references)
+        self.predictions.extend(predictions)
 
 
 def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Task) -> Measurement:
@@ -24,18 +46,19 @@ def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Ta
         model: with a sequence or token classification head, in evaluation mode; a torch model, or one that is called
             like it and has ``config`` and ``device`` (``export.session.OnnxModel``).
         batches: with labels.
-        task: names the metric.
+        task: names the metric; its names of classes stand in place of the model's.
 
     Raises:
-        DataError: a task without a metric, batches without labels, or a model with another head.
+        DataError: a task without a metric, batches without labels, a model with another head, or one whose names of
+            classes are not tags of entities where the metric needs them.
         MissingExtraError: the metric's library is not installed.
         WeightError: predictions that are not finite.
     """
     metric = metric_of(task)
-    score = _scorer(task)
+    names = model.config.id2label if task.label_names is None else dict(enumerate(task.label_names))
+    score = _scorer(task, names)
     device = model.device
-    references: list[Any] = []
-    predictions: list[Any] = []
+    pairs = Pairs()
     seconds = 0.0
     with torch.inference_mode():
         for batch in batches:
@@ -47,10 +70,12 @@ def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Ta
             seconds += time.perf_counter() - start
             if not bool(torch.isfinite(logits).all()):
                 raise WeightError("the model predicts NaN or infinite values; its weights are damaged")
-            _append(task, model.config, logits, batch["labels"], references, predictions)
-    values = score(references, predictions)
+            _append(task, names, logits, batch["labels"], pairs)
+    if not pairs.references:
+        raise DataError("there are no examples to score; give at least one batch")
+    values = score(pairs.references, pairs.predictions)
     main = values.pop(metric)
-    return Measurement(metric, main, len(references), seconds, values)
+    return Measurement(metric, main, len(pairs.references), seconds, values)
 
 
 def _logits(outputs: Any, task: Task) -> Tensor:
@@ -73,41 +98,58 @@ def metric_of(task: Task) -> str:
     return task.metric
 
 
-def _append(
-    task: Task, config: Any, logits: Tensor, labels: Tensor, references: list[Any], predictions: list[Any]
-) -> None:
+def _append(task: Task, names: Names, logits: Tensor, labels: Tensor, pairs: Pairs) -> None:
+    """Adds a batch's references and predictions, in the form that the task's score takes."""
     if task.labels == "number":
-        references.extend(labels.tolist())
-        predictions.extend(logits[:, 0].tolist())
+        pairs.add(labels.tolist(), logits[:, 0].tolist())
     elif task.labels == "class":
-        references.extend(labels.tolist())
-        predictions.extend(logits.argmax(dim=-1).tolist())
+        pairs.add(labels.tolist(), logits.argmax(dim=-1).tolist())
+    elif task.labels == "multilabel":
+        pairs.add(labels.int().tolist(), (logits > 0).int().tolist())  # a probability above one half
     else:
         for row, classes in zip(labels, logits.argmax(dim=-1), strict=True):
             kept = row != IGNORED_LABEL
-            references.append([config.id2label[int(label)] for label in row[kept]])
-            predictions.append([config.id2label[int(label)] for label in classes[kept]])
+            pairs.add(*([[names[int(label)] for label in side[kept]]] for side in (row, classes)))
 
 
-def _scorer(task: Task) -> Callable[[list[Any], list[Any]], dict[str, float]]:
+def _scorer(task: Task, names: Names) -> Score:
     """The function that turns references and predictions into metrics by name; fails before any forward pass."""
     try:
         if task.metric == "entity_f1":
-            return _entity_f1()
+            return _entity_f1(names)
         if task.metric == "pearson_spearman_mean":
             return _correlations()
+        if task.metric == "f1_micro":
+            return _multilabel_f1()
         return _classification(task)
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name).partition(".")[0], "train") from error
 
 
-def _entity_f1() -> Callable[[list[Any], list[Any]], dict[str, float]]:
+def _entity_f1(names: Names) -> Score:
+    """Of tags in the forms that seqeval reads; it would take any other for an entity."""
     from seqeval.metrics import f1_score
 
+    others = [name for name in names.values() if not _ENTITY_TAG.fullmatch(name)]
+    if others:
+        raise DataError(
+            f"the model calls its classes {listed(names.values())}: entities are read off tags like O, B-TYPE and "
+            f"I-TYPE, and {shown(others[0])} is not one; give the names in the order of the classes with --label-names "
+            "O,B-TYPE,…, or score single words with --task pos"
+        )
     return lambda references, predictions: {"entity_f1": float(f1_score(references, predictions))}
 
 
-def _correlations() -> Callable[[list[Any], list[Any]], dict[str, float]]:
+def _multilabel_f1() -> Score:
+    from sklearn.metrics import f1_score
+
+    return lambda references, predictions: {
+        f"f1_{average}": float(f1_score(references, predictions, average=average, zero_division=0.0))
+        for average in ("micro", "macro")
+    }
+
+
+def _correlations() -> Score:
     from scipy.stats import pearsonr, spearmanr
 
     def score(references: list[Any], predictions: list[Any]) -> dict[str, float]:
@@ -122,10 +164,12 @@ def _correlations() -> Callable[[list[Any], list[Any]], dict[str, float]]:
     return score
 
 
-def _classification(task: Task) -> Callable[[list[Any], list[Any]], dict[str, float]]:
+def _classification(task: Task) -> Score:
     from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
     def score(references: list[Any], predictions: list[Any]) -> dict[str, float]:
+        if task.labels == "tokens":
+            references, predictions = list(chain(*references)), list(chain(*predictions))
         if task.metric == "matthews_correlation":
             return {"matthews_correlation": float(matthews_corrcoef(references, predictions))}
         values = {"accuracy": float(accuracy_score(references, predictions))}

@@ -19,6 +19,7 @@ from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import DataError
+from fwsvd_export.evaluation.chance import warn_below_chance
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.export.folder import open_exported
 from fwsvd_export.export.identity import Identity
@@ -207,7 +208,8 @@ def _scores(candidate: _Candidate, request: BenchRequest, steps: Steps) -> dict[
     for runtime in request.runtimes:
         runner = candidate.under(runtime, request.plan.threads)
         what = f"evaluating {candidate.label} ({runtime})"
-        found[runtime] = evaluate_model(runner, tracked(batches, len(batches), what, steps), data.task)
+        found[runtime] = evaluate_model(runner, tracked(batches, len(batches), what, steps), batches.task)
+        warn_below_chance(found[runtime], batches.task, candidate.checkpoint.model.config)
     return found
 
 

@@ -19,9 +19,15 @@ from fwsvd_export.workflows.compress_request import CompressRequest
 
 
 def calibration_and_validation(
-    request: CompressRequest, checkpoint: Checkpoint, stored: Statistics | None
+    request: CompressRequest, checkpoint: Checkpoint, stored: Statistics | None, *, labelled: bool
 ) -> tuple[Batches | None, Batches | None]:
     """Calibration and validation batches, as far as they are needed; no example is in both.
+
+    Args:
+        request: what to compress and how.
+        checkpoint: the dense model.
+        stored: statistics that were given.
+        labelled: whether calibration reads labels; validation always does.
 
     Raises:
         DataError: no data to validate on, or nothing but what calibration has seen.
@@ -32,8 +38,9 @@ def calibration_and_validation(
             raise DataError("--max-drop needs data to measure on: give --validation FILE, or --data to split")
         return None, None
     tokenizer, encoder = load_tokenizer(checkpoint), checkpoint.encoder
+    texts = request.data if request.data is None or labelled else request.data.without_labels()
     if not needs_validation:
-        return load_batches(cast(DataRequest, request.data), tokenizer, encoder), None
+        return load_batches(cast(DataRequest, texts), tokenizer, encoder), None
     measured = cast(DataRequest, request.validation or request.data)
     metric_of(measured.task)  # a task without one is refused before the long work
     if stored is not None and measured.name in (stored.source.data or "").split(DATA_SEPARATOR):
@@ -42,13 +49,14 @@ def calibration_and_validation(
             "without --fisher, which holds rows out first"
         )
     if request.validation is not None:
-        calibration = None if request.data is None else load_batches(request.data, tokenizer, encoder)
+        calibration = None if texts is None else load_batches(texts, tokenizer, encoder)
         validation = load_batches(request.validation, tokenizer, encoder)
     else:
-        data = cast(DataRequest, request.data)
-        chosen, rest = split_rows(read_rows(data), data)
-        everything = replace(data, max_samples=None)
-        calibration, validation = (encode_rows(rows, everything, tokenizer, encoder) for rows in (chosen, rest))
+        chosen, rest = split_rows(read_rows(measured), measured)
+        calibration, validation = (
+            encode_rows(rows, replace(data, max_samples=None), tokenizer, encoder)
+            for rows, data in ((chosen, cast(DataRequest, texts)), (rest, measured))
+        )
     seen = calibration.token_ids if calibration is not None else set()
     if stored is not None and stored.sample is not None:
         seen |= stored.sample.unmasked()

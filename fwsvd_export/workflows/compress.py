@@ -24,6 +24,7 @@ from fwsvd_export.compression.size import check_size
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import DataError, OutputError
+from fwsvd_export.evaluation.chance import warn_below_chance
 from fwsvd_export.evaluation.layer_losses import measure_layer_losses
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.evaluation.ratio import smallest_within
@@ -41,7 +42,7 @@ from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.names import command_line
 from fwsvd_export.workflows.calibration import calibration_and_validation
 from fwsvd_export.workflows.compress_request import CompressRequest
-from fwsvd_export.workflows.fisher import statistics_of
+from fwsvd_export.workflows.fisher import reads_labels, statistics_of
 from fwsvd_export.workflows.source import Stopwatch, check_folder, load_dense
 from fwsvd_export.workflows.write import write_compressed
 
@@ -96,8 +97,9 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
         checkpoint = load_dense(request.source)
     # A size that cannot be met fails here, before the long work
     check_size(checkpoint.encoder, method.solver, request.size)
-    calibration, validation = calibration_and_validation(request, checkpoint, stored)
     statistics, needs = stored, method.solver.needs
+    labelled = stored is None and needs is not None and reads_labels(checkpoint.encoder, request.labels)
+    calibration, validation = calibration_and_validation(request, checkpoint, stored, labelled=labelled)
     if statistics is None and needs is not None and request.data is not None and calibration is not None:
         with clock.phase("statistics"):
             statistics = statistics_of(
@@ -122,10 +124,11 @@ def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | No
         prepared = prepare(run.inputs, steps)
     measured, validation = cast(DataRequest, request.validation or request.data), run.validation
     with clock.phase("trials"):
-        dense = evaluate_model(run.checkpoint.model, validation, measured.task)
+        dense = evaluate_model(run.checkpoint.model, validation, validation.task)
+        warn_below_chance(dense, validation.task, run.checkpoint.model.config)
 
         def value_of(model: Any) -> float:
-            return evaluate_model(model, validation, measured.task).value
+            return evaluate_model(model, validation, validation.task).value
 
         found = smallest_within(prepared, value_of, dense.value, request.max_drop)
     gate = Gate(

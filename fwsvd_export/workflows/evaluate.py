@@ -7,6 +7,7 @@ from dataclasses import replace
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
+from fwsvd_export.evaluation.chance import warn_below_chance
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.records import Measurement
 from fwsvd_export.runtime.progress import Steps, silent, tracked
@@ -17,5 +18,6 @@ def run_evaluate(source: Source, data: DataRequest, steps: Steps = silent) -> Me
     """The task's metric of a dense or compressed checkpoint."""
     checkpoint = load_source(source)
     batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.encoder)
-    measured = evaluate_model(checkpoint.model, tracked(batches, len(batches), "evaluating", steps), data.task)
+    measured = evaluate_model(checkpoint.model, tracked(batches, len(batches), "evaluating", steps), batches.task)
+    warn_below_chance(measured, batches.task, checkpoint.model.config)
     return replace(measured, sha256=checkpoint.sha256)

@@ -19,6 +19,7 @@ from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import ExportError, OutputError
+from fwsvd_export.evaluation.chance import warn_below_chance
 from fwsvd_export.evaluation.int8 import Int8Data, Int8Files, Int8Report, write_int8
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.evaluation.target import check_max_drop
@@ -204,7 +205,8 @@ def run_evaluate_exported(
     place = _place_of(source, checkpoint, RUNTIME_FILES[runtime], parent)
     model = open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint))
     batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.encoder)
-    measured = evaluate_model(model, tracked(batches, len(batches), "evaluating", steps), data.task)
+    measured = evaluate_model(model, tracked(batches, len(batches), "evaluating", steps), batches.task)
+    warn_below_chance(measured, batches.task, checkpoint.model.config)
     return replace(measured, sha256=checkpoint.sha256)
 
 
@@ -234,7 +236,7 @@ def _int8_data(request: OnnxRequest, checkpoint: Checkpoint) -> Int8Data | None:
     if request.data is None:
         return None
     batches = load_batches(request.data, load_tokenizer(checkpoint), checkpoint.encoder)
-    return Int8Data(batches, request.data.task, request.data.name, request.max_drop)
+    return Int8Data(batches, batches.task, request.data.name, request.max_drop)
 
 
 def _int8_shift(encoder: Encoder, folder: Path, shapes: tuple[Shape, ...]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.checkpoints.weights import weights_sha256
@@ -34,7 +35,8 @@ def run_fisher(
     """Collects statistics of a model on task data and writes them to one file, with the texts unless not wanted."""
     check_output(out, overwrite)
     checkpoint = load_dense(source)
-    batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.encoder)
+    needed = data if reads_labels(checkpoint.encoder, labels) else data.without_labels()
+    batches = load_batches(needed, load_tokenizer(checkpoint), checkpoint.encoder)
     statistics = statistics_of(checkpoint, data, batches, collect, labels, steps, samples=samples)
     save_statistics(statistics, out, overwrite)
     return statistics
@@ -54,6 +56,11 @@ def run_merge(files: Sequence[Path], out: Path, *, overwrite: bool = False) -> S
     merged = merge_statistics([load_statistics(file) for file in files], [str(file) for file in files])
     save_statistics(merged, out, overwrite)
     return merged
+
+
+def reads_labels(encoder: Encoder, labels: str) -> bool:
+    """Whether statistics are made from the data's labels: not where they are drawn from the model's predictions."""
+    return labels == "data" and encoder.head.predicts != "embedding"
 
 
 def statistics_of(

@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.benchmark.latency import LatencyPlan
 from fwsvd_export.benchmark.result import BenchResult
 from fwsvd_export.benchmark.runtimes import RUNTIMES
 from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.data.fit import check_task
 from fwsvd_export.data.tasks import task_named
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.export.libraries import check_libraries
@@ -63,7 +65,9 @@ def evaluate(model: Any, batches: Iterable[Mapping[str, Tensor]], *, task: str =
         task: a preset, which names the metric.
 
     Raises:
-        DataError: an unknown task or one without a metric, batches without labels, or a model with another head.
+        DataError: an unknown task or one without a metric, one that the model was not made for, or batches without
+            labels.
+        UnsupportedModelError: a model of another architecture.
 
     Example:
         >>> import torch
@@ -75,8 +79,10 @@ def evaluate(model: Any, batches: Iterable[Mapping[str, Tensor]], *, task: str =
         >>> measured.metric, measured.examples
         ('accuracy', 3)
     """
+    chosen = task_named(task)
+    check_task(chosen, encoder_of(model))
     with eval_mode(model):
-        return evaluate_model(model, batches, task_named(task))
+        return evaluate_model(model, batches, chosen)
 
 
 def export_onnx(

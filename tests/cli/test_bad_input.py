@@ -143,7 +143,7 @@ def test_densify_of_a_dense_model(tiny_folder: Path, tmp_path: Path, refused: Re
         ([{"sentence": "good", "label": 0}, {"sentence": "bad", "label": 2}], ["row 2", "label 2", "0 to 1"]),
         ([{"sentence": "good", "label": -1}], ["row 1", "label -1"]),
         ([{"sentence": "good", "label": 0.5}], ["row 1", "label 0.5"]),
-        ([{"sentence": "good", "label": "great"}], ["row 1", "label 'great'", "LABEL_0, LABEL_1"]),
+        ([{"sentence": "good", "label": "great"}], ["row 1", "label 'great'", "0 to 1", "--label-map"]),
         ([{"sentence": "good", "label": 1}, {"sentence": "bad", "label": None}], ["row 2", "label None"]),
         ([{"sentence": 5, "label": 1}], ["row 1", "'sentence' holds 5", "a text is needed"]),
         ([{"sentence": "good", "label": 1}, {"sentence": None, "label": 1}], ["row 2", "holds None"]),
@@ -185,8 +185,8 @@ def test_a_task_of_another_kind_of_label(
     tiny_folder: Path, regression_folder: Path, data_file: Path, refused: Refused
 ) -> None:
     columns = ["--data", data_file, "--text-column", "sentence"]
-    assert "2 classes" in refused("evaluate", tiny_folder, "--task", "regression", *columns)
-    assert "1 classes" in refused("evaluate", regression_folder, "--task", "classification", *columns)
+    assert "with 2 outputs" in refused("evaluate", tiny_folder, "--task", "regression", *columns)
+    assert "with one output" in refused("evaluate", regression_folder, "--task", "classification", *columns)
     assert "no labels" in refused("evaluate", tiny_folder, "--task", "text", *columns)
     assert "a list of words" in refused("evaluate", tiny_folder, "--task", "ner", "--label-column", "label", *columns)
 

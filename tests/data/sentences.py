@@ -28,9 +28,9 @@ TEXTS = [
 ROWS: Rows = [{"sentence": text, "label": index % 2} for index, text in enumerate(TEXTS)]
 
 
-def encoder_with(**settings: Any) -> Encoder:
-    """Of a small BERT classifier with these settings."""
-    return encoder_of(tiny_head("BertForSequenceClassification", **settings))
+def encoder_with(class_name: str = "BertForSequenceClassification", **settings: Any) -> Encoder:
+    """Of a small BERT with these settings."""
+    return encoder_of(tiny_head(class_name, **settings))
 
 
 ENCODER = encoder_with(num_labels=2)

@@ -38,7 +38,9 @@ def test_the_first_piece_of_a_word_carries_its_label(
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film", "##s", "good"]
     (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n")
     pieces = BertTokenizerFast(vocab=str(tmp_path / "vocab.txt"), vocab_file=str(tmp_path / "vocab.txt"))
-    encoder = encoder_with(label2id={"O": 0, "B": 1, "I": 2}, id2label={0: "O", 1: "B", 2: "I"})
+    encoder = encoder_with(
+        "BertForTokenClassification", label2id={"O": 0, "B": 1, "I": 2}, id2label={0: "O", 1: "B", 2: "I"}
+    )
     file = tmp_path / "rows.jsonl"
     rows: Rows = [{"tokens": ["good", "films", "film"], "ner_tags": [0, 1, 2]}, {"tokens": ["good"], "ner_tags": [2]}]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -36,6 +36,6 @@ def test_numbers_stay_fractions(load: Callable[..., Batches]) -> None:
     ],
 )
 def test_token_labels_that_do_not_fit(tags: Any, words: str, load: Callable[..., Batches]) -> None:
-    encoder = encoder_with(label2id={"O": 0, "B": 1}, id2label={0: "O", 1: "B"})
+    encoder = encoder_with("BertForTokenClassification", label2id={"O": 0, "B": 1}, id2label={0: "O", 1: "B"})
     with pytest.raises(DataError, match=words):
         load([{"tokens": ["good", "film"], "ner_tags": tags}], task="ner", encoder=encoder)

@@ -18,6 +18,7 @@ from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.prepare import compress_model
 from fwsvd_export.data.batches import Batches
+from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.evaluation import layer_losses
 from fwsvd_export.evaluation.layer_losses import LayerLosses, measure_layer_losses
 from fwsvd_export.records import Budget, Factors, RankLimits, RankRequest, Solution
@@ -30,7 +31,7 @@ LAYER = "encoder.layer.0.intermediate.dense"
 def batches(tiny_folder: Path, make_sentences: Callable[..., list[str]]) -> Batches:
     tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
     rows = [{**tokenizer(text), "labels": index % 2} for index, text in enumerate(make_sentences(30))]
-    return Batches(rows, tokenizer, 4)
+    return Batches(rows, tokenizer, 4, TASKS["sst2"])
 
 
 def solutions_of(model: Any, rank: int = 6, **limits: Any) -> dict[str, Solution]:
@@ -51,7 +52,9 @@ def test_the_measured_loss_is_that_of_a_model_with_this_layer_alone_replaced(tin
     assert {loss.name: loss.predicted for loss in found.layers} == {
         name: solution.loss for name, solution in solutions.items()
     }
-    single = [Batches(batches._encoded[place : place + 1], batches._pad.tokenizer, 1)[0] for place in range(30)]
+    single = [
+        Batches(batches._encoded[place : place + 1], batches._pad.tokenizer, 1, batches.task)[0] for place in range(30)
+    ]
 
     def predictions() -> Tensor:
         return torch.cat([tiny_model(**batch).logits for batch in single]).double().log_softmax(dim=-1)

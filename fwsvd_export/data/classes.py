@@ -1,0 +1,152 @@
+"""Classes of a label: those of the data and those of the model are matched by name where both have names."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+from fwsvd_export.data.tasks import Task
+from fwsvd_export.errors import DataError, listed, shown
+
+_BLANKS = re.compile(r"[\s_-]+")
+_NUMBER = re.compile(r"-?\d+")
+_WITHOUT_NAME = re.compile(r"LABEL_\d+")  # what transformers calls the classes of a model that was given no names
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a model.
+
+    Attributes:
+        names: by number; None for a model that was given none.
+        count: how many.
+    """
+
+    names: tuple[str, ...] | None
+    count: int
+
+    @classmethod
+    def of(cls, config: Any, task: Task) -> Classes:
+        """Those of a model's configuration; names that were given for the task stand in place of its own.
+
+        Raises:
+            DataError: names were given, and not one per class.
+        """
+        count = int(config.num_labels)
+        if task.label_names is not None:
+            if len(task.label_names) != count:
+                raise DataError(
+                    f"--label-names has {len(task.label_names)} names ({listed(task.label_names)}), and the model has "
+                    f"{count} classes; give one name per class, in the order of their numbers"
+                )
+            return cls(task.label_names, count)
+        names = tuple(str((config.id2label or {}).get(number, f"LABEL_{number}")) for number in range(count))
+        return cls(None if all(map(_WITHOUT_NAME.fullmatch, names)) else names, count)
+
+    def __str__(self) -> str:
+        """As a message lists them."""
+        numbers = f"0 to {self.count - 1}"
+        return numbers if self.names is None else f"{numbers}, or {listed(self.names)}"
+
+
+class ClassReader:
+    """Reads labels that are class numbers or names of classes.
+
+    Args:
+        classes: of the model.
+        data_names: of the data's classes by number, where the file holds them (``datasets.ClassLabel``).
+        label_map: pairs of a label of the data and a class of the model, by name or number; they come first.
+
+    Raises:
+        DataError: the map names a class that the model does not have.
+    """
+
+    def __init__(
+        self, classes: Classes, data_names: Sequence[str] | None = None, label_map: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        self.classes = classes
+        self._data_names = data_names
+        self._names = _by_name(classes.names or tuple(f"LABEL_{number}" for number in range(classes.count)))
+        self._map: dict[str, int] = {}
+        for label, wanted in label_map:
+            number = self._of_text(wanted)
+            if _plain(label) in self._map:
+                raise DataError(f"--label-map says twice what {shown(label)} is; say it once")
+            if number is None:
+                raise DataError(
+                    f"--label-map {label}={wanted}: {shown(wanted)} is not one of the model's {classes.count} classes "
+                    f"({classes}); name one of them"
+                )
+            self._map[_plain(label)] = number
+
+    def __call__(self, value: Any, where: str) -> int:
+        """The class number of a label.
+
+        Raises:
+            DataError: it is not one of the model's classes.
+        """
+        number = self._number(value)
+        if number is None:
+            raise DataError(self._refusal(value, where))
+        return number
+
+    def has_names(self, values: Sequence[Any]) -> bool:
+        """Whether labels in a list are names, as texts or as numbers of the data's named classes."""
+        return self._data_names is not None or all(isinstance(value, str) for value in values)
+
+    def _number(self, value: Any) -> int | None:
+        name = self._name(value)
+        if name is not None and _plain(name) in self._map:
+            return self._map[_plain(name)]
+        if isinstance(name, str):
+            return self._of_text(name)
+        whole = isinstance(value, Real) and math.isfinite(value) and float(value).is_integer()
+        number = int(value) if whole else -1
+        if str(number) in self._map:
+            return self._map[str(number)]
+        return number if 0 <= number < self.classes.count else None
+
+    def _name(self, value: Any) -> str | None:
+        """The name of a label; None for a number without one, and where the model's classes have none to match."""
+        if isinstance(value, str):
+            return value
+        names = self._data_names or ()
+        if not isinstance(value, int) or not 0 <= value < len(names):
+            return None
+        return names[value] if self.classes.names is not None or _plain(names[value]) in self._map else None
+
+    def _of_text(self, text: str) -> int | None:
+        """The class of a name, or of a number that is written as a text."""
+        if text in self._names:
+            return self._names[text]
+        if _plain(text) in self._names:
+            return self._names[_plain(text)]
+        digits = text.strip()
+        number = int(digits) if digits.isdecimal() and len(digits) < 10 else -1
+        return number if 0 <= number < self.classes.count else None
+
+    def _refusal(self, value: Any, where: str) -> str:
+        label = self._name(value)
+        label = shown(value) if label is None else shown(label)
+        said = f"{where}: label {label} is not one of the model's {self.classes.count} classes ({self.classes})"
+        if self._data_names is not None:
+            said += f"; the data's are {listed(self._data_names)}"
+        return f"{said}; say which is which with --label-map LABEL=CLASS,…"
+
+
+def _by_name(names: Sequence[str]) -> dict[str, int]:
+    """Name -> number; without regard to case and blanks where that leaves every name its own."""
+    exact = {name: number for number, name in enumerate(names)}
+    plain = {_plain(name): number for number, name in enumerate(names)}
+    return {**plain, **exact} if len(plain) == len(names) else exact
+
+
+def _plain(name: str) -> str:
+    """A name without what people write differently: upper case, blanks, underscores and hyphens."""
+    if _NUMBER.fullmatch(name.strip()):
+        return name.strip()
+    return _BLANKS.sub("", name.casefold())
