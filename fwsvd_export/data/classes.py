@@ -13,7 +13,7 @@ from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import DataError, listed, shown
 
 _BLANKS = re.compile(r"[\s_-]+")
-_NUMBER = re.compile(r"-?\d+")
+_NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 _WITHOUT_NAME = re.compile(r"LABEL_\d+")  # what transformers calls the classes of a model that was given no names
 
 
@@ -47,10 +47,15 @@ class Classes:
         names = tuple(str((config.id2label or {}).get(number, f"LABEL_{number}")) for number in range(count))
         return cls(None if all(map(_WITHOUT_NAME.fullmatch, names)) else names, count)
 
+    @property
+    def called_by_numbers(self) -> bool:
+        """Whether the names are numbers, like 1 to 5; then a label that is a number means a name."""
+        return self.names is not None and all(map(_NUMBER.fullmatch, self.names))
+
     def __str__(self) -> str:
         """As a message lists them."""
-        numbers = f"0 to {self.count - 1}"
-        return numbers if self.names is None else f"{numbers}, or {listed(self.names)}"
+        numbers = [] if self.called_by_numbers else [f"0 to {self.count - 1}"]
+        return ", or ".join([*numbers, *([] if self.names is None else [listed(self.names)])])
 
 
 class ClassReader:
@@ -70,7 +75,10 @@ class ClassReader:
     ) -> None:
         self.classes = classes
         self._data_names = data_names
-        self._names = _by_name(classes.names or tuple(f"LABEL_{number}" for number in range(classes.count)))
+        names = classes.names or tuple(f"LABEL_{number}" for number in range(classes.count))
+        plain = {_plain(name): number for number, name in enumerate(names)}
+        self._exact = {name: number for number, name in enumerate(names)}
+        self._plain = plain if len(plain) == len(names) else {}
         self._map: dict[str, int] = {}
         for label, wanted in label_map:
             number = self._of_text(wanted)
@@ -104,45 +112,42 @@ class ClassReader:
             return self._map[_plain(name)]
         if isinstance(name, str):
             return self._of_text(name)
-        whole = isinstance(value, Real) and math.isfinite(value) and float(value).is_integer()
-        number = int(value) if whole else -1
+        number = _whole(value)
         if str(number) in self._map:
             return self._map[str(number)]
-        return number if 0 <= number < self.classes.count else None
+        return number if number is not None and 0 <= number < self.classes.count else None
 
     def _name(self, value: Any) -> str | None:
         """The name of a label; None for a number without one, and where the model's classes have none to match."""
         if isinstance(value, str):
             return value
         names = self._data_names or ()
+        if self.classes.called_by_numbers and not names and _whole(value) is not None:
+            return str(_whole(value))
         if not isinstance(value, int) or not 0 <= value < len(names):
             return None
         return names[value] if self.classes.names is not None or _plain(names[value]) in self._map else None
 
     def _of_text(self, text: str) -> int | None:
         """The class of a name, or of a number that is written as a text."""
-        if text in self._names:
-            return self._names[text]
-        if _plain(text) in self._names:
-            return self._names[_plain(text)]
-        digits = text.strip()
-        number = int(digits) if digits.isdecimal() and len(digits) < 10 else -1
-        return number if 0 <= number < self.classes.count else None
+        number = self._exact.get(text, self._plain.get(_plain(text)))
+        if number is not None or self.classes.called_by_numbers or not _NUMBER.fullmatch(text.strip()):
+            return number
+        return int(text) if 0 <= int(text) < self.classes.count else None
 
     def _refusal(self, value: Any, where: str) -> str:
-        label = self._name(value)
-        label = shown(value) if label is None else shown(label)
+        name = self._name(value)
+        label = shown(value if name is None or name == str(value) else name)
         said = f"{where}: label {label} is not one of the model's {self.classes.count} classes ({self.classes})"
         if self._data_names is not None:
             said += f"; the data's are {listed(self._data_names)}"
         return f"{said}; say which is which with --label-map LABEL=CLASS,…"
 
 
-def _by_name(names: Sequence[str]) -> dict[str, int]:
-    """Name -> number; without regard to case and blanks where that leaves every name its own."""
-    exact = {name: number for number, name in enumerate(names)}
-    plain = {_plain(name): number for number, name in enumerate(names)}
-    return {**plain, **exact} if len(plain) == len(names) else exact
+def _whole(value: Any) -> int | None:
+    """A whole number, of whatever type; None for anything else."""
+    whole = isinstance(value, Real) and math.isfinite(value) and float(value).is_integer()
+    return int(value) if whole else None
 
 
 def _plain(name: str) -> str:

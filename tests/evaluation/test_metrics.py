@@ -86,6 +86,39 @@ def test_entities_count_only_whole_and_ignored_pieces_do_not_count() -> None:
     assert (found.metric, found.value, found.examples) == ("entity_f1", pytest.approx(1 / 2), 2)
 
 
+@pytest.mark.parametrize("names", [{0: "LABEL_0", 1: "LABEL_1"}, {0: "O", 1: "PER"}, {0: "O", 1: "B_PER"}])
+def test_what_are_not_tags_of_entities_is_not_scored_as_such(names: dict[int, str]) -> None:
+    with pytest.raises(DataError, match=r"'(LABEL_0|PER|B_PER)' is not one.*--label-names.*--task pos"):
+        measure("ner", classes(1, 0)[None], [[1, 0]], id2label=names)
+
+
+def test_given_names_are_what_entities_are_read_off() -> None:
+    task = TASKS["ner"].with_labels(label_names=("O", "B-PER", "I-PER"))
+    logits = nn.functional.one_hot(torch.tensor([[0, 1, 2, 0], [1, 2, 0, 1]])).float()
+    batches = [{"input_ids": logits, "labels": torch.tensor([[-100, 1, 2, 0], [1, 2, 2, -100]])}]
+    assert evaluate_model(Oracle(num_labels=3), batches, task).value == pytest.approx(1 / 2)
+
+
+def test_accuracy_of_words_leaves_out_ignored_pieces() -> None:
+    logits = nn.functional.one_hot(torch.tensor([[0, 1, 2, 0], [1, 2, 0, 1]])).float()
+    found = measure("pos", logits, [[-100, 1, 2, 1], [1, 2, 2, -100]], batch_size=1, num_labels=3)
+    assert (found.metric, found.value, found.examples) == ("accuracy", pytest.approx(4 / 6), 2)
+
+
+def test_f1_of_several_classes_is_over_all_decisions_and_over_classes() -> None:
+    logits = torch.tensor([[2.0, -1.0, -1.0], [1.0, 3.0, -2.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, -1.0]])
+    labels = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    found = measure("multilabel", logits, labels, num_labels=3, problem_type="multi_label_classification")
+    # class 0: tp 1, fp 1, fn 1; class 1: tp 2; class 2: fn 1
+    assert (found.metric, found.value) == ("f1_micro", pytest.approx(2 * 3 / (2 * 3 + 1 + 2)))
+    assert found.beside == {"f1_macro": pytest.approx((1 / 2 + 1 + 0) / 3)}
+
+
+def test_no_examples_are_refused() -> None:
+    with pytest.raises(DataError, match="no examples to score; give at least one batch"):
+        evaluate_model(Oracle(), [], TASKS["sst2"])
+
+
 def test_batching_does_not_change_the_value() -> None:
     logits, labels = torch.randn(7, 3, generator=torch.Generator().manual_seed(0)), [0, 1, 2, 0, 1, 2, 0]
     assert len({measure("mnli", logits, labels, size).value for size in (1, 2, 7)}) == 1

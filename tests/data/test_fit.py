@@ -1,0 +1,61 @@
+"""A task, a head and their labels are checked together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fwsvd_export.architectures.registry import encoder_of
+from fwsvd_export.data.fit import check_task
+from fwsvd_export.data.tasks import TASKS
+from fwsvd_export.errors import DataError
+from tests.helpers import HEADS, tiny_head
+
+LABELLED = [task for task in TASKS.values() if task.label is not None]
+PROBLEMS: dict[str, dict[str, Any]] = {
+    "class": {"num_labels": 3},
+    "number": {"num_labels": 1},
+    "multilabel": {"num_labels": 3, "problem_type": "multi_label_classification"},
+}
+
+
+@pytest.mark.parametrize("class_name", ["BertForSequenceClassification", "DistilBertForSequenceClassification"])
+@pytest.mark.parametrize("kind", PROBLEMS)
+@pytest.mark.parametrize("task", LABELLED, ids=lambda task: task.name)
+def test_a_task_goes_with_the_head_that_predicts_its_labels(task: Any, kind: str, class_name: str) -> None:
+    encoder = encoder_of(tiny_head(class_name, **PROBLEMS[kind]))
+    fits = task.labels == kind or (task.labels == "multilabel" and kind == "class")  # a head that does not say which
+    if fits:
+        check_task(task, encoder)
+        return
+    with pytest.raises(DataError) as caught:
+        check_task(task, encoder)
+    said = str(caught.value)
+    outputs = "one output" if kind == "number" else "3 outputs"
+    assert f"task {task.name} has " in said
+    assert f"this model ({class_name} with {outputs}" in said
+    assert "choose one of " in said
+    fitting = said.partition("choose one of ")[2].split(", ")
+    assert all(TASKS[name].labels in (kind, "multilabel") for name in fitting)
+
+
+@pytest.mark.parametrize("class_name", HEADS)
+def test_texts_without_labels_go_with_every_head(class_name: str) -> None:
+    encoder = encoder_of(tiny_head(class_name))
+    check_task(TASKS["text"], encoder)
+    check_task(TASKS["ner"].without_labels(), encoder)
+
+
+@pytest.mark.parametrize(
+    ("class_name", "settings", "remedy"),
+    [
+        ("BertModel", {}, "no task measures such a model"),
+        ("BertForMaskedLM", {}, "no task measures such a model"),
+        ("BertForTokenClassification", {}, "choose one of ner, pos"),
+        ("BertForSequenceClassification", {"num_labels": 2, "problem_type": "regression"}, "no task measures"),
+    ],
+)
+def test_what_fits_is_said(class_name: str, settings: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(DataError, match=remedy):
+        check_task(TASKS["sst2"], encoder_of(tiny_head(class_name, **settings)))
