@@ -31,6 +31,18 @@ class DataError(FwsvdExportError):
     """Task data that is missing, empty, lacks a column, or has labels the model does not know."""
 
 
+class RowError(DataError):
+    """One row of the data that cannot be used.
+
+    Attributes:
+        reason: ends the phrase "3 rows …" where such rows are counted and left out.
+    """
+
+    def __init__(self, sentence: str, reason: str = "with a label that does not fit") -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
 class StatisticsError(FwsvdExportError):
     """A statistics file that is damaged, belongs to another model, or lacks what a method needs."""
 

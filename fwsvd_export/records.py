@@ -378,6 +378,8 @@ class Measurement:
         seconds: wall time of the forward passes.
         beside: further metrics by name (F1 with accuracy, both correlations).
         sha256: of the weights file of the model that was measured; None for one in memory, or in several files.
+        cut: examples that were cut at the length that was asked for; None where the caller brought batches.
+        skipped: rows that were left out; None where the caller brought batches.
     """
 
     metric: str
@@ -386,3 +388,5 @@ class Measurement:
     seconds: float
     beside: dict[str, float] = field(default_factory=dict)
     sha256: str | None = None
+    cut: int | None = None
+    skipped: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -91,6 +92,14 @@ class SomeOf(OneOf):
         there = before.split(",")
         words = [word for word in self.values if word.startswith(last) and word not in there]
         return [CompletionItem(f"{before}{comma}{word}") for word in words]
+
+
+class UserPath(click.Path):
+    """A path; ``~`` at its start is the home folder also where the shell leaves it, as in ``--data=~/rows.csv``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does."""
+        return super().convert(os.path.expanduser(value), param, ctx)
 
 
 class Shard(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4

@@ -75,6 +75,8 @@ def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, *
             data=data.name,
             sha256=measured.sha256,
             environment=_environment(runtime, source.device),
+            cut=measured.cut,
+            skipped=measured.skipped,
         )
         print_json(evaluation.to_json())
         return

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fwsvd_export.cli.choices import Device, LabelMap, Names, OneOf
+from fwsvd_export.cli.choices import Device, LabelMap, Names, OneOf, UserPath
 from fwsvd_export.cli.groups import Group, option, together
+from fwsvd_export.data.request import ON_BAD_ROW, DataRequest
 from fwsvd_export.data.tasks import TASKS, task_named
 from fwsvd_export.records import LABEL_SOURCES
 
 if TYPE_CHECKING:
-    from fwsvd_export.data.request import DataRequest
     from fwsvd_export.workflows.source import Source
 
 GATE_NOT_MET = 3  # exit code: the output is kept, and its record says so
 DTYPES = ("auto", "float32", "float16", "bfloat16")
-PATH = click.Path(path_type=Path)
+PATH = UserPath(path_type=Path)
 
 Options = dict[str, Any]
 """Values of a command's options by name; each function below takes out those that become its record."""
@@ -63,9 +63,17 @@ data_options = together(
         metavar="TASK",
         help="Preset of columns, labels and metric, for example sst2; fwsvd-export tasks lists them.",
     ),
-    option(Group.DATA, "--data", type=PATH, help="Local file: jsonl, csv, tsv or parquet."),
+    option(
+        Group.DATA,
+        "--data",
+        type=PATH,
+        help="Local file: jsonl, json, csv, tsv, parquet or, for token labels, CoNLL, also compressed (.gz); or a "
+        "folder that save_to_disk wrote.",
+    ),
     option(Group.DATA, "--dataset", metavar="ID[:CONFIG]", help="Data set on the Hub, instead of a local file."),
-    option(Group.DATA, "--split", show_default="train", help="Split of the data set."),
+    option(
+        Group.DATA, "--split", show_default="train", help="Split of the data set, or of a folder that holds several."
+    ),
     option(Group.DATA, "--text-column", show_default="the preset's", help="Column of the text."),
     option(Group.DATA, "--text-pair-column", show_default="the preset's", help="Column of the second text."),
     option(Group.DATA, "--label-column", show_default="the preset's", help="Column of the label."),
@@ -84,6 +92,14 @@ data_options = together(
         metavar="NAME,...",
         show_default="the model's",
         help="Names of the model's classes in the order of their numbers, for a model that has only LABEL_0, ….",
+    ),
+    option(
+        Group.DATA,
+        "--on-bad-row",
+        type=OneOf(ON_BAD_ROW),
+        default=ON_BAD_ROW[0],
+        show_default=True,
+        help="At a row without a text or without a label that fits: stop, or skip it and say how many were.",
     ),
     option(
         Group.DATA,
@@ -136,12 +152,12 @@ def data_request(options: Options) -> DataRequest | None:
     Raises:
         click.UsageError: data without a task.
     """
-    from fwsvd_export.data.request import DataRequest
-
     task, file, dataset = options.pop("task"), options.pop("data"), options.pop("dataset")
     columns = [options.pop(name) for name in ("text_column", "text_pair_column", "label_column")]
     labels = [options.pop(name) for name in ("label_map", "label_names")]
-    rest = {name: options.pop(name) for name in ("split", "max_samples", "max_length", "batch_size", "seed")}
+    rest = {
+        name: options.pop(name) for name in ("split", "max_samples", "max_length", "batch_size", "seed", "on_bad_row")
+    }
     if file is None and dataset is None:
         return None
     if task is None:

@@ -10,10 +10,11 @@ from numbers import Real
 from typing import Any
 
 from fwsvd_export.data.tasks import Task
-from fwsvd_export.errors import DataError, listed, shown
+from fwsvd_export.errors import DataError, RowError, listed, shown
 
 _BLANKS = re.compile(r"[\s_-]+")
-_NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
+_NUMBER = re.compile(r"(-?\d{1,9})(?:\.0*)?", re.ASCII)  # tables write a whole number as 1 or 1.0
+_TRUTH = {"false": "0", "true": "1"}
 _WITHOUT_NAME = re.compile(r"LABEL_\d+")  # what transformers calls the classes of a model that was given no names
 
 
@@ -95,11 +96,11 @@ class ClassReader:
         """The class number of a label.
 
         Raises:
-            DataError: it is not one of the model's classes.
+            RowError: it is not one of the model's classes.
         """
         number = self._number(value)
         if number is None:
-            raise DataError(self._refusal(value, where))
+            raise RowError(self._refusal(value, where))
         return number
 
     def has_names(self, values: Sequence[Any]) -> bool:
@@ -129,11 +130,12 @@ class ClassReader:
         return names[value] if self.classes.names is not None or _plain(names[value]) in self._map else None
 
     def _of_text(self, text: str) -> int | None:
-        """The class of a name, or of a number that is written as a text."""
+        """The class of a name, or of a number that is written as a text, as every cell of a table is."""
         number = self._exact.get(text, self._plain.get(_plain(text)))
-        if number is not None or self.classes.called_by_numbers or not _NUMBER.fullmatch(text.strip()):
+        written = _TRUTH.get(text.strip().lower(), _plain(text))
+        if number is not None or self.classes.called_by_numbers or not _NUMBER.fullmatch(written):
             return number
-        return int(text) if 0 <= int(text) < self.classes.count else None
+        return int(written) if 0 <= int(written) < self.classes.count else None
 
     def _refusal(self, value: Any, where: str) -> str:
         name = self._name(value)
@@ -152,6 +154,6 @@ def _whole(value: Any) -> int | None:
 
 def _plain(name: str) -> str:
     """A name without what people write differently: upper case, blanks, underscores and hyphens."""
-    if _NUMBER.fullmatch(name.strip()):
-        return name.strip()
+    if found := _NUMBER.fullmatch(name.strip()):
+        return found[1]
     return _BLANKS.sub("", name.casefold())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fwsvd_export.architectures.encoder import Encoder
@@ -10,15 +12,37 @@ from fwsvd_export.data.batches import IGNORED_LABEL, Batches
 from fwsvd_export.data.examples import Example, read_examples
 from fwsvd_export.data.fit import check_task
 from fwsvd_export.data.labels import resolved
+from fwsvd_export.data.reading import Reading
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import Rows, chosen_rows, read_rows, shard_of
-from fwsvd_export.errors import CheckpointError, DataWarning, first_line, is_failure
+from fwsvd_export.data.tasks import Task
+from fwsvd_export.errors import CheckpointError, DataError, DataWarning, first_line, is_failure
 
 _MOST_UNKNOWN = 0.05  # share of unknown tokens; on texts of its language a model's own tokenizer has far below 0.01
 _FEWEST_UNKNOWN = 10  # a handful says nothing
 
 
-def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> Batches:
+class ReadBatches(Batches):
+    """Batches of rows that were read.
+
+    Attributes:
+        reading: what became of the rows.
+    """
+
+    def __init__(
+        self,
+        encoded: list[dict[str, Any]],
+        tokenizer: Any,
+        batch_size: int,
+        task: Task,
+        indices: Sequence[int],
+        reading: Reading,
+    ) -> None:
+        super().__init__(encoded, tokenizer, batch_size, task, indices)
+        self.reading = reading
+
+
+def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> ReadBatches:
     """Reads, checks and tokenises the rows that were asked for.
 
     Args:
@@ -28,48 +52,80 @@ def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> Batc
 
     Raises:
         DataError: a task that does not fit the model's head, missing or empty data, a column that is not there, or a
-            label the model does not know.
+            row that cannot be used.
         CheckpointError: a tokenizer that fails on the data, or is another model's.
+
+    Warns:
+        DataWarning: rows were left out, texts were cut, or many tokens are unknown.
     """
-    return encode_rows(read_rows(request), request, tokenizer, encoder)
+    batches = encode_rows(read_rows(request), request, tokenizer, encoder)
+    batches.reading.warn()
+    return batches
 
 
-def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encoder) -> Batches:
-    """Checks and tokenises what the request chooses of some rows; raises as ``load_batches``."""
+def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encoder) -> ReadBatches:
+    """Checks and tokenises what the request chooses of some rows; raises as ``load_batches``, warns of no reading."""
     task = request.task
     check_task(task, encoder)
     chosen, indices = shard_of(chosen_rows(rows, request), request.shard)
-    examples = read_examples(chosen, task, encoder.model.config)
-    words = task.labels == "tokens"
-    options = {"truncation": True, "max_length": min(request.max_length, encoder.usable_length)}
-    encoding = _encoding(
-        tokenizer, examples, chosen, encoder, options | ({"is_split_into_words": True} if words else {})
-    )
+    read = read_examples(chosen, task, encoder.model.config, request.on_bad_row)
+    kept = chosen.select(read.places) if read.skipped else chosen
+    limit = min(request.max_length, encoder.usable_length)
+    tokenize = _Tokenize(tokenizer, task.labels == "tokens")
+    encoding = _encoding(tokenize, read.found, kept, encoder, limit)
     _warn_of_unknown(encoding["input_ids"], tokenizer, rows.name)
     encoded = []
-    for index, example in enumerate(examples):
+    for index, example in enumerate(read.found):
         # A tokenizer may make more than the model takes: token types for a model that has none
         row = {name: encoding[name][index] for name in encoder.inputs if name in encoding}
         if example.label is not None:
-            row["labels"] = _first_pieces(encoding.word_ids(index), example.label) if words else example.label
+            row["labels"] = _first_pieces(encoding.word_ids(index), example.label) if tokenize.words else example.label
         encoded.append(row)
+    if tokenize.words and task.label is not None:
+        _check_labels(encoded, rows.name, limit)
+    whole = _whole_lengths(tokenize, read.found, encoding["input_ids"], limit)
+    reading = Reading(
+        rows.name,
+        len(chosen),
+        limit,
+        encoder.usable_length,
+        read.skipped,
+        read.first_skipped,
+        cut=len(whole),
+        longest=max(whole, default=0),
+    )
     if task.label is not None:
         task = resolved(task, encoder.model.config, rows.table.features[task.label])
-    return Batches(encoded, tokenizer, request.batch_size, task, indices)
+    places = [indices[place] for place in read.places]
+    return ReadBatches(encoded, tokenizer, request.batch_size, task, places, reading)
 
 
-def _encoding(tokenizer: Any, examples: list[Example], rows: Rows, encoder: Encoder, options: dict[str, Any]) -> Any:
+@dataclass(frozen=True)
+class _Tokenize:
+    """Calls a tokenizer on examples, whose texts are texts, pairs of them, or lists of words."""
+
+    tokenizer: Any
+    words: bool
+
+    def __call__(self, examples: Sequence[Example], **options: Any) -> Any:
+        texts = map(list, zip(*(example.texts for example in examples), strict=True))
+        return self.tokenizer(*texts, is_split_into_words=self.words, **options)
+
+
+def _encoding(tokenize: _Tokenize, examples: list[Example], rows: Rows, encoder: Encoder, limit: int) -> Any:
     """The tokenizer's answer, with numbers that the model knows.
 
     Raises:
         CheckpointError: it fails, makes nothing of a row, or makes numbers that are outside the model's tables.
     """
+    options = {"truncation": True, "max_length": limit}
     try:
-        encoding = tokenizer(*map(list, zip(*(example.texts for example in examples), strict=True)), **options)
+        encoding = tokenize(examples, **options)
     except BaseException as error:  # the tokenizers library raises plain exceptions and panics
         if not is_failure(error):
             raise
-        raise CheckpointError(f"the model's tokenizer fails on {rows.name}: {first_line(error)}") from error
+        place = _failing_place(tokenize, examples, rows, options)
+        raise CheckpointError(f"the model's tokenizer fails on {place}: {first_line(error)}") from error
     for field, known in encoder.ranges.items():
         for index, row in enumerate(encoding.get(field, [])):
             if not row or not 0 <= min(row) <= max(row) < known:
@@ -79,6 +135,27 @@ def _encoding(tokenizer: Any, examples: list[Example], rows: Rows, encoder: Enco
                     f"{known - 1}; use the tokenizer that belongs to the model"
                 )
     return encoding
+
+
+def _failing_place(tokenize: _Tokenize, examples: list[Example], rows: Rows, options: dict[str, Any]) -> str:
+    """The first row that a tokenizer fails on, or all of them where it fails on none alone."""
+    for index, example in enumerate(examples):
+        try:
+            tokenize([example], **options)
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            return rows.place(index)
+    return rows.name
+
+
+def _whole_lengths(tokenize: _Tokenize, examples: list[Example], cut: list[list[int]], limit: int) -> list[int]:
+    """Tokens of every example that is longer than the limit. Only those that fill it can be, and are counted again."""
+    full = [example for example, tokens in zip(examples, cut, strict=True) if len(tokens) >= limit]
+    if not full:
+        return []
+    again = tokenize(full, return_attention_mask=False, return_token_type_ids=False, verbose=False)
+    return [length for tokens in again["input_ids"] if (length := len(tokens)) > limit]
 
 
 def _warn_of_unknown(token_ids: list[list[int]], tokenizer: Any, name: str) -> None:
@@ -101,3 +178,12 @@ def _first_pieces(word_ids: list[int | None], numbers: list[int]) -> list[int]:
         labels.append(IGNORED_LABEL if word is None or word == previous else numbers[word])
         previous = word
     return labels
+
+
+def _check_labels(encoded: list[dict[str, Any]], name: str, limit: int) -> None:
+    """Refuses token labels of which none is left: a loss of nothing says nothing about a model."""
+    if all(set(row["labels"]) <= {IGNORED_LABEL} for row in encoded):
+        raise DataError(
+            f"no word of {name} keeps a label within {limit} tokens per sentence; raise --max-length, or use the "
+            "tokenizer that belongs to the model"
+        )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fwsvd_export.data.labels import label_reader
+from fwsvd_export.data.labels import WITHOUT_LABEL, label_reader
 from fwsvd_export.data.rows import Rows
 from fwsvd_export.data.tasks import Task
-from fwsvd_export.errors import DataError, listed, shown
+from fwsvd_export.errors import DataError, RowError, listed, shown
+
+_WITHOUT_TEXT = "without a text"  # the reason of a row's error
 
 
 @dataclass(frozen=True)
@@ -24,41 +28,100 @@ class Example:
     label: Any
 
 
-def read_examples(rows: Rows, task: Task, config: Any) -> list[Example]:
+@dataclass(frozen=True)
+class Examples:
+    """The examples of some rows.
+
+    Attributes:
+        found: an example per row that can be used.
+        places: of these rows among all.
+        skipped: why rows were left out -> how many.
+        first_skipped: the sentence about the first of them.
+    """
+
+    found: list[Example]
+    places: list[int]
+    skipped: Mapping[str, int]
+    first_skipped: str
+
+
+def read_examples(rows: Rows, task: Task, config: Any, on_bad_row: str = "stop") -> Examples:
     """An example per row.
 
     Args:
         rows: of the data.
         task: says which columns hold what.
         config: of the model; its labels are what the data's are checked against.
+        on_bad_row: "stop" for an error at a cell without a text or without a label that fits, "skip" to leave its row
+            out.
 
     Raises:
-        DataError: a column that is not there, a cell that holds no text, or a label the model does not know.
+        DataError: a column that is not there, labels of another kind than the model's, a row that cannot be used, or
+            none that can.
     """
-    texts = [column for column in (task.text, task.text_pair) if column is not None]
-    columns = [_column(rows, column) for column in texts]
+    texts = {column: _column(rows, column) for column in (task.text, task.text_pair) if column is not None}
     labels = None if task.label is None else _column(rows, task.label)
     read = None if task.label is None else label_reader(task, config, rows.table.features[task.label])
-    found = []
+    found, places, skipped = [], [], Counter[str]()
+    first = ""
     for index in range(len(rows)):
         where = rows.place(index)
-        values = tuple(_text(cells[index], column, task, where) for column, cells in zip(texts, columns, strict=True))
-        label = None if labels is None or read is None else read(labels[index], values[0], where)
-        found.append(Example(values, label))
-    return found
+        try:
+            values = tuple(_text(cells[index], column, task, where) for column, cells in texts.items())
+            label = None
+            if labels is not None and read is not None:
+                label = read(_given(labels[index], f"{where}: column {task.label!r}"), values[0], where)
+        except RowError as error:
+            if on_bad_row == "stop":
+                raise DataError(f"{error}; correct it, or leave such rows out with --on-bad-row skip") from error
+            skipped[error.reason] += 1
+            first = first or str(error)
+        else:
+            found.append(Example(values, label))
+            places.append(index)
+    if not found:
+        raise DataError(
+            f"none of the {len(rows):,} rows of {rows.name} can be used, so nothing is left; the first: {first}"
+        )
+    return Examples(found, places, skipped, first)
 
 
 def _column(rows: Rows, column: str) -> list[Any]:
-    if column not in rows.table.column_names:
+    names = rows.table.column_names
+    if column not in names:
+        header = "; the first line of the file is its header" if getattr(rows.table, "header", False) else ""
         raise DataError(
-            f"{rows.name} has no column {column!r}; it has {listed(rows.table.column_names)}: "
-            "name the right ones with --text-column, --text-pair-column and --label-column"
+            f"{rows.name} has no column {shown(column)}; it has {listed(names)}: "
+            f"name the right ones with --text-column, --text-pair-column and --label-column{header}"
         )
     return list(rows.table[column])
 
 
 def _text(value: Any, column: str, task: Task, where: str) -> Any:
-    kind, what = (list, "a list of words") if task.labels == "tokens" else (str, "a text")
+    """A text, or a list of words."""
+    words = task.labels == "tokens"
+    kind, what = (list, "a list of words") if words else (str, "a text")
+    if value is None or value == [] or (isinstance(value, str) and not value.strip()):
+        raise RowError(f"{where}: column {column!r} is empty, {what} is needed", _WITHOUT_TEXT)
     if not isinstance(value, kind):
-        raise DataError(f"{where}: column {column!r} holds {shown(value)}, {what} is needed")
+        raise RowError(f"{where}: column {column!r} holds {shown(value)}, {what} is needed", _WITHOUT_TEXT)
+    for text in value if words else [value]:
+        if not isinstance(text, str) or not _is_unicode(text):
+            raise RowError(f"{where}: column {column!r} holds {shown(text)}, which is not a text", _WITHOUT_TEXT)
     return value
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair, which JSON can write and tokenizers fail on."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _given(label: Any, where: str) -> Any:
+    """A label that is there."""
+    if label is None or label == "":
+        raise RowError(f"{where} is empty, a label is needed", WITHOUT_LABEL)
+    return label

@@ -9,10 +9,13 @@ from typing import Any
 from fwsvd_export.data.batches import IGNORED_LABEL
 from fwsvd_export.data.classes import Classes, ClassReader
 from fwsvd_export.data.tasks import Task
-from fwsvd_export.errors import DataError, shown
+from fwsvd_export.errors import RowError, shown
 
 Reader = Callable[[Any, Any, str], Any]
 """(label, text it belongs to, row as a message names it) -> what the model is to predict."""
+
+WITHOUT_LABEL = "without a label"  # the reason of a row's error
+_NO_LABEL = (IGNORED_LABEL, str(IGNORED_LABEL))  # of a word; as text in CoNLL files
 
 
 def label_reader(task: Task, config: Any, feature: Any) -> Reader:
@@ -46,38 +49,38 @@ def number_of(value: Any, where: str) -> float:
     """A finite number.
 
     Raises:
-        DataError: it is none.
+        RowError: it is none.
     """
     try:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise DataError(f"{where}: label {shown(value)} is not a finite number, which this task needs")
+        raise RowError(f"{where}: label {shown(value)} is not a finite number, which this task needs")
     return number
 
 
 def _tags(value: Any, words: Any, read: ClassReader, where: str) -> list[int]:
     """A class number per word; -100 is a word without a label."""
     if not isinstance(value, list) or len(value) != len(words):
-        raise DataError(f"{where}: one label per word is needed ({len(words)} words)")
-    numbers = [IGNORED_LABEL if tag == IGNORED_LABEL else read(tag, where) for tag in value]
+        raise RowError(f"{where}: one label per word is needed ({len(words)} words)")
+    numbers = [IGNORED_LABEL if tag in _NO_LABEL else read(tag, where) for tag in value]
     if set(numbers) <= {IGNORED_LABEL}:
-        raise DataError(f"{where}: no word has a label ({IGNORED_LABEL} stands for none); leave the row out")
+        raise RowError(f"{where}: no word has a label ({IGNORED_LABEL} stands for none)", WITHOUT_LABEL)
     return numbers
 
 
 def _indicators(value: Any, read: ClassReader, where: str) -> tuple[float, ...]:
     """0 or 1 for every class, from such a list or from a list of names."""
     if not isinstance(value, list):
-        raise DataError(
+        raise RowError(
             f"{where}: label {shown(value)} is not a list; this task needs a list of names, or of 0 or 1 per class"
         )
     if read.has_names(value):
         chosen = {read(name, where) for name in value}
         return tuple(float(number in chosen) for number in range(read.classes.count))
     if len(value) != read.classes.count or not set(value) <= {0, 1}:
-        raise DataError(
+        raise RowError(
             f"{where}: label {shown(value)} is neither a list of names nor {read.classes.count} times 0 or 1, one per "
             f"class ({read.classes}); write it as one of the two"
         )

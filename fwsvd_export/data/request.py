@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fwsvd_export.data.tasks import Task
-from fwsvd_export.errors import DataError
+from fwsvd_export.errors import DataError, shown
+
+ON_BAD_ROW = ("stop", "skip")
 
 
 @dataclass(frozen=True)
@@ -15,14 +17,15 @@ class DataRequest:
 
     Attributes:
         task: the preset, with column names replaced where asked.
-        file: a local file; exactly one of file and dataset is given.
+        file: a local file, or a folder with a saved data set; exactly one of file and dataset is given.
         dataset: ``ID`` or ``ID:CONFIG`` on the Hub.
-        split: of the dataset.
+        split: of the dataset, or of a folder that holds several; None is a dataset's ``train``.
         max_samples: rows at most, chosen by the seed; None for all.
         max_length: tokens at most per example; longer ones are cut.
         batch_size: examples per batch.
         seed: of the choice of rows.
         shard: (i, n) for the i-th of n shares of the chosen rows: the rows i, i + n, i + 2n, … of them, counted from 1.
+        on_bad_row: "stop" for an error at a row without a text or without a label that fits, "skip" to leave it out.
     """
 
     task: Task
@@ -34,6 +37,7 @@ class DataRequest:
     batch_size: int = 16
     seed: int = 0
     shard: tuple[int, int] = (1, 1)
+    on_bad_row: str = ON_BAD_ROW[0]
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.dataset is None):
@@ -45,11 +49,16 @@ class DataRequest:
         part, parts = self.shard
         if not 1 <= part <= parts:
             raise DataError(f"shard {part}/{parts}: I/N with 1 <= I <= N is allowed")
+        if self.on_bad_row not in ON_BAD_ROW:
+            raise DataError(f"on_bad_row {shown(self.on_bad_row)}: one of {', '.join(ON_BAD_ROW)} is allowed")
 
     @property
     def name(self) -> str:
         """The data's name for reports: no folders."""
-        return self.file.name if self.file is not None else f"{self.dataset} ({self.split or 'train'})"
+        if self.file is None:
+            return f"{self.dataset} ({self.split or 'train'})"
+        name = self.file.name or self.file.resolve().name  # of "." too
+        return name if self.split is None else f"{name} ({self.split})"
 
     def without_labels(self) -> DataRequest:
         """The same rows, of which no label is read."""

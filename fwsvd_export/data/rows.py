@@ -21,9 +21,9 @@ class Rows:
     """Rows of one file or data set.
 
     Attributes:
-        table: a ``datasets.Dataset``.
+        table: a ``Table`` or a ``datasets.Dataset``.
         name: of the data, for messages.
-        numbers: of the rows in the file, counted from 1; a header is not a row.
+        numbers: of the rows in the file, counted from 1. Headers and blank lines are not rows; a sentence of CoNLL is.
     """
 
     table: Any
@@ -52,7 +52,7 @@ def read_rows(request: DataRequest) -> Rows:
 
     datasets.disable_progress_bars()
     if request.file is not None:
-        table = read_file(request.file)
+        table = read_file(request.file, request.task, request.split)
     else:
         identifier, _, configuration = str(request.dataset).partition(":")
         try:

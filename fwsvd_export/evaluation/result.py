@@ -28,6 +28,8 @@ class Evaluation:
         data: name of the data, without folders.
         sha256: of the weights file; None when the weights are in several files.
         environment: where.
+        cut: examples that were cut at --max-length; None in results of earlier versions.
+        skipped: rows that --on-bad-row left out; None in results of earlier versions.
     """
 
     model: str
@@ -41,6 +43,8 @@ class Evaluation:
     data: str
     sha256: str | None
     environment: Environment
+    cut: Count | None = None
+    skipped: Count | None = None
 
     @classmethod
     def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> Evaluation:

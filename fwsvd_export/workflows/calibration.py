@@ -38,6 +38,7 @@ def calibration_and_validation(
             raise DataError("--max-drop needs data to measure on: give --validation FILE, or --data to split")
         return None, None
     tokenizer, encoder = load_tokenizer(checkpoint), checkpoint.encoder
+    validation: Batches
     texts = request.data if request.data is None or labelled else request.data.without_labels()
     if not needs_validation:
         return load_batches(cast(DataRequest, texts), tokenizer, encoder), None
@@ -53,10 +54,12 @@ def calibration_and_validation(
         validation = load_batches(request.validation, tokenizer, encoder)
     else:
         chosen, rest = split_rows(read_rows(measured), measured)
-        calibration, validation = (
+        parts = [
             encode_rows(rows, replace(data, max_samples=None), tokenizer, encoder)
             for rows, data in ((chosen, cast(DataRequest, texts)), (rest, measured))
-        )
+        ]
+        (parts[0].reading + parts[1].reading).warn()  # they are one data set
+        calibration, validation = parts
     seen = calibration.token_ids if calibration is not None else set()
     if stored is not None and stored.sample is not None:
         seen |= stored.sample.unmasked()

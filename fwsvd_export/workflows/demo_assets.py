@@ -71,7 +71,9 @@ def split_reviews(reviews: Path, train: tuple[Path, int], test: tuple[Path, int]
         train: where to, and how many rows.
         test: where to, and how many rows.
     """
-    rows = read_rows(DataRequest(TASK, reviews)).table
+    from datasets import Dataset
+
+    rows = Dataset.from_dict(dict(read_rows(DataRequest(TASK, reviews)).table.columns))
     rows = rows.filter(lambda source: source == ROTTEN_TOMATOES, input_columns="source").shuffle(seed=0)
     start = 0
     for file, count in (train, test):

@@ -20,4 +20,5 @@ def run_evaluate(source: Source, data: DataRequest, steps: Steps = silent) -> Me
     batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.encoder)
     measured = evaluate_model(checkpoint.model, tracked(batches, len(batches), "evaluating", steps), batches.task)
     warn_below_chance(measured, batches.task, checkpoint.model.config)
-    return replace(measured, sha256=checkpoint.sha256)
+    reading = batches.reading
+    return replace(measured, sha256=checkpoint.sha256, cut=reading.cut, skipped=reading.left_out)

@@ -207,7 +207,8 @@ def run_evaluate_exported(
     batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.encoder)
     measured = evaluate_model(model, tracked(batches, len(batches), "evaluating", steps), batches.task)
     warn_below_chance(measured, batches.task, checkpoint.model.config)
-    return replace(measured, sha256=checkpoint.sha256)
+    reading = batches.reading
+    return replace(measured, sha256=checkpoint.sha256, cut=reading.cut, skipped=reading.left_out)
 
 
 def _place_of(source: Source, checkpoint: Checkpoint, file_name: str, given: Path | None) -> Place:

@@ -144,9 +144,15 @@ def test_densify_of_a_dense_model(tiny_folder: Path, tmp_path: Path, refused: Re
         ([{"sentence": "good", "label": -1}], ["row 1", "label -1"]),
         ([{"sentence": "good", "label": 0.5}], ["row 1", "label 0.5"]),
         ([{"sentence": "good", "label": "great"}], ["row 1", "label 'great'", "0 to 1", "--label-map"]),
-        ([{"sentence": "good", "label": 1}, {"sentence": "bad", "label": None}], ["row 2", "label None"]),
+        (
+            [{"sentence": "good", "label": 1}, {"sentence": "bad", "label": None}],
+            ["row 2", "column 'label' is empty", "--on-bad-row skip"],
+        ),
         ([{"sentence": 5, "label": 1}], ["row 1", "'sentence' holds 5", "a text is needed"]),
-        ([{"sentence": "good", "label": 1}, {"sentence": None, "label": 1}], ["row 2", "holds None"]),
+        (
+            [{"sentence": "good", "label": 1}, {"sentence": None, "label": 1}],
+            ["row 2", "column 'sentence' is empty", "--on-bad-row skip"],
+        ),
     ],
 )
 def test_rows_that_do_not_fit(
@@ -199,10 +205,10 @@ def test_a_task_of_another_kind_of_label(
         ("rowless.jsonl", "\n", "rowless.jsonl is empty"),
         ("rowless.json", "[]", "rowless.json is empty"),
         ("rowless.csv", "sentence,label\n", "rowless.csv is empty"),
-        ("commas.csv", "sentence,label\nnot good, but fine,1\n", "row 1: label ' but fine'"),
-        ("broken.jsonl", '{"sentence": "good", "label": 1}\n{"sentence": ', "cannot be read as json"),
+        ("commas.csv", "sentence,label\nnot good, but fine,1\n", "row 1 has 3 cells, and the header has 2 columns"),
+        ("broken.jsonl", '{"sentence": "good", "label": 1}\n{"sentence": ', "row 2: this is not JSON"),
         ("broken.parquet", "PAR1 and no more", "cannot be read as parquet"),
-        ("rows.txt", "good\t1\n", ".jsonl, .json, .csv, .tsv, .parquet"),
+        ("rows.txt", "good\t1\n", ".jsonl, .ndjson, .json, .csv, .tsv, .parquet"),
     ],
 )
 def test_data_files_that_cannot_be_read(

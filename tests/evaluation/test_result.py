@@ -30,7 +30,8 @@ def read(**values: Any) -> Evaluation:
 
 
 def test_what_is_written_is_what_was_read() -> None:
-    assert read().to_json() == EVALUATION
+    assert read(cut=2, skipped=1).to_json() == {**EVALUATION, "cut": 2, "skipped": 1}
+    assert read().to_json() == {**EVALUATION, "cut": None, "skipped": None}, "earlier versions did not write them"
 
 
 def test_a_further_metric_never_takes_the_place_of_a_field() -> None:
