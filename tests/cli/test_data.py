@@ -19,7 +19,8 @@ import pytest
 import torch
 from click.testing import Result
 from datasets import Dataset, DatasetDict
-from transformers import BertForTokenClassification
+from safetensors.torch import load_file
+from transformers import BertForSequenceClassification, BertForTokenClassification, BertTokenizerFast
 
 from tests.helpers import tiny_config
 
@@ -266,12 +267,12 @@ def test_messages_about_large_data_stay_short(kind: str, tiny_folder: Path, tmp_
 
 
 def test_many_labels_of_a_model_are_listed_in_part(
-    changed_model: Callable[..., Path], tmp_path: Path, tiny_folder: Path, refused: Refused
+    changed_model: Callable[..., Path], tmp_path: Path, refused: Refused
 ) -> None:
-    from transformers import BertForSequenceClassification
-
     model = changed_model()
-    BertForSequenceClassification(tiny_config(num_labels=5000)).save_pretrained(model)
+    names = {f"class {place}": place for place in range(5000)}
+    config = tiny_config(label2id=names, id2label={str(place): name for name, place in names.items()})
+    BertForSequenceClassification(config).save_pretrained(model)
     (tmp_path / "rows.jsonl").write_text(json.dumps({"sentence": "good", "label": "x" * 100_000}))
     sentence = refused("evaluate", model, *SST2, tmp_path / "rows.jsonl")
     assert " and 4,980 more)" in sentence
@@ -409,8 +410,6 @@ def test_tags_of_ignored_positions_count_for_nothing(ner_folder: Path, tmp_path:
     sums = []
     for file in files:
         succeed("fisher", ner_folder, *words, file, "-o", tmp_path / f"{file.stem}.safetensors")
-        from safetensors.torch import load_file
-
         sums.append(load_file(tmp_path / f"{file.stem}.safetensors"))
     assert all(torch.equal(sums[1][name], tensor) for name, tensor in sums[0].items())
 
@@ -454,8 +453,6 @@ def test_a_row_has_its_number_in_the_users_file_whatever_was_chosen(
 def test_a_row_that_the_tokenizer_fails_on_is_named(
     tiny_folder: Path, data_file: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
-    from transformers import BertTokenizerFast
-
     call, seventh = BertTokenizerFast.__call__, json.loads(data_file.read_text().splitlines()[6])["sentence"]
 
     def fail(self: Any, texts: list[str], **options: Any) -> Any:
