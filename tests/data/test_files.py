@@ -35,7 +35,8 @@ def write_csv(path: Path, rows: Rows) -> None:
 
 
 def write_tsv(path: Path, rows: Rows) -> None:
-    lines = [list(rows[0]), *(["" if cell is None else str(cell) for cell in row.values()] for row in rows)]
+    names = list(rows[0])
+    lines = [names, *(["" if row[name] is None else str(row[name]) for name in names] for row in rows)]
     path.write_bytes("".join("\t".join(line) + "\n" for line in lines).encode())
 
 

@@ -26,7 +26,8 @@ def test_parts_of_a_data_set_are_told_as_one() -> None:
     with pytest.warns(DataWarning) as caught:
         whole.warn()
     assert [str(warning.message) for warning in caught] == [
-        "4 of 1,250 rows of rows.csv were left out: 2 without a text, 2 without a label; the first: rows.csv, row 7: empty.",
+        "4 of 1,250 rows of rows.csv were left out: 2 without a text, 2 without a label; "
+        "the first: rows.csv, row 7: empty.",
         "31 of 1,246 texts of rows.csv were cut at 8 tokens, the longest has 20; the model takes up to --max-length "
         "16.",
     ]
