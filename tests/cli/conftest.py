@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
+from transformers import BertForTokenClassification
 
 from fwsvd_export.cli import group
+from tests.helpers import tiny_config
 
 
 def invoke(*arguments: object) -> Result:
@@ -101,3 +104,17 @@ def changed_small(compressed_folder: Path, tmp_path_factory: pytest.TempPathFact
         return folder
 
     return change
+
+
+@pytest.fixture(scope="session")
+def ner_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A token classifier of the labels O, B and I. Do not write into it."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-ner"
+    shutil.copytree(tiny_folder, folder)
+    torch.manual_seed(0)
+    names = ["O", "B", "I"]
+    config = tiny_config(
+        label2id={name: place for place, name in enumerate(names)}, id2label={str(p): n for p, n in enumerate(names)}
+    )
+    BertForTokenClassification(config).save_pretrained(folder)
+    return folder

@@ -198,30 +198,6 @@ def test_a_task_of_another_kind_of_label(
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "words"),
-    [
-        ("none.jsonl", None, "does not exist"),
-        ("empty.jsonl", "", "is empty"),
-        ("rowless.jsonl", "\n", "rowless.jsonl is empty"),
-        ("rowless.json", "[]", "rowless.json is empty"),
-        ("rowless.csv", "sentence,label\n", "rowless.csv is empty"),
-        ("commas.csv", "sentence,label\nnot good, but fine,1\n", "row 1 has 3 cells, and the header has 2 columns"),
-        ("broken.jsonl", '{"sentence": "good", "label": 1}\n{"sentence": ', "row 2: this is not JSON"),
-        ("broken.parquet", "PAR1 and no more", "cannot be read as parquet"),
-        ("rows.txt", "good\t1\n", ".jsonl, .ndjson, .json, .csv, .tsv, .parquet"),
-    ],
-)
-def test_data_files_that_cannot_be_read(
-    name: str, text: str | None, words: str, tiny_folder: Path, tmp_path: Path, refused: Refused
-) -> None:
-    file = tmp_path / name
-    if text is not None:
-        file.write_text(text)
-    data = ["--task", "sst2", "--data", file]
-    assert words in refused("fisher", tiny_folder, "-o", tmp_path / "out.safetensors", *data)
-
-
-@pytest.mark.parametrize(
     ("options", "code", "words"),
     [
         (["--rank", 4], 1, "kfac needs statistics: give task data or a statistics file"),

@@ -87,7 +87,7 @@ def test_words_may_stand_without_a_label_but_not_all_of_a_row(load: Callable[...
     encoder = encoder_with("BertForTokenClassification", num_labels=2)
     rows = [{"tokens": ["good", "film"], "ner_tags": [IGNORED_LABEL, 1]}]
     assert labels_of(load(rows, task="ner", encoder=encoder)) == [[IGNORED_LABEL, IGNORED_LABEL, 1, IGNORED_LABEL]]
-    with pytest.raises(DataError, match=r"row 2: no word has a label \(-100 stands for none\); leave the row out"):
+    with pytest.raises(DataError, match=r"row 2: no word has a label \(-100 stands for none\); correct it, or leave"):
         load([*rows, {"tokens": ["good"], "ner_tags": [IGNORED_LABEL]}], task="ner", encoder=encoder)
 
 
