@@ -70,7 +70,7 @@ def read_examples(rows: Rows, task: Task, config: Any, on_bad_row: str = "stop")
             values = tuple(_text(cells[index], column, task, where) for column, cells in texts.items())
             label = None
             if labels is not None and read is not None:
-                label = read(_given(labels[index], f"{where}: column {task.label!r}"), values[0], where)
+                label = read(_given(labels[index], f"{where}: column {shown(task.label)}"), values[0], where)
         except RowError as error:
             if on_bad_row == "stop":
                 raise DataError(f"{error}; correct it, or leave such rows out with --on-bad-row skip") from error
@@ -102,12 +102,12 @@ def _text(value: Any, column: str, task: Task, where: str) -> Any:
     words = task.labels == "tokens"
     kind, what = (list, "a list of words") if words else (str, "a text")
     if value is None or value == [] or (isinstance(value, str) and not value.strip()):
-        raise RowError(f"{where}: column {column!r} is empty, {what} is needed", _WITHOUT_TEXT)
+        raise RowError(f"{where}: column {shown(column)} is empty, {what} is needed", _WITHOUT_TEXT)
     if not isinstance(value, kind):
-        raise RowError(f"{where}: column {column!r} holds {shown(value)}, {what} is needed", _WITHOUT_TEXT)
+        raise RowError(f"{where}: column {shown(column)} holds {shown(value)}, {what} is needed", _WITHOUT_TEXT)
     for text in value if words else [value]:
         if not isinstance(text, str) or not _is_unicode(text):
-            raise RowError(f"{where}: column {column!r} holds {shown(text)}, which is not a text", _WITHOUT_TEXT)
+            raise RowError(f"{where}: column {shown(column)} holds {shown(text)}, which is not a text", _WITHOUT_TEXT)
     return value
 
 

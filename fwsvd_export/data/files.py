@@ -14,7 +14,7 @@ from fwsvd_export.data.json_rows import json_table
 from fwsvd_export.data.table import Table
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.data.text import COMPRESSIONS, read_text
-from fwsvd_export.errors import DataError, first_line
+from fwsvd_export.errors import DataError, first_line, shown
 
 PARQUET = ".parquet"
 _JSON = (".jsonl", ".ndjson", ".json")
@@ -48,7 +48,9 @@ def read_file(file: Path, task: Task, split: str | None = None) -> Any:
     if file.is_dir():
         return read_folder(file, split)
     if split is not None:
-        raise DataError(f"split {split!r} is given, and {file} is one file, which has no splits; leave --split out")
+        raise DataError(
+            f"split {shown(split)} is given, and {file} is one file, which has no splits; leave --split out"
+        )
     kind, table_of = _kind_of(file), _readers(task)
     if kind not in table_of:
         advice = _ADVICE.get(file.suffix.lower()) or _ADVICE.get(kind)
