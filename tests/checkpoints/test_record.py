@@ -59,7 +59,7 @@ def test_every_action_of_a_history_is_read_and_told(action: str) -> None:
         ),
         ({"layers": [OLDEST["layers"][0], {**OLDEST["layers"][0], "rank": 0}]}, "layers[1].rank is 0, a whole number"),
         ({"history": [{"action": "undo"}]}, "history[0].action is 'undo', compress or densify or export or"),
-        ({"history": [{"sha256": None}]}, "history[0] has no action; compress the model again"),
+        ({"history": [{"sha256": None}]}, "history[0] has no action; take the file from a backup"),
     ],
 )
 def test_what_is_no_record_is_refused(values: dict[str, Any], reason: str) -> None:
