@@ -58,7 +58,7 @@ LAYER = "encoder.layer.0.attention.self.query"
         ),
         ({"files": {"model.safetensors": 5}}, "files.model.safetensors is 5, an object is needed"),
         ({"history": {}}, "history is {}, a list is needed"),
-        ({"history": [{"action": "melt"}]}, "history[0].action is 'melt', compress or densify or"),
+        ({"history": [{"action": "melt"}]}, "history[0].action is 'melt', accept or compress or densify or"),
         ({"history": [{"action": "save", "sha256": 3}]}, "history[0].sha256 is 3, a text of one line"),
         (
             {"history": [{"action": "save", "details": {"a": [1]}}]},
