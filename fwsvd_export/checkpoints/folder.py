@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.checkpoints.record import COMPRESS_AGAIN, CompressionRecord
+from fwsvd_export.checkpoints.record import RESTORE_RECORD, CompressionRecord
+from fwsvd_export.checkpoints.weights import required_weights_files
 from fwsvd_export.errors import CheckpointError
 from fwsvd_export.storage.file_names import COMPRESSION_FILE
 from fwsvd_export.storage.json_files import read_json, write_json
@@ -47,9 +48,28 @@ def read_compression(folder: Path) -> CompressionRecord:
     path = folder / COMPRESSION_FILE
     if not path.is_file():
         raise CheckpointError(
-            f"{folder} has no {COMPRESSION_FILE}, so it does not say how it was made; give a folder that compress wrote"
+            f"{folder} has no {COMPRESSION_FILE}, so it does not say how it was made; copy the one of the folder that "
+            "the model was loaded from into it"
         )
-    return CompressionRecord.from_json(read_json(path, remedy=COMPRESS_AGAIN), str(path))
+    return CompressionRecord.from_json(read_json(path, remedy=RESTORE_RECORD), str(path))
+
+
+def accept_weights(folder: Path) -> CompressionRecord:
+    """Enters the weights of a folder in its record, whoever changed them; those that it names already change nothing.
+
+    Returns:
+        The record that lies in the folder after it.
+
+    Raises:
+        CheckpointError: there is no record or it is damaged, or the folder has no weights.
+    """
+    record = read_compression(folder)
+    required_weights_files(folder)
+    if not record.describes(folder):
+        record = record.after("accept", folder)
+        with atomic_output(folder / COMPRESSION_FILE, overwrite=True) as file:
+            write_json(file, record.to_json())
+    return record
 
 
 def write_compression(record: CompressionRecord, folder: Path) -> None:

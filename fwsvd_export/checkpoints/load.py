@@ -12,9 +12,9 @@ from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES, encoder_of
 from fwsvd_export.checkpoints.settings import check_settings, check_weights, read_settings
+from fwsvd_export.checkpoints.weights import weights_digest, weights_files
 from fwsvd_export.errors import CheckpointError, UnsupportedModelError, first_line, shown
 from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.storage.json_files import read_json
 from fwsvd_export.storage.tensors import StoredTensor, read_header
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 from fwsvd_export.storage.file_names import CARD_FILE, SHARDS_INDEX, TOKENIZER_FILES, VOCABULARY_FILES, WEIGHTS_FILE
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")  # the Hub's client names a snapshot's folder so
+_CACHED = re.compile(r"models--(.+)")  # and the folder above all snapshots of a model so
 _OWN_REFERENCE = re.compile(r"\w+\.\w+", re.ASCII)  # a file in the folder and a class in it
 
 
@@ -30,20 +31,20 @@ class Checkpoint:
     """A model that was loaded from files.
 
     Attributes:
-        name: what the user called it: a folder's name without its parents, or a Hub id.
+        name: a Hub id, also for a folder in the Hub's cache, or a folder's name without its parents.
         folder: where its files lie.
         model: in evaluation mode, float32, on the CPU.
         declared_dtype: the dtype its configuration asks for.
-        sha256: of the weights file; None when the weights are sharded.
+        sha256: of the weights file; of several, of the list that ``sha256sum`` prints of them.
         compressed: whether it is one of ours.
-        revision: the commit on the Hub that the files are of; None for a folder.
+        revision: the commit on the Hub that the files are of; None for a folder of any other origin.
     """
 
     name: str
     folder: Path
     model: Any
     declared_dtype: torch.dtype
-    sha256: str | None
+    sha256: str
     compressed: bool
     revision: str | None = None
 
@@ -67,7 +68,7 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
     """Loads a dense or compressed model.
 
     A compressed checkpoint is loaded with this installation's own classes when the digests of its code files are
-    those of this installation; other code runs only with ``trust_remote_code``.
+    those of this installation, or when it has none; other code runs only with ``trust_remote_code``.
 
     Args:
         source: a folder, or the id of a model on the Hub.
@@ -97,23 +98,35 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
             "read them and give --trust-remote-code if you trust them"
         )
     model = _load(model_class, folder, source, trust_remote_code and compressed)
-    weights = folder / WEIGHTS_FILE
+    name, revision = _origin(source, folder)
     return Checkpoint(
-        name=source if not Path(source).exists() else folder.resolve().name,
+        name=name,
         folder=folder,
         model=model,
         declared_dtype=_declared_dtype(settings),
-        sha256=file_sha256(weights) if weights.is_file() else None,
+        sha256=weights_digest(weights_files(folder)),
         compressed=compressed,
-        revision=None if Path(source).exists() or not _COMMIT.fullmatch(folder.name) else folder.name,
+        revision=revision,
     )
 
 
+def _origin(source: str, folder: Path) -> tuple[str, str | None]:
+    """What a model is called, and its commit on the Hub, which folders in the Hub's cache tell by their names."""
+    place = folder.resolve()
+    commit = place.name if _COMMIT.fullmatch(place.name) else None
+    if not Path(source).exists():
+        return source, commit
+    if commit is not None and place.parent.name == "snapshots" and (cached := _CACHED.fullmatch(place.parts[-3])):
+        return cached[1].replace("--", "/"), commit
+    return place.name, None
+
+
 def is_own_code(folder: Path, family: Family) -> bool:
-    """Whether all code files in a folder are, byte for byte, those of this installation."""
+    """Whether every code file that a folder has is, byte for byte, this installation's; a missing one cannot run."""
     return all(
-        (folder / name).is_file() and file_sha256(folder / name) == file_sha256(family.shipped(name))
+        file_sha256(folder / name) == file_sha256(family.shipped(name))
         for name in family.code_files
+        if (folder / name).is_file()
     )
 
 
@@ -148,19 +161,9 @@ def _folder_of(source: str) -> Path:
 
 def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     """Every tensor of a checkpoint by name, in one file or in several."""
-    if (folder / WEIGHTS_FILE).is_file():
-        return read_header(folder / WEIGHTS_FILE)
-    index = folder / SHARDS_INDEX
-    places = read_json(index).get("weight_map")
-    files = set(map(str, places.values())) if isinstance(places, dict) else set()
-    for name in sorted(files):
-        if Path(name).name != name or not name.endswith(".safetensors") or not (folder / name).is_file():
-            raise CheckpointError(f"{index} names {shown(name)}, which is no safetensors file in the same folder")
-    if not files:
-        raise CheckpointError(f"{index} names no files; save the model again")
     stored: dict[str, StoredTensor] = {}
-    for name in sorted(files):
-        stored |= read_header(folder / name)
+    for file in weights_files(folder):
+        stored |= read_header(file)
     return stored
 
 

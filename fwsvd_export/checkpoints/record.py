@@ -1,9 +1,10 @@
 """``compression.json``: how a compressed checkpoint was made, and what was done to it afterwards.
 
 Whoever changes the weights of such a folder says so in its record, or the folder counts as changed by somebody else:
-``push`` refuses it. The code that ships with a checkpoint cannot import this module. When it saves a model again into a
-folder, it reads the ``compression.json`` of the folder that the model was loaded from as one JSON object, leaves every
-key as it is but two, and writes it beside the new weights:
+``push`` refuses it until its owner accepts the weights (``card --accept-weights``). The code that ships with a
+checkpoint cannot import this module. When it saves a model again into a folder, it reads the ``compression.json`` of
+the folder that the model was loaded from as one JSON object, leaves every key as it is but two, and writes it beside
+the new weights:
 
 - ``"history"``: the list that is there (where there is none: ``[{"action": "compress", "sha256": DIGEST, "details":
   {}}]``, with the digest that ``"files"`` had for ``model.safetensors``), and at its end the entry ::
@@ -11,7 +12,8 @@ key as it is but two, and writes it beside the new weights:
       {"action": "save", "sha256": "<64 hexadecimal digits>", "details": {}}
 
   ``sha256`` is the SHA-256 of the bytes of the new ``model.safetensors``, in lower case; null when the weights are in
-  several files. ``details`` is an object whose values are texts, numbers, true, false or null.
+  several files. ``details`` is an object whose values are texts, numbers, true, false or null: ``"files"`` with their
+  number when there are several, and ``"changed": true`` for a model that was changed before it was ever saved.
 - ``"files"``: one entry for every ``*.safetensors`` file that was written, and for no other ::
 
       {"model.safetensors": {"bytes": 29518428, "sha256": "<the same digits>"}}
@@ -30,7 +32,7 @@ from msgspec import Meta
 
 from fwsvd_export.checkpoints.weights import StoredWeights
 from fwsvd_export.errors import CheckpointError
-from fwsvd_export.storage.digest import file_sha256
+from fwsvd_export.storage.digest import combined_sha256, file_sha256
 from fwsvd_export.storage.file_names import WEIGHTS_FILE
 from fwsvd_export.storage.schema import (
     Count,
@@ -45,11 +47,13 @@ from fwsvd_export.storage.schema import (
 )
 
 RECORD_FORMAT = 1
-COMPRESS_AGAIN = "compress the model again"
+RESTORE_RECORD = "take the file from a backup or from the folder that the model was made from"
+ACCEPT_WEIGHTS = "if the weights are yours, enter them with fwsvd-export card --accept-weights"
 
 Inherited = Annotated[dict[str, str | Words], Meta(description="an object of texts and lists of texts")]
-Action = Literal["compress", "save", "finetune", "export", "densify", "push"]
+Action = Literal["compress", "save", "finetune", "export", "densify", "push", "accept"]
 Detail = Line | int | float | bool | None
+_CHANGES = ("save", "finetune", "accept")  # actions that leave other weights
 _DONE: dict[str, str] = {
     "compress": "compressed",
     "save": "saved again with save_pretrained",
@@ -57,6 +61,7 @@ _DONE: dict[str, str] = {
     "export": "exported to ONNX",
     "densify": "multiplied out into a plain model",
     "push": "pushed to the Hub",
+    "accept": "accepted with weights that its record did not know",
 }
 
 
@@ -75,15 +80,17 @@ class HistoryEntry:
     details: dict[Line, Detail] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        facts = ", ".join(f"{name} {value}" for name, value in self.details.items() if value is not None)
+        told = {name: value for name, value in self.details.items() if name != "changed" and value is not None}
+        facts = ", ".join(f"{name} {value}" for name, value in told.items())
         return _DONE[self.action] + (f" ({facts})" if facts else "")
 
 
 def _with_change(entry: HistoryEntry, before: HistoryEntry) -> str:
     """The entry in words; of a save, which tells nothing else, whether the weights are others than before it."""
-    if entry.action != "save" or None in (entry.sha256, before.sha256):
+    changed = entry.details.get("changed") is True
+    if entry.action != "save" or (not changed and None in (entry.sha256, before.sha256)):
         return str(entry)
-    return f"{entry}, with {'the same' if entry.sha256 == before.sha256 else 'other'} weights"
+    return f"{entry}, with {'other' if changed or entry.sha256 != before.sha256 else 'the same'} weights"
 
 
 @dataclass(frozen=True)
@@ -210,6 +217,7 @@ class CompressionRecord:
     base_sha256: Line | None
     base_revision: Line | None = None
     base_weights: StoredWeights | None = None
+    base_files: dict[str, FileDigest] = field(default_factory=dict)
     base_card: Inherited | None = None
     command: Words | None = None
     method: Line
@@ -237,10 +245,10 @@ class CompressionRecord:
         Raises:
             CheckpointError: it is of a later format, or a field is missing or holds something else.
         """
-        check_format(document, RECORD_FORMAT, place, CheckpointError, COMPRESS_AGAIN)
+        check_format(document, RECORD_FORMAT, place, CheckpointError, RESTORE_RECORD)
         if "matching" in document:  # its name in files of earlier versions
             document = {"reconstruction": document["matching"], **document}
-        record = read_as(cls, document, place, CheckpointError, COMPRESS_AGAIN)
+        record = read_as(cls, document, place, CheckpointError, RESTORE_RECORD)
         if record.history:
             return record
         weights = record.files.get(WEIGHTS_FILE)
@@ -252,6 +260,19 @@ class CompressionRecord:
         if self.gate is None:
             del content["gate"]
         return content
+
+    @property
+    def base_digest(self) -> str | None:
+        """Of the base's weights, in one file or in several, as ``combined_sha256`` has it; None when not recorded."""
+        if self.base_sha256 is not None or not self.base_files:
+            return self.base_sha256
+        return combined_sha256({name: file.sha256 for name, file in self.base_files.items()})
+
+    @property
+    def retrained(self) -> bool:
+        """Whether weights may be others than those that the compression made, by what is recorded."""
+        first, *later = self.history
+        return any(entry.action in _CHANGES and entry.sha256 != first.sha256 for entry in later)
 
     @property
     def since(self) -> tuple[str, ...]:

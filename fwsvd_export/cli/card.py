@@ -26,24 +26,35 @@ from fwsvd_export.cli.options import PATH, json_option
 @option(
     Group.REPOSITORY, "--revision", metavar="SHA", show_default="main", help="Commit or branch that the card loads."
 )
+@click.option(
+    "--accept-weights",
+    is_flag=True,
+    help="Enter the weights in compression.json as they are: what changed them left no word there.",
+)
 @json_option
-def command(model: Path, results: tuple[Path, ...], repo_id: str | None, revision: str | None, as_json: bool) -> None:
+def command(
+    model: Path, results: tuple[Path, ...], accept_weights: bool, as_json: bool, **published: str | None
+) -> None:
     """Write README.md of the compressed folder MODEL anew, from compression.json and from measured results.
 
     Results are told apart by the digests of the weights that they were measured on, and kept in measurements.json.
-    What was not measured is absent. Text outside the card's own markers and metadata that you changed stay.
+    What was not measured is absent. Text outside the card's own markers and metadata that you changed stay. What was
+    done since the compression is said, too: save_pretrained enters it in compression.json.
 
     \b
     Example:
       fwsvd-export card my-model-small --results bench/results.json --repo-id me/my-model-small
     """
+    from fwsvd_export.checkpoints.folder import accept_weights as accept
     from fwsvd_export.checkpoints.folder import read_compression
+    from fwsvd_export.checkpoints.record import ACCEPT_WEIGHTS
     from fwsvd_export.cli.console import hint, print_json, print_table
     from fwsvd_export.hub.card.metadata import split_front_matter
     from fwsvd_export.hub.card.write import read_card, write_card
     from fwsvd_export.storage.file_names import CARD_FILE
 
-    facts = write_card(model, read_compression(model), results, repo_id=repo_id, revision=revision)
+    record = accept(model) if accept_weights else read_compression(model)
+    facts = write_card(model, record, results, **published)
     measurements = facts["measurements"]
     if as_json:
         print_json({"card": str(model / "README.md"), **facts})
@@ -52,18 +63,22 @@ def command(model: Path, results: tuple[Path, ...], repo_id: str | None, revisio
     rows = [[f"{score['metric']}, {score['model']} ({score['runtime']})", f"{score['value']:.4f}"] for score in scores]
     rows += [[f"latency on {run['environment']['cpu']}", f"{len(run['models'])} models"] for run in runs]
     print_table(f"{model / 'README.md'}", ["what", "value"], rows)
+    if facts["unrecorded"]:
+        hint(f"compression.json does not describe these weights; {ACCEPT_WEIGHTS}.")
     _, metadata, _ = split_front_matter(read_card(model / CARD_FILE))  # with what its owner wrote there
-    for missing, advice in _missing(facts["measurements"], metadata or {}):
+    for missing, advice in _missing(facts, metadata or {}):
         hint(f"Not in the card: {missing}; {advice}.")
 
 
-def _missing(measurements: dict[str, Any], metadata: dict[str, Any]) -> list[tuple[str, str]]:
+def _missing(facts: dict[str, Any], metadata: dict[str, Any]) -> list[tuple[str, str]]:
     """What a reader would look for, and where it would come from."""
+    measurements = facts["measurements"]
     measured = {score["model"] for score in measurements["scores"]}
     wanted = [
         ("this model's metric", "give --results of evaluate --json or bench", "compressed" in measured),
         ("the base's metric", "measure the base on the same data", "dense" in measured),
         ("latency", "give --results of bench", bool(measurements["runs"])),
         ("a license", "add a line such as license: mit to its front matter", bool(metadata.get("license"))),
+        ("a tokenizer", "save it into the same folder, and run this again", facts["model"]["tokenizer"]),
     ]
     return [(what, advice) for what, advice, there in wanted if not there]

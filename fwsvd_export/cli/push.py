@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ def command(model: Path, repo_id: str, dry_run: bool, as_json: bool, **options: 
 
     First the folder is verified: digests of code, weights and ONNX files, no stray files, no pickles, no tokens, a
     valid card, and that it loads in a clean environment without this package. A folder with findings is refused; with
-    --dry-run they are listed, and the exit code is 1.
+    --dry-run they are listed, and the exit code is 1. What the Trainer left there, such as training_args.bin and
+    checkpoint-500/, is not sent.
 
     REPO_ID is made when it does not exist. The commit makes the repository equal to the folder: files of an earlier
     push that the folder no longer has are removed; licences, .gitattributes and files that are no part of a
@@ -76,6 +78,7 @@ def command(model: Path, repo_id: str, dry_run: bool, as_json: bool, **options: 
                 "changed": pushed.changed,
                 "removed": pushed.removed,
                 "kept": pushed.kept,
+                "not_sent": pushed.training,
                 "private": pushed.private,
                 "pull_request": pushed.pull_request,
             }
@@ -93,13 +96,15 @@ def _show_what_would_be_sent(request: PushRequest, as_json: bool) -> None:
     verified = verify_for(request, steps())
     if as_json:
         findings = [asdict(finding) for finding in verified.findings]
-        print_json({"repo_id": request.repo_id, "files": _rows(verified.files), "findings": findings})
+        found = {"files": _rows(verified.files), "not_sent": verified.training, "findings": findings}
+        print_json({"repo_id": request.repo_id, **found})
     else:
         rows = [[path, f"{size:,}"] for path, size in verified.files.items()]
         rows.append([f"{len(rows)} files", f"{sum(verified.files.values()):,}"])
         print_table(f"{request.folder} to {request.repo_id}", ["file", "bytes"], rows)
         if verified.findings:
             click.echo("\n".join(["Wrong:", *(f"  {finding}" for finding in verified.findings)]))
+        _tell_left_out(verified.training)
     if verified.findings:
         click.get_current_context().exit(1)
     hint("Nothing is wrong; nothing was sent.")
@@ -119,7 +124,15 @@ def _tell(pushed: Pushed) -> None:
         hint(f"Removed, as the folder no longer has them: {', '.join(pushed.removed)}")
     if pushed.kept:
         hint(f"Left in the repository, as they are no part of a checkpoint: {', '.join(pushed.kept)}")
+    _tell_left_out(pushed.training)
     click.echo(loading_snippet(pushed.repo_id, pushed.commit, pushed.auto_class, pushed.files, plain=pushed.plain))
+
+
+def _tell_left_out(training: Sequence[str]) -> None:
+    from fwsvd_export.cli.console import hint
+
+    if training:
+        hint(f"Not sent, as only a training that goes on needs them: {', '.join(training)}")
 
 
 def _rows(files: dict[str, int]) -> list[dict[str, str | int]]:

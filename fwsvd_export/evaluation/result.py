@@ -26,7 +26,8 @@ class Evaluation:
         seconds: wall time of the forward passes.
         beside: further metrics by name.
         data: name of the data, without folders.
-        sha256: of the weights file; None when the weights are in several files.
+        sha256: of the weights file; of several, of the list that ``sha256sum`` prints of them. None in results of
+            earlier versions, which had no digest of several.
         environment: where.
         cut: examples that were cut at --max-length; None in results of earlier versions.
         skipped: rows that --on-bad-row left out; None in results of earlier versions.

@@ -23,7 +23,7 @@ class Identity:
         model: the checkpoint's name, for people.
         class_name: of the model.
         weights_sha256: over the values of all parameters: the same in any file format.
-        file_sha256: of model.safetensors, for ``sha256sum``; empty when the weights are sharded.
+        file_sha256: of the weights file, for ``sha256sum``; of several, of the list that it prints of them.
         settings: the parts of the configuration that change what is computed, as JSON.
     """
 
@@ -42,7 +42,7 @@ class Identity:
             model=checkpoint.name,
             class_name=type(model).__name__,
             weights_sha256=weights_sha256(model),
-            file_sha256=checkpoint.sha256 or "",
+            file_sha256=checkpoint.sha256,
             settings=json.dumps(settings),
         )
 

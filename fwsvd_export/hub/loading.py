@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from fwsvd_export.architectures.heads import head_of_auto_class
+from fwsvd_export.storage.file_names import VOCABULARY_FILES
 
 
 def loading_snippet(repo_id: str, commit: str, auto_class: str, files: Container[str], *, plain: bool = False) -> str:
@@ -18,13 +19,15 @@ def loading_snippet(repo_id: str, commit: str, auto_class: str, files: Container
         plain: whether the model is of its original architecture, so that no code of the repository is run.
     """
     trust = "" if plain else ", trust_remote_code=True"
+    has_tokenizer = any(name in files for name in VOCABULARY_FILES)
     lines = [
-        f"from transformers import {auto_class}, AutoTokenizer",
+        f"from transformers import {auto_class}" + (", AutoTokenizer" if has_tokenizer else ""),
         "",
         f'repo_id, revision = "{repo_id}", "{commit}"',
         f"model = {auto_class}.from_pretrained(repo_id, revision=revision{trust})",
-        f"tokenizer = AutoTokenizer.from_pretrained(repo_id, revision=revision{trust})",
     ]
+    if has_tokenizer:
+        lines.append(f"tokenizer = AutoTokenizer.from_pretrained(repo_id, revision=revision{trust})")
     onnx_class = head_of_auto_class(auto_class).ort_class
     if "onnx/model.onnx" in files and onnx_class is not None:
         lines += [

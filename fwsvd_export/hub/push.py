@@ -76,6 +76,7 @@ class Pushed:
         changed: those that were sent.
         removed: files of an earlier push that the commit takes away.
         kept: files of the repository that are no part of a checkpoint and stay.
+        training: what the Trainer left in the folder, which was not sent.
         private: whether the repository is.
         pull_request: its address, when there is one.
         auto_class: that loads the model.
@@ -90,6 +91,7 @@ class Pushed:
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     kept: tuple[str, ...]
+    training: tuple[str, ...]
     private: bool
     pull_request: str | None
     auto_class: str
@@ -231,6 +233,7 @@ def _commit(api: HfApi, request: PushRequest, verified: Verified, auto_class: st
         changed=changed,
         removed=removed,
         kept=tuple(path for path in others if path not in removed and path != _ATTRIBUTES),
+        training=verified.training,
         private=place.private,
         pull_request=pull_request,
         auto_class=auto_class,

@@ -8,9 +8,11 @@ This file travels inside the checkpoint; it needs only the standard library, tor
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from transformers.utils import cached_file
 
 RECORD = "compression.json"  # how a checkpoint was made, and what was done to it since
 _WEIGHTS = "model.safetensors"
+_SHARDS = "model.safetensors.index.json"  # which of several files holds a tensor
 _PLACES = ("cache_dir", "local_files_only", "revision", "subfolder", "token")  # arguments that say where files are
 # Ending of a class name -> the Auto class that loads it
 AUTO_CLASSES = {
@@ -210,6 +213,7 @@ class LowRankModelMixin:
     _tied_weights_keys: Any
     _compression_record: Any = None
     _recorded_as: Any = None
+    _weights_before: Any = None
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
@@ -269,31 +273,65 @@ class LowRankModelMixin:
         model._compression_record = _record_beside(pretrained_model_name_or_path, kwargs)
         return loaded
 
-    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
+    def save_pretrained(self, save_directory: Any, is_main_process: bool = True, *args: Any, **kwargs: Any) -> Any:
         """As transformers does, and puts code and record beside the weights, whichever way the model was loaded."""
-        saved = super().save_pretrained(save_directory, *args, **kwargs)
+        folder = os.fspath(save_directory)
+        self._weights_before = _weights_of(Path(folder))
+        saved = super().save_pretrained(folder, is_main_process, *args, **kwargs)
+        if is_main_process:
+            self._complete(Path(folder))
+        return saved
+
+    def _upload_modified_files(self, working_dir: Any, *args: Any, **kwargs: Any) -> Any:
+        """As transformers does, which calls it inside ``save_pretrained``: so code and record go to the Hub too."""
+        self._complete(Path(working_dir))
+        return super()._upload_modified_files(working_dir, *args, **kwargs)
+
+    def _complete(self, folder: Path) -> None:
+        """Puts what transformers knows nothing of beside weights that were just saved; twice is as once."""
+        now, before = _weights_of(folder), self._weights_before or {}
+        written = [name for name in now if now[name] != before.get(name)]
+        if len(now) == 2 and len(written) == 1:
+            # Transformers leaves the one file of an earlier save beside several new ones, and would read that one
+            (folder / next(name for name in now if name not in written)).unlink()
         family = next(base for base in type(self).__mro__ if LowRankModelMixin in base.__bases__)
         for module in (__name__, self.config_class.__module__, family.__module__):
             source = Path(sys.modules[module].__file__)
-            target = Path(save_directory) / source.name
+            target = folder / source.name
             if source.resolve() != target.resolve():
                 shutil.copyfile(source, target)
         if self._compression_record is not None:
             changed = self._recorded_as is not None and self._recorded_as != self._fingerprint()
-            _write_record(self._compression_record, Path(save_directory), changed)
-        return saved
+            _write_record(self._compression_record, folder, changed)
+
+
+def _weights_of(folder: Path) -> dict[str, int]:
+    """When the one file of weights in a folder, and the index of several, were written; without those not there."""
+    files = (folder / name for name in (_WEIGHTS, _SHARDS))
+    return {file.name: file.stat().st_mtime_ns for file in files if file.is_file()}
 
 
 def _record_beside(source: Any, options: dict[str, Any]) -> Any:
-    """The record of a checkpoint in a folder or on the Hub; None where there is none that can be read."""
+    """The record of a checkpoint in a folder or on the Hub; None where there is none, or none that can be read."""
     places = {name: options[name] for name in _PLACES if options.get(name) is not None}
     quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
     try:
         path = cached_file(source, RECORD, **places, **quiet)
-        record = None if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
+        if path is None:
+            return None
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):  # also lists in lists in lists
-        return None
-    return record if isinstance(record, dict) else None
+        record = None
+    if isinstance(record, dict) and _has_lists(record):
+        return record
+    warnings.warn(f"{RECORD} of {source} cannot be read, so a copy of the model will have none", stacklevel=3)
+    return None
+
+
+def _has_lists(record: dict[str, Any]) -> bool:
+    """Whether what is written anew when a model is saved is what it should be, in anybody's record."""
+    files, history = record.get("files") or {}, record.get("history") or []
+    return isinstance(history, list) and isinstance(files, dict) and all(isinstance(at, dict) for at in files.values())
 
 
 def _write_record(record: dict[str, Any], folder: Path, changed: bool) -> None:
@@ -308,12 +346,11 @@ def _write_record(record: dict[str, Any], folder: Path, changed: bool) -> None:
     for file in sorted(folder.glob("*.safetensors")):
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         files[file.name] = {"bytes": file.stat().st_size, "sha256": digest}
-    if not files:
-        return
     before, now = record.get("files") or {}, files.get(_WEIGHTS, {}).get("sha256")
     made = before.get(_WEIGHTS, {}).get("sha256") if before or changed else now
     history = list(record.get("history") or [{"action": "compress", "sha256": made, "details": {}}])
     if changed or (before and before != files):
-        history.append({"action": "save", "sha256": now, "details": {}})
+        details = {**({"changed": True} if changed else {}), **({"files": len(files)} if len(files) > 1 else {})}
+        history.append({"action": "save", "sha256": now, "details": details})
     text = json.dumps({**record, "files": files, "history": history}, indent=2, ensure_ascii=False)
     (folder / RECORD).write_text(text + "\n", encoding="utf-8")

@@ -12,8 +12,8 @@ from typing import Any, cast
 import torch
 
 from fwsvd_export.checkpoints.load import Checkpoint
-from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedTrial
-from fwsvd_export.checkpoints.weights import stored_weights
+from fwsvd_export.checkpoints.record import CompressionRecord, FileDigest, Gate, RecordedTrial
+from fwsvd_export.checkpoints.weights import stored_weights, weights_files
 from fwsvd_export.compression.build import Compressed
 from fwsvd_export.compression.checks import closed_form, reconstructs
 from fwsvd_export.compression.inputs import Inputs, calibration_of
@@ -185,14 +185,15 @@ def _record_of(run: Run, compressed: Compressed, gate: Gate | None) -> Compressi
     """What ``compression.json`` says of how the model was made, with what only files tell."""
     request, checkpoint = run.request, run.checkpoint
     record = record_of(run.inputs, compressed.report, checkpoint.name)
-    fisher, asked = record.fisher, record.asked
+    fisher, asked, files = record.fisher, record.asked, weights_files(checkpoint.folder)
     if fisher is not None and request.fisher is not None:
         fisher = replace(fisher, sha256=file_sha256(request.fisher))
     if request.max_drop is not None:
         asked = replace(asked, ratio=None)
     return replace(
         record,
-        base_sha256=checkpoint.sha256,
+        base_sha256=checkpoint.sha256 if len(files) == 1 else None,
+        base_files={file.name: FileDigest.of(file) for file in files},
         base_revision=checkpoint.revision,
         base_weights=stored_weights(checkpoint.folder),
         base_card=read_base_card(checkpoint.folder),

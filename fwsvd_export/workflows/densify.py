@@ -25,6 +25,8 @@ def run_densify(source: Source, out: Path, *, dtype: str = "auto", overwrite: bo
     dense = densify(checkpoint.model).to(checkpoint.declared_dtype if dtype == "auto" else getattr(torch, dtype))
     if (checkpoint.folder / COMPRESSION_FILE).is_file():
         record = read_compression(checkpoint.folder)
+        if record.files and not record.describes(checkpoint.folder):  # changed by something that left no word of it
+            record = record.after("accept", checkpoint.folder)
         write_compressed(dense, out, record, checkpoint.tokenizer_files, overwrite, action="densify")
     else:
         write_dense(dense, out, checkpoint.tokenizer_files, overwrite)

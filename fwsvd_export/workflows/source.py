@@ -72,6 +72,7 @@ def load_dense(source: Source) -> Checkpoint:
         recorded = (checkpoint.folder / COMPRESSION_FILE).is_file()
         base = read_compression(checkpoint.folder).base_model if recorded else "the dense model"
         raise UnsupportedModelError(
-            f"{source.model} is already compressed: compress its base, {base}, again with the size you want"
+            f"{source.model} is already compressed: compress its base, {base}, again with the size you want; or, to "
+            "keep what it learned since, compress what fwsvd-export densify makes of it"
         )
     return checkpoint

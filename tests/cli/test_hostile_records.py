@@ -24,7 +24,7 @@ LAYER = "encoder.layer.0.attention.self.query"
     ("values", "reason"),
     [
         ({"format": 2}, "has format 2, this version reads 1; read it with fwsvd-export "),
-        ({"format": 2, "versions": 3}, "this version reads 1; read it with the version that wrote it, or compress"),
+        ({"format": 2, "versions": 3}, "this version reads 1; read it with the version that wrote it, or take"),
         (
             {"format": 0, "versions": {"fwsvd-export": "\x1b"}},
             "has format 0, this version reads 1; read it with the ver",
@@ -35,7 +35,7 @@ LAYER = "encoder.layer.0.attention.self.query"
         ({"method": "x" * 501}, "a text of one line and at most 500 characters is needed"),
         ({"base_sha256": 5}, "base_sha256 is 5, a text of one line and at most 500 characters or null is needed"),
         ({"parameters": None}, "parameters is None, an object is needed"),
-        ({"parameters": {}}, "parameters has no linear_dense; compress the model again"),
+        ({"parameters": {}}, "parameters has no linear_dense; take the file from a backup"),
         ({"layers": {}}, "layers is {}, a list is needed"),
         ({"layers": ["x"]}, "layers[0] is 'x', an object is needed"),
         ({"layers": [{"name": LAYER, "shape": [32]}]}, "layers[0].shape is [32], [out, in] is needed"),
@@ -44,13 +44,13 @@ LAYER = "encoder.layer.0.attention.self.query"
             "rank is 10000000000000000, a whole number from 1 to 10^15 or null is needed",
         ),
         ({"base_weights": {"bytes": 10**400, "dtype": "float32"}}, "base_weights.bytes is 1000"),
-        ({"base_weights": {"bytes": 5}}, "base_weights has no dtype; compress the model again"),
+        ({"base_weights": {"bytes": 5}}, "base_weights has no dtype; take the file from a backup"),
         (
             {"base_card": {"license": {"a": 1}}},
             "an object of texts and lists of texts or null is needed",
         ),
         ({"command": "rm"}, "command is 'rm', a list of texts or null is needed"),
-        ({"gate": {}}, "gate has no max_drop; compress the model again"),
+        ({"gate": {}}, "gate has no max_drop; take the file from a backup"),
         ({"fisher": "sst2"}, "fisher is 'sst2', an object or null is needed"),
         (
             {"files": {"a": {"bytes": 1, "sha256": "x"}, "b\n": {"bytes": -1}}},
@@ -58,7 +58,7 @@ LAYER = "encoder.layer.0.attention.self.query"
         ),
         ({"files": {"model.safetensors": 5}}, "files.model.safetensors is 5, an object is needed"),
         ({"history": {}}, "history is {}, a list is needed"),
-        ({"history": [{"action": "melt"}]}, "history[0].action is 'melt', compress or densify or"),
+        ({"history": [{"action": "melt"}]}, "history[0].action is 'melt', accept or compress or densify or"),
         ({"history": [{"action": "save", "sha256": 3}]}, "history[0].sha256 is 3, a text of one line"),
         (
             {"history": [{"action": "save", "details": {"a": [1]}}]},
@@ -66,7 +66,7 @@ LAYER = "encoder.layer.0.attention.self.query"
         ),
         ({"seconds": {"load": "long"}}, "seconds is {'load': 'long'}, an object is needed"),
         ({"asked": {"rank": "x"}}, "asked.rank is 'x', a whole number from 0 to 10^15 or null is needed"),
-        ({"fisher": {"task": None, "data": None}}, "fisher has no examples; compress the model again"),
+        ({"fisher": {"task": None, "data": None}}, "fisher has no examples; take the file from a backup"),
     ],
 )
 def test_records_that_compress_never_wrote(

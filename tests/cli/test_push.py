@@ -29,7 +29,7 @@ def unfit(compressed_folder: Path, tmp_path: Path) -> Path:
     shutil.copytree(compressed_folder, folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "hub_token": TOKEN}))
-    (folder / "optimizer.pt").write_bytes(b"\x80\x02.")
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x02.")
     return folder
 
 
@@ -51,16 +51,21 @@ def test_a_dry_run_lists_files_and_sizes(compressed_folder: Path, run: Run) -> N
 def test_a_dry_run_with_findings_ends_with_one_and_lists_them(unfit: Path, run: Run) -> None:
     result = run("push", unfit, "me/small", "--dry-run")
     assert result.exit_code == 1
-    for words in ("optimizer.pt", "can run code when it is loaded", "hub_token", "holds the very token that pushes"):
+    for words in (
+        "pytorch_model.bin",
+        "can run code when it is loaded",
+        "hub_token",
+        "holds the very token that pushes",
+    ):
         assert words in result.stdout
     findings = result.stdout.partition("Wrong:\n")[2].splitlines()
-    assert [line.split(":")[0] for line in findings] == ["  optimizer.pt", "  config.json", "  config.json"]
+    assert [line.split(":")[0] for line in findings] == ["  pytorch_model.bin", "  config.json", "  config.json"]
     assert "Nothing is wrong" not in result.stderr
     assert TOKEN not in result.output
     as_json = run("push", unfit, "me/small", "--dry-run", "--json")
     assert as_json.exit_code == 1
     findings = json.loads(as_json.stdout)["findings"]
-    assert [finding["file"] for finding in findings] == ["optimizer.pt", "config.json", "config.json"]
+    assert [finding["file"] for finding in findings] == ["pytorch_model.bin", "config.json", "config.json"]
     assert all(finding.keys() == {"file", "problem", "advice"} for finding in findings)
 
 
@@ -69,7 +74,7 @@ def test_a_push_with_findings_is_refused_with_all_of_them(unfit: Path, run: Run)
     assert (result.exit_code, result.stdout) == (1, "")
     first, *listed = result.stderr.splitlines()
     assert first == f"Error: {unfit} is not fit for the Hub, and nothing was sent:"
-    assert [line.split(":")[0] for line in listed] == ["  optimizer.pt", "  config.json", "  config.json"]
+    assert [line.split(":")[0] for line in listed] == ["  pytorch_model.bin", "  config.json", "  config.json"]
     assert TOKEN not in result.output
 
 

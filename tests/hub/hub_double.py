@@ -74,8 +74,10 @@ class Hub:
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not an error of the double
-    def __init__(self, status: int, error: str, code: str = "", headers: dict[str, str] | None = None) -> None:
-        self.status, self.error = status, error
+    def __init__(
+        self, status: int, error: str, code: str = "", headers: dict[str, str] | None = None, **body: str
+    ) -> None:
+        self.status, self.error, self.body = status, error, body
         self.headers = {**({"X-Error-Code": code} if code else {}), "X-Error-Message": error, **(headers or {})}
 
 
@@ -116,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         except Refusal as refusal:
             status, headers = refusal.status, {"Content-Type": JSON_TYPE, **refusal.headers}
-            content = json.dumps({"error": refusal.error}).encode()
+            content = json.dumps({"error": refusal.error, **refusal.body}).encode()
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name, value)
@@ -198,13 +200,14 @@ def create(handler: Handler, body: bytes) -> Any:
     handler.check_token()
     asked = json.loads(body)
     name = f"{asked['organization']}/{asked['name']}"
+    place = f"http://{handler.headers['Host']}/{name}"
     if name in handler.hub.repositories:
-        raise Refusal(409, "You already created this model repo")
+        raise Refusal(409, "You already created this model repo", url=place)
     private = bool(asked.get("private")) or asked.get("visibility") == "private"
     handler.hub.repositories[name] = Repository(private)
     attributes = "".join(f"*{ending} filter=lfs diff=lfs merge=lfs -text\n" for ending in LARGE).encode()
     handler.hub.repositories[name].add("main", "initial commit", None, {".gitattributes": attributes})
-    return {"url": f"http://{handler.headers['Host']}/{name}"}
+    return {"url": place}
 
 
 def validate_yaml(handler: Handler, body: bytes) -> Any:

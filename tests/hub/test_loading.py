@@ -30,3 +30,10 @@ def test_an_onnx_file_is_loaded_by_the_class_that_reads_it(auto_class: str, onnx
     ast.parse(lines)
     assert ("optimum.onnxruntime" in lines) is (onnx_class is not None)
     assert onnx_class is None or f"{onnx_class}.from_pretrained(" in lines
+
+
+@pytest.mark.parametrize("files", [["model.safetensors"], ["model.safetensors", "tokenizer.json"]])
+def test_a_tokenizer_is_loaded_where_there_is_one(files: list[str]) -> None:
+    lines = loading_snippet("me/small", "abc", "AutoModel", files)
+    ast.parse(lines)
+    assert ("AutoTokenizer" in lines) == ("tokenizer.json" in files)

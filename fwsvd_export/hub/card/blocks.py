@@ -10,6 +10,8 @@ import re
 
 from fwsvd_export.errors import CardError
 
+WEIGHTS_BLOCK = "made"  # says which weights the card is about
+
 _MARKER = re.compile(r"^<!-- fwsvd-export:(begin|end) ([a-z]+) -->(?=[ \t]*\r?$)", flags=re.MULTILINE)
 
 
@@ -53,6 +55,15 @@ def renewed(body: str, blocks: dict[str, str]) -> str:
     for name, piece in zip(names, pieces[1:], strict=True):
         result += text.get(name, "") + piece
     return result
+
+
+def block_of(body: str, name: str) -> str | None:
+    """The text between a block's markers, None where the body has no such block; raises as ``renewed``."""
+    _, names = _split(body)
+    if name not in names:
+        return None
+    begin, end = (f"<!-- fwsvd-export:{kind} {name} -->" for kind in ("begin", "end"))
+    return body.partition(begin)[2].partition(end)[0]
 
 
 def _split(body: str) -> tuple[list[str], list[str]]:

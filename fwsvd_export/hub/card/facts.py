@@ -10,17 +10,24 @@ from msgspec import Meta
 
 from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES, family_of_class
 from fwsvd_export.checkpoints.record import CompressionRecord
-from fwsvd_export.checkpoints.weights import stored_weights
+from fwsvd_export.checkpoints.weights import count_of, required_weights_files, stored_weights, weights_digest
 from fwsvd_export.errors import CardError, CheckpointError
 from fwsvd_export.export.record import EXPORT_AGAIN, ExportRecord, RecordedInt8
 from fwsvd_export.hub.card.measurements import COMPRESSED, DENSE, Digests, Measurements
-from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.storage.file_names import CONFIG_FILE, EXPORT_FILE, ONNX_FILE, ONNX_FOLDER, WEIGHTS_FILE
+from fwsvd_export.storage.file_names import (
+    CONFIG_FILE,
+    EXPORT_FILE,
+    ONNX_FILE,
+    ONNX_FOLDER,
+    TOKENIZER_FILE,
+    VOCABULARY_FILES,
+)
 from fwsvd_export.storage.json_files import read_json
 from fwsvd_export.storage.schema import Line, Size, read_as
 
 Facts = dict[str, Any]
-_REMEDY = "compress the model again"
+_REMEDY = "save the model into the folder again"
+_RESHAPED = "its head or its vocabulary was changed, it has {:,} parameters now and had {:,} before"
 _UNRECORDED = "the weights were changed by something that left no word of it"
 
 
@@ -40,10 +47,7 @@ def digests_of(folder: Path, record: CompressionRecord) -> Digests:
     Raises:
         CheckpointError: the folder has no weights.
     """
-    weights = folder / WEIGHTS_FILE
-    if not weights.is_file():
-        raise CheckpointError(f"{folder} has no {WEIGHTS_FILE}; give the folder that compress wrote")
-    return {DENSE: record.base_sha256, COMPRESSED: file_sha256(weights)}
+    return {DENSE: record.base_digest, COMPRESSED: weights_digest(required_weights_files(folder))}
 
 
 def gather_facts(folder: Path, record: CompressionRecord, measurements: Measurements, digests: Digests) -> Facts:
@@ -60,17 +64,25 @@ def gather_facts(folder: Path, record: CompressionRecord, measurements: Measurem
         CardError: an ONNX model of other weights.
     """
     weights = stored_weights(folder)
-    since = list(record.since)
-    if record.files and not record.describes(folder):
+    since, unrecorded = list(record.since), bool(record.files) and not record.describes(folder)
+    if unrecorded:
         since.append(_UNRECORDED)
+    classes, parameters = _classes(folder), count_of(folder)
+    before = record.parameters.total_dense if classes["plain"] else record.parameters.total_compressed
+    if parameters != before:
+        since.append(_RESHAPED.format(parameters, before))
     return {
         "compression": {name: value for name, value in record.to_json().items() if name not in ("layers", "seconds")},
         "layers": {"all": len(record.layers), "kept_dense": sum(layer.kept_dense for layer in record.layers)},
         "model": {
-            **_classes(folder),
+            **classes,
+            "parameters": parameters,
+            "tokenizer": any((folder / name).is_file() for name in VOCABULARY_FILES),
             "weights": {"bytes": weights.bytes, "dtype": weights.dtype, "sha256": digests[COMPRESSED]},
         },
         "since": since,
+        "unrecorded": unrecorded,
+        "retrained": unrecorded or record.retrained or parameters != before,
         "onnx": _onnx(folder, digests),
         "measurements": measurements.to_json(),
     }
@@ -109,6 +121,7 @@ def _onnx(folder: Path, digests: Digests) -> dict[str, Any] | None:
         raise CardError(f"onnx/ was made from other weights than the model has; {EXPORT_AGAIN}")
     return {
         "files": {file.name: file.stat().st_size for file in sorted((folder / ONNX_FOLDER).glob("*.onnx"))},
+        "tokenizer": (folder / ONNX_FOLDER / TOKENIZER_FILE).is_file(),
         "opset": record.opset,
         "check": {
             "atol": record.check.atol,

@@ -12,6 +12,7 @@ from fwsvd_export.architectures.registry import family_of_class
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.hub.card.facts import Facts
 
+_IDS, _OWN_IDS = "[1, 2, 3]", "of your own tokenizer"  # where there is none beside the model
 _LOCAL_NAME = "this-model"  # where no id is known: the reader's folder
 
 
@@ -38,8 +39,8 @@ class Snippets:
         inputs = family_of_class(facts["model"]["class"]).inputs
         texts = ", ".join(json.dumps(text) for text in _texts(facts))
         return cls(
-            _torch(auto_class, repo_id, revision, texts, facts["model"]),
-            _onnx(auto_class, inputs, repo_id, revision, texts),
+            _torch(auto_class, repo_id, revision, texts if _has_tokenizer(facts["model"]) else None, facts["model"]),
+            _onnx(auto_class, inputs, repo_id, revision, texts if _has_tokenizer(facts["onnx"] or {}) else None),
             _optimum(auto_class),
         )
 
@@ -52,24 +53,35 @@ def _texts(facts: Facts) -> list[str]:
     return ["This is a sentence.", "This is another one."] if pairs else ["This is a sentence."]
 
 
-def _torch(auto_class: str, repo_id: str | None, revision: str, texts: str, model: dict[str, Any]) -> str:
+def _has_tokenizer(part: dict[str, Any]) -> bool:
+    return bool(part.get("tokenizer", True))  # facts of before know no models without one
+
+
+def _torch(auto_class: str, repo_id: str | None, revision: str, texts: str | None, model: dict[str, Any]) -> str:
     options = f"revision={json.dumps(revision)}" + ("" if model.get("plain") else ", trust_remote_code=True")
     hint = "" if repo_id else "  # its folder, or its id on the Hub"
     in_float = "" if model["weights"]["dtype"] == "float32" else ".float()"
-    lines = [
-        f"from transformers import {auto_class}, AutoTokenizer",
-        "",
+    loading = [
         f"name = {json.dumps(repo_id or _LOCAL_NAME)}{hint}",
         f"model = {auto_class}.from_pretrained(name, {options}){in_float}",
-        f"tokenizer = AutoTokenizer.from_pretrained(name, {options})",
-        f'inputs = tokenizer({texts}, return_tensors="pt")',
     ]
+    if texts is None:
+        given = f'inputs = {{"input_ids": torch.tensor([{_IDS}])}}  # {_OWN_IDS}'
+        lines = ["import torch", f"from transformers import {auto_class}", "", *loading, given]
+    else:
+        lines = [
+            f"from transformers import {auto_class}, AutoTokenizer",
+            "",
+            *loading,
+            f"tokenizer = AutoTokenizer.from_pretrained(name, {options})",
+            f'inputs = tokenizer({texts}, return_tensors="pt")',
+        ]
     if head_of_auto_class(auto_class).has_choices:
         lines.append("inputs = {name: values[None] for name, values in inputs.items()}  # one question, one choice")
     return "\n".join([*lines, "print(model(**inputs)[0])"])
 
 
-def _onnx(auto_class: str, inputs: tuple[str, ...], repo_id: str | None, revision: str, texts: str) -> str:
+def _onnx(auto_class: str, inputs: tuple[str, ...], repo_id: str | None, revision: str, texts: str | None) -> str:
     lines = ["import numpy", "import onnxruntime"]
     if repo_id is None:
         where = json.dumps(f"{_LOCAL_NAME}/onnx")
@@ -77,14 +89,20 @@ def _onnx(auto_class: str, inputs: tuple[str, ...], repo_id: str | None, revisio
         lines.append("from huggingface_hub import snapshot_download")
         arguments = f'{json.dumps(repo_id)}, revision={json.dumps(revision)}, allow_patterns="onnx/*"'
         where = f'snapshot_download({arguments}) + "/onnx"'
+    if texts is None:
+        imported = "from types import SimpleNamespace"
+        encoded = f"SimpleNamespace(ids={_IDS}, attention_mask=[1, 1, 1], type_ids=[0, 0, 0])  # {_OWN_IDS}"
+    else:
+        imported = "from tokenizers import Tokenizer"
+        encoded = f'Tokenizer.from_file(folder + "/tokenizer.json").encode({texts})'
     rows = "[[{}]]" if head_of_auto_class(auto_class).has_choices else "[{}]"
     return "\n".join(
         [
             *lines,
-            "from tokenizers import Tokenizer",
+            imported,
             "",
             f"folder = {where}",
-            f'encoded = Tokenizer.from_file(folder + "/tokenizer.json").encode({texts})',
+            f"encoded = {encoded}",
             "inputs = {",
             *(
                 f'    "{name}": numpy.array({rows.format(f"encoded.{ENCODING_FIELDS[name]}")}, dtype=numpy.int64),'

@@ -115,12 +115,16 @@ def _blocks(facts: Facts) -> dict[str, str]:
     words = [one_line(word) for word in compression.get("command") or ()]
     languages = (compression.get("base_card") or {}).get("language") or []
     scores = score_table(measurements["scores"])
+    counts = compression["parameters"]
     text = _template().render(
-        **{name: value for name, value in facts.items() if name not in ("compression", "since")},
+        **{name: value for name, value in facts.items() if name not in ("compression", "since", "retrained")},
         compression={**_OPTIONAL, **compression},
         begin=_BEGIN.format,
         end=lambda name: _END,
         plain_model=plain_model,
+        now=facts["model"].get("parameters") or counts["total_dense" if plain_model else "total_compressed"],
+        retrained=facts.get("retrained", False),
+        base_digest=_base_digest(compression),
         since="; ".join(map(plain, facts.get("since", ()))),
         code=code,
         plain=plain,
@@ -142,6 +146,16 @@ def _blocks(facts: Facts) -> dict[str, str]:
         languages=[languages] if isinstance(languages, str) else languages,
     )
     return {found[1]: marked(found[1], found[2]) for found in _BLOCK.finditer(text)}
+
+
+def _base_digest(compression: dict[str, Any]) -> str:
+    """The digests of the base's weights, as far as they are recorded."""
+    if compression["base_sha256"]:
+        return code(compression["base_sha256"])
+    files = compression.get("base_files") or {}
+    if not files:
+        return "in several files" if compression.get("base_weights") else "not recorded, it was a model in memory"
+    return ", ".join(f"{code(file['sha256'])} ({code(name)})" for name, file in files.items())
 
 
 # What a compression.json of before may lack

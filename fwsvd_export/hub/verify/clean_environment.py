@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.architectures.family import Family
-from fwsvd_export.hub.verify.findings import Finding
+from fwsvd_export.hub.verify.findings import SAVE_AGAIN, Finding
 
 _PROGRAM = Path(__file__).with_name("clean_program.py")
 _SECONDS = 900  # importing the libraries from a slow disk takes minutes
@@ -34,7 +34,7 @@ def auto_class_of(settings: dict[str, Any], family: Family) -> str | None:
 
 def check_loading(folder: Path, auto_class: str, seconds: float = _SECONDS) -> Iterator[Finding]:
     """Loads the folder with its own code, if it has any; call it only when that code is known to be ours."""
-    advice = "compress the model again"
+    advice = f"correct what it names, or {SAVE_AGAIN}"
     with tempfile.TemporaryDirectory() as place:
         # The text is handed over, not its path: Python would put the folder of a script before its own library.
         command = [

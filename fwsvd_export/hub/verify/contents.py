@@ -11,20 +11,36 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from fwsvd_export.hub.verify.findings import Finding
-from fwsvd_export.storage.file_names import CARD_FILE, EXPORT_FILE, ONNX_FOLDER, TOKENIZER_FILES, WEIGHTS_FILE
+from fwsvd_export.checkpoints.record import ACCEPT_WEIGHTS
+from fwsvd_export.hub.verify.findings import SAVE_AGAIN, Finding
+from fwsvd_export.storage.file_names import (
+    CARD_FILE,
+    COMPRESSION_FILE,
+    EXPORT_FILE,
+    ONNX_FOLDER,
+    SHARDS_INDEX,
+    TOKENIZER_FILES,
+    WEIGHTS_FILE,
+)
 
 _LEGAL = re.compile(r"(LICEN[CS]E|NOTICE)(\.txt|\.md)?")
 _PLAIN = {
     "config.json",
     "generation_config.json",
     WEIGHTS_FILE,
-    "compression.json",
+    SHARDS_INDEX,
+    COMPRESSION_FILE,
     "measurements.json",
     CARD_FILE,
     ".gitattributes",
     *TOKENIZER_FILES,
 }
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")  # as transformers names weights in several files
+# What transformers' Trainer leaves beside a model to go on from: it is nobody else's, and half of it is pickled
+_TRAINING = re.compile(
+    r"training_args\.bin|optimizer\.pt|scheduler\.pt|scaler\.pt|rng_state(_\d+)?\.pth|trainer_state\.json"
+    r"|(all|train|eval|predict|test)_results\.json|(checkpoint-\d+|runs)/"
+)
 _ONNX_PLAIN = {"config.json", "generation_config.json", "ort_config.json", EXPORT_FILE, *TOKENIZER_FILES}
 # What Python's pickle, torch, joblib and Keras write; loading such a file can run any code
 _PICKLED_ENDINGS = {
@@ -48,9 +64,16 @@ _ELSEWHERE = "move it out of the folder"
 
 @dataclass(frozen=True)
 class Contents:
-    """The files of a folder that belong to a checkpoint, path -> bytes, and what is wrong with the others."""
+    """What lies in a folder.
+
+    Attributes:
+        files: that belong to a checkpoint, path -> bytes.
+        training: files and folders of the Trainer's, which are never looked into, loaded or sent.
+        findings: what is wrong with the others.
+    """
 
     files: dict[str, int]
+    training: tuple[str, ...]
     findings: tuple[Finding, ...]
 
 
@@ -59,7 +82,9 @@ def belongs(path: str, code_files: Collection[str]) -> bool:
     folder, _, name = path.rpartition("/")
     if folder == ONNX_FOLDER:
         return name in _ONNX_PLAIN or name.endswith(".onnx")
-    return folder == "" and (name in _PLAIN or name in code_files or is_legal(name))
+    return folder == "" and (
+        name in _PLAIN or name in code_files or is_legal(name) or _SHARD.fullmatch(name) is not None
+    )
 
 
 def is_legal(name: str) -> bool:
@@ -75,10 +100,13 @@ def list_contents(folder: Path, code_files: Collection[str]) -> Contents:
         code_files: that it must have; a plain model has none.
     """
     files: dict[str, int] = {}
+    training: list[str] = []
     findings: list[Finding] = []
     for path, entry in _entries(folder):
         name, status = _shown(path), entry.stat(follow_symlinks=False)
-        if entry.is_symlink():
+        if _TRAINING.fullmatch(path + "/" * entry.is_dir()):
+            training.append(path + "/" * entry.is_dir())
+        elif entry.is_symlink():
             findings.append(Finding(name, "is a link, not a file", "put a copy of the file in its place"))
         elif entry.is_dir():
             findings.append(Finding(f"{name}/", "is a folder that is no part of a checkpoint", _ELSEWHERE))
@@ -92,10 +120,15 @@ def list_contents(folder: Path, code_files: Collection[str]) -> Contents:
             findings.append(Finding(name, "is no part of a checkpoint", _ELSEWHERE))
         else:
             files[path] = status.st_size
-    for needed in ("config.json", *code_files, "compression.json", CARD_FILE):
+    remedies = {
+        **dict.fromkeys(code_files, SAVE_AGAIN),
+        COMPRESSION_FILE: f"copy it from the folder that the model was loaded from, and {ACCEPT_WEIGHTS}",
+        CARD_FILE: "write it with fwsvd-export card",
+    }
+    for needed, remedy in remedies.items():
         if needed not in files and all(finding.file != needed for finding in findings):
-            findings.append(Finding(needed, "is missing", "compress the model again, or take it from a backup"))
-    return Contents(files, tuple(findings))
+            findings.append(Finding(needed, "is missing", remedy))
+    return Contents(files, tuple(training), tuple(findings))
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.architectures.family import Family
-from fwsvd_export.checkpoints.record import CompressionRecord, FileDigest
+from fwsvd_export.checkpoints.record import ACCEPT_WEIGHTS, CompressionRecord, FileDigest
+from fwsvd_export.checkpoints.weights import weights_digest, weights_files
 from fwsvd_export.errors import CardError, first_line, shown
 from fwsvd_export.export.record import ExportRecord
-from fwsvd_export.hub.verify.findings import Finding
+from fwsvd_export.hub.verify.findings import SAVE_AGAIN, Finding
 from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.storage.file_names import COMPRESSION_FILE, EXPORT_FILE, ONNX_FOLDER, WEIGHTS_FILE
+from fwsvd_export.storage.file_names import COMPRESSION_FILE, EXPORT_FILE, ONNX_FOLDER
 from fwsvd_export.storage.json_files import read_json
 
 _CONFIGS = ("config.json", "tokenizer_config.json")
-_COMPRESS_AGAIN = "compress the model again"
 
 
 def check_code(
@@ -26,7 +26,8 @@ def check_code(
     """The code files, byte for byte; configurations must not name any other code."""
     for name in code_files:
         if name in files and file_sha256(folder / name) != file_sha256(family.shipped(name)):
-            yield Finding(name, "is not the code that this installation writes", f"{_COMPRESS_AGAIN} with this version")
+            advice = f"if it is another version's, take the .py files out, then {SAVE_AGAIN}"
+            yield Finding(name, "is not the code that this installation writes", advice)
     modules = {Path(name).stem for name in code_files}
     for prefix, allowed in (("", modules), (f"{ONNX_FOLDER}/", set[str]())):
         for path in (prefix + name for name in _CONFIGS if prefix + name in files):
@@ -39,14 +40,14 @@ def check_code(
 def check_weights(folder: Path, files: Mapping[str, int], record: CompressionRecord) -> Iterator[Finding]:
     """Every weights file against the digest in ``compression.json``, whatever was done since the compression."""
     if not record.files:
-        yield Finding(COMPRESSION_FILE, "holds no digest of the weights", f"{_COMPRESS_AGAIN} with this version")
+        yield Finding(COMPRESSION_FILE, "holds no digest of the weights", ACCEPT_WEIGHTS)
         return
     found = {path for path in files if path.endswith(".safetensors")}
     for name in sorted(found | set(record.files)):
         if name not in found:
-            yield Finding(shown(name)[1:-1], f"is missing, {COMPRESSION_FILE} names it", _COMPRESS_AGAIN)
+            yield Finding(shown(name)[1:-1], f"is missing, {COMPRESSION_FILE} names it", ACCEPT_WEIGHTS)
         elif _digest_in(record.files, name) != file_sha256(folder / name):
-            yield Finding(name, f"does not hold the weights that {COMPRESSION_FILE} describes", _COMPRESS_AGAIN)
+            yield Finding(name, f"does not hold the weights that {COMPRESSION_FILE} describes", ACCEPT_WEIGHTS)
 
 
 def check_onnx(folder: Path, files: Mapping[str, int]) -> Iterator[Finding]:
@@ -71,7 +72,8 @@ def check_onnx(folder: Path, files: Mapping[str, int]) -> Iterator[Finding]:
             yield Finding(shown(path)[1:-1], f"is missing, {EXPORT_FILE} names it", advice)
         elif _digest_in(record.files, name) != file_sha256(folder / path):
             yield Finding(path, f"is not the file that {EXPORT_FILE} describes", advice)
-    if WEIGHTS_FILE in files and record.file_sha256 != file_sha256(folder / WEIGHTS_FILE):
+    weights = weights_files(folder)
+    if weights and record.file_sha256 != weights_digest(weights):
         yield Finding(record_path, "was made from other weights than this folder's", advice)
     if not record.check.within:
         yield Finding(record_path, "says that the ONNX model is further from torch than --atol allows", advice)

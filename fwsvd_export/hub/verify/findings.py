@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Writes configuration, code and record of a model anew, and keeps what its weights have learned
+SAVE_AGAIN = "load the folder with fwsvd_export.load and save the model into it again with save_pretrained"
+
 
 @dataclass(frozen=True)
 class Finding:

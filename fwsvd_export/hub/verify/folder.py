@@ -10,7 +10,9 @@ from typing import Any
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.architectures.registry import FAMILIES, LOW_RANK_FAMILIES
 from fwsvd_export.checkpoints.folder import read_compression
+from fwsvd_export.checkpoints.weights import weights_digest, weights_files
 from fwsvd_export.errors import CardError, CheckpointError, first_line, shown
+from fwsvd_export.hub.card.blocks import WEIGHTS_BLOCK, block_of
 from fwsvd_export.hub.verify.card import check_card
 from fwsvd_export.hub.verify.clean_environment import auto_class_of, check_loading
 from fwsvd_export.hub.verify.contents import list_contents
@@ -31,6 +33,7 @@ class Verified:
         code_files: that must be in it; none for a plain model that ``densify`` wrote.
         auto_class: that loads it; None when the configuration names none.
         files: what would be sent, path -> bytes.
+        training: what the Trainer left there, which is not sent.
         findings: what must be corrected first; none for a folder that is fit.
     """
 
@@ -38,6 +41,7 @@ class Verified:
     code_files: tuple[str, ...]
     auto_class: str | None
     files: dict[str, int]
+    training: tuple[str, ...]
     findings: tuple[Finding, ...]
 
 
@@ -69,19 +73,20 @@ def verify_folder(folder: Path, own_token: str | None = None, steps: Steps = sil
         advance("digests")
         foreign_code = list(check_code(folder, files, family, code_files))
         refused = {finding.file for finding in contents.findings}  # lies there, so it is not missing
-        digests = [*foreign_code, *_check_record(folder, files), *check_onnx(folder, files)]
+        recorded = list(_check_record(folder, files))
+        digests = [*foreign_code, *recorded, *check_onnx(folder, files)]
         findings += [finding for finding in digests if finding.file not in refused]
         advance("card")
-        findings += _check_card(folder, files)
+        findings += _check_card(folder, files, known=not recorded)
         advance("loading in a clean environment")
         if auto_class is None:
-            findings.append(Finding(CONFIG_FILE, "names no class that its code has", "compress the model again"))
+            findings.append(Finding(CONFIG_FILE, "names no class that its code has", "correct its architectures"))
         elif not foreign_code and all(name in files for name in code_files):
             findings += check_loading(folder, auto_class)
         advance()
     # What a library says may hold anything
     shown = (Finding(finding.file, redacted(finding.problem), finding.advice) for finding in findings)
-    return Verified(family, code_files, auto_class, files, tuple(shown))
+    return Verified(family, code_files, auto_class, files, contents.training, tuple(shown))
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:
@@ -108,18 +113,26 @@ def _check_record(folder: Path, files: dict[str, int]) -> Iterator[Finding]:
     try:
         record = read_compression(folder)
     except CheckpointError as error:
-        yield Finding(COMPRESSION_FILE, first_line(error), "compress the model again")
+        problem, _, advice = first_line(error).rpartition("; ")
+        yield Finding(COMPRESSION_FILE, problem or advice, advice)
         return
     yield from check_weights(folder, files, record)
 
 
-def _check_card(folder: Path, files: dict[str, int]) -> Iterator[Finding]:
+def _check_card(folder: Path, files: dict[str, int], *, known: bool) -> Iterator[Finding]:
+    """The card, and whether it is about the folder's weights where these are ``known``: those of the record."""
     if CARD_FILE not in files:
         return
     try:
-        check_card((folder / CARD_FILE).read_text(encoding="utf-8"))
+        text = (folder / CARD_FILE).read_text(encoding="utf-8")
+        check_card(text)
+        block = block_of(text, WEIGHTS_BLOCK)
     except UnicodeDecodeError:
         yield Finding(CARD_FILE, "is not UTF-8", "save it as UTF-8")
+        return
     except CardError as error:
         problem, _, advice = str(error).rpartition("; ")
         yield Finding(CARD_FILE, problem or advice, advice)
+        return
+    if known and block is not None and weights_digest(weights_files(folder)) not in block:
+        yield Finding(CARD_FILE, "is about other weights than this folder's", "write it anew with fwsvd-export card")

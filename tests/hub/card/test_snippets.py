@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import fwsvd_export as fe
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.hub.card.write import write_card
 from fwsvd_export.records import Budget, RankRequest
@@ -106,3 +107,17 @@ def test_the_onnx_block_needs_neither_torch_nor_transformers(cards: tuple[Path, 
     assert left_out == "left out: []"
     assert len(answers) == 2
     assert answers[0] == answers[1]
+
+
+def test_every_block_of_a_model_without_a_tokenizer_runs_too(make_head: Any, tmp_path: Path) -> None:
+    model = tmp_path / "this-model"
+    fe.compress(make_head("DistilBertForMultipleChoice"), method="svd", rank=5).save_pretrained(model)
+    run_onnx(OnnxRequest(Source(str(model), device="cpu")))
+    write_card(model, read_compression(model))
+    card = (model / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)\n```", card, flags=re.DOTALL)
+    assert not any("okenizer(" in block or "Tokenizer." in block for block in blocks)
+    assert "No tokenizer lies here" in card
+    first, second, left_out = output_of(tmp_path, ["fwsvd_export"], [blocks[:2]])
+    assert left_out == "left out: []"
+    assert numbers(first) == pytest.approx(numbers(second), abs=1e-4)

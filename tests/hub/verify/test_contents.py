@@ -32,9 +32,10 @@ def test_legal_texts_and_attributes_belong_to_a_checkpoint(changed: Change) -> N
         ("handler.py", b"", "handler.py", "is no part of a checkpoint"),
         ("onnx/notes.txt", b"mine", "onnx/notes.txt", "is no part of a checkpoint"),
         ("__pycache__/a.pyc", b"", "__pycache__/", "is a folder that is no part of a checkpoint"),
-        ("checkpoint-500/optimizer.pt", PICKLED, "checkpoint-500/", "is a folder that is no part of a checkpoint"),
+        ("checkpoint-x/optimizer.pt", PICKLED, "checkpoint-x/", "is a folder that is no part of a checkpoint"),
+        ("onnx/training_args.bin", b"", "onnx/training_args.bin", "is in a format (.bin) that can run code"),
         ("onnx.old/model.onnx", b"", "onnx.old/", "is a folder that is no part of a checkpoint"),
-        ("training_args.bin", b"", "training_args.bin", "is in a format (.bin) that can run code when it is loaded"),
+        ("pytorch_model.bin", b"", "pytorch_model.bin", "is in a format (.bin) that can run code when it is loaded"),
         ("model.PT", b"", "model.PT", "is in a format (.PT) that can run code when it is loaded"),
         ("vocab.txt", PICKLED, "vocab.txt", "is a pickle, or an archive, which can run code when it is loaded"),
         (
@@ -49,6 +50,16 @@ def test_legal_texts_and_attributes_belong_to_a_checkpoint(changed: Change) -> N
 )
 def test_stray_files_and_pickles(name: str, content: bytes, file: str, problem: str, changed: Change) -> None:
     assert found(changed({name: content}))[file].startswith(problem)
+
+
+def test_what_the_trainer_left_is_neither_sent_nor_looked_into(changed: Change) -> None:
+    names = ["training_args.bin", "optimizer.pt", "rng_state_0.pth", "trainer_state.json", "checkpoint-500/", "runs/"]
+    secret = f"token {HF_TOKEN}".encode()
+    folder = changed({name + "model.bin" * name.endswith("/"): secret for name in names})
+    verified = verify_folder(folder)
+    assert verified.findings == ()
+    assert set(verified.training) == set(names)
+    assert not [path for path in verified.files if path.partition("/")[0] in {name.strip("/") for name in names}]
 
 
 def test_a_safetensors_header_that_begins_like_a_pickle_is_none(changed: Change) -> None:
