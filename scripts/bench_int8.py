@@ -2,8 +2,8 @@
 
     python scripts/bench_int8.py MODEL... [--threads 2] [--rounds 20]
 
-Every model, dense or compressed, is exported with ``onnx --int8``; the same file with plain scales (the largest weight
-of an output becomes ±127) is what onnxruntime's own tool writes. Latencies of the two and of the float file are
+Every MODEL, dense or compressed, has onnx/ as ``onnx --int8`` writes it; the same file with plain scales (the largest
+weight of an output becomes ±127) is what onnxruntime's own tool writes. Latencies of the two and of the float file are
 interleaved. Prints one JSON object last.
 """
 
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from int8_files import FILES, Int8Model, write_files
+from int8_files import FILES, Int8Model, read_files
 
 from fwsvd_export.benchmark.latency import LatencyPlan, speedup, time_runners
 from fwsvd_export.export.session import OnnxModel
@@ -40,7 +40,7 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as scratch:
         for place, name in enumerate(arguments.models):
-            model = write_files(name, Path(scratch) / str(place))
+            model = read_files(name, Path(scratch) / str(place))
             results.append({"model": name, **measured(model, plan)})
             print(f"{name}: {json.dumps(results[-1])}", file=sys.stderr)
     print(json.dumps({"threads": plan.threads, "rounds": plan.rounds, "models": results}))

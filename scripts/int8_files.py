@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,13 @@ import onnx
 from onnx import numpy_helper
 
 from fwsvd_export.checkpoints.load import Checkpoint
+from fwsvd_export.errors import ExportError
 from fwsvd_export.export.quantize import SMALLEST_PRODUCT
-from fwsvd_export.export.record import RecordedSaturation
-from fwsvd_export.export.saturation import float_matrices, in_bytes, without_saturation
+from fwsvd_export.export.record import ExportRecord, RecordedSaturation
+from fwsvd_export.export.saturation import float_matrices, in_bytes, proven, without_saturation
 from fwsvd_export.export.trace import trace
-from fwsvd_export.storage.file_names import INT8_FILE, ONNX_FILE
-from fwsvd_export.workflows.export import OnnxRequest, run_onnx
+from fwsvd_export.storage.file_names import EXPORT_FILE, INT8_FILE, ONNX_FILE, ONNX_FOLDER
+from fwsvd_export.storage.json_files import read_json
 from fwsvd_export.workflows.source import Source, load_source
 
 PLAIN_FILE = "model_plain.onnx"
@@ -30,7 +33,7 @@ class Int8Model:
     Attributes:
         checkpoint: the model, on the CPU.
         folder: with the files of ``FILES``.
-        saturation: what ``export.json`` says of the sums.
+        saturation: how large its sums can become.
         errors: matrix -> relative error (Frobenius) with plain scales, and with those that no processor saturates.
     """
 
@@ -40,31 +43,31 @@ class Int8Model:
     errors: dict[str, tuple[float, float]]
 
 
-def write_files(model: str, parent: Path) -> Int8Model:
-    """Exports a model into a folder, and copies its int8 file with the scales of onnxruntime's own tool.
+def read_files(model: str, scratch: Path) -> Int8Model:
+    """Copies the ONNX files of a model into a folder to make, and adds the int8 file with plain scales.
 
-    Those scales make the largest weight of an output ±127 and nothing else, as files had them before sums were bounded.
+    Plain scales make the largest weight of an output ±127 and nothing else, as onnxruntime's own tool does, and as
+    files had them before sums were bounded.
     """
-    source = Source(model, device="cpu")
-    exported, checkpoint = run_onnx(OnnxRequest(source, parent, int8=True)), load_source(source)
-    graph = trace(checkpoint.encoder, exported.record.opset, parent / "traced.onnx", carry_limit=SMALLEST_PRODUCT)
-    quantized = onnx.load(exported.folder / INT8_FILE)
+    if not (Path(model) / ONNX_FOLDER / INT8_FILE).is_file():
+        sys.exit(f"{model} has no {ONNX_FOLDER}/{INT8_FILE}; make it with fwsvd-export onnx {model} --int8")
+    folder, checkpoint = scratch / ONNX_FOLDER, load_source(Source(model, device="cpu"))
+    shutil.copytree(Path(model) / ONNX_FOLDER, folder)
+    place = str(folder / EXPORT_FILE)
+    record = ExportRecord.from_json(read_json(folder / EXPORT_FILE, ExportError, place), place, ExportError)
+    graph = trace(checkpoint.encoder, record.opset, scratch / "traced.onnx", carry_limit=SMALLEST_PRODUCT)
+    quantized = onnx.load(folder / INT8_FILE)
     stored = {tensor.name: tensor for tensor in quantized.graph.initializer}
     errors = {}
     for tensor, matrix in float_matrices(graph):
         names = f"{tensor.name}_quantized", f"{tensor.name}_scale"
         if names[0] in stored:
-            for name, array in zip(names, in_bytes(matrix), strict=True):
+            plain, ours = in_bytes(matrix), without_saturation(matrix)
+            for name, array in zip(names, plain, strict=True):
                 stored[name].CopyFrom(numpy_helper.from_array(array, name))
-            errors[tensor.name] = (
-                relative_error(matrix, *in_bytes(matrix)),
-                relative_error(matrix, *without_saturation(matrix)),
-            )
-    onnx.save(quantized, exported.folder / PLAIN_FILE)
-    int8 = exported.record.int8
-    if int8 is None or int8.saturation is None:
-        raise RuntimeError("onnx --int8 wrote a record without a bound of the sums")
-    return Int8Model(checkpoint, exported.folder, int8.saturation, errors)
+            errors[tensor.name] = relative_error(matrix, *plain), relative_error(matrix, *ours)
+    onnx.save(quantized, folder / PLAIN_FILE)
+    return Int8Model(checkpoint, folder, proven(folder / INT8_FILE, graph), errors)
 
 
 def relative_error(matrix: np.ndarray, values: np.ndarray, scales: np.ndarray) -> float:

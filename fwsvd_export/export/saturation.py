@@ -86,7 +86,15 @@ def proven(file: Path, graph: Any) -> RecordedSaturation:
         if f"{tensor.name}_quantized" in sums:
             found = _same_sign_pairs(in_bytes(matrix)[0])
             pairs, avoided = pairs + found.size, avoided + int((found > _LARGEST_PAIR).sum())
-    return RecordedSaturation(len(sums), max(sums.values(), default=0), LARGEST_SUM, True, pairs, avoided)
+    largest = max(sums.values(), default=0)
+    return RecordedSaturation(
+        matrices=len(sums),
+        largest_pair_sum=largest,
+        limit=LARGEST_SUM,
+        safe=largest <= LARGEST_SUM,
+        pairs=pairs,
+        avoided_pairs=avoided,
+    )
 
 
 def bounded(file: Path, place: str, remedy: str) -> dict[str, int]:
@@ -105,7 +113,8 @@ def bounded(file: Path, place: str, remedy: str) -> dict[str, int]:
     try:
         graph = onnx.load(file).graph
         names = {node.input[1] for node in graph.node if node.op_type == "MatMulInteger"}
-        matrices = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if tensor.name in names}
+        stored = {tensor.name: tensor for tensor in graph.initializer}
+        matrices = {name: numpy_helper.to_array(stored[name]) for name in sorted(names)}
         sums = {name: largest_sum(matrix) for name, matrix in matrices.items()}
     except Exception as error:  # onnx and numpy raise classes of their own per kind of damage
         raise ExportError(f"{place} cannot be read ({first_line(error)}); {remedy}") from error
