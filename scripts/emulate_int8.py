@@ -31,7 +31,7 @@ from int8_files import FILES, Int8Model, read_files
 
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.rows import DataRequest
+from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import Task, task_named
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.storage.file_names import ONNX_FILE
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--rows", type=int, default=100)
     parser.add_argument("--emulator", default="qemu-x86_64-static")
-    parser.add_argument("--cpu", default="Haswell", help="Models that the emulator knows, with commas between.")
+    parser.add_argument("--cpu", default="Haswell", help="Models of the emulator, with commas; '' for none.")
     parser.add_argument("--float", action="store_true", help="Emulate model.onnx too.")
     arguments = parser.parse_args()
     machines = [Machine(EXACT, options=("--exact",)), Machine(HERE), *emulated(arguments.emulator, arguments.cpu)]
@@ -83,11 +83,14 @@ def main() -> None:
             model = read_files(name, Path(scratch) / str(place))
             results.append({"model": name, **measured(model, request, machines, arguments.float)})
     about = {"task": request.task.name, "data": request.name, "this_processor_has_vnni": has_vnni()}
-    print(json.dumps({**about, "emulator": version_of(arguments.emulator), "models": results}))
+    version = version_of(arguments.emulator) if arguments.cpu else None
+    print(json.dumps({**about, "emulator": version, "models": results}))
 
 
 def emulated(emulator: str, processors: str) -> list[Machine]:
     """A machine for every processor named; ends the program when the emulator is not there."""
+    if not processors:
+        return []
     if shutil.which(emulator) is None:
         sys.exit(
             f"{emulator} is not installed; install it (Debian, Ubuntu: apt-get install qemu-user-static), or name "
