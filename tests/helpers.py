@@ -33,6 +33,16 @@ SHARED = {"vocab_size": VOCABULARY, "max_position_embeddings": 64, "initializer_
 # Every dense class name of every family
 HEADS = [family.dense_name(head) for family in FAMILIES.values() for head in family.heads]
 
+# The bound of the sums in an int8 file, as export.json says it
+BOUND = {
+    "matrices": 24,
+    "largest_pair_sum": 32_640,
+    "limit": 32_767,
+    "safe": True,
+    "pairs": 1_327_104,
+    "avoided_pairs": 2_048,
+}
+
 
 def heads_ending(*endings: str) -> list[str]:
     """The dense class names of all families with one of these endings."""

@@ -20,6 +20,7 @@ from fwsvd_export.cli.options import (
 from fwsvd_export.export import OPSETS
 
 if TYPE_CHECKING:
+    from fwsvd_export.export.record import RecordedSaturation
     from fwsvd_export.workflows.export import Exported
 
 
@@ -116,6 +117,8 @@ def _print_summary(exported: Exported) -> None:
     )
     if int8 is not None:
         rows.append(["largest difference, int8", f"{int8.max_difference:.2g}"])
+        if int8.saturation is not None:
+            rows.append(["largest sum of two int8 products", _bound(int8.saturation)])
         if int8.metric is not None:
             rows.append([f"{int8.metric}, float", f"{int8.float_value:.4f}"])
             rows.append([f"{int8.metric}, int8", f"{int8.value:.4f}"])
@@ -125,3 +128,7 @@ def _print_summary(exported: Exported) -> None:
     print_table(f"{exported.folder}", ["what", "value"], rows)
     if int8 is not None and int8.kept_float:
         hint("Left in float: " + ", ".join(int8.kept_float))
+
+
+def _bound(saturation: RecordedSaturation) -> str:
+    return f"{saturation.largest_pair_sum:,} of {saturation.limit:,} in 16 bits, {saturation.matrices} matrices"

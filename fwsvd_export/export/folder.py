@@ -15,8 +15,9 @@ from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.place import Place
+from fwsvd_export.export.saturation import bounded
 from fwsvd_export.export.session import OnnxModel
-from fwsvd_export.storage.file_names import CONFIG_FILE, ONNX_FOLDER, TOKENIZER_FILE
+from fwsvd_export.storage.file_names import CONFIG_FILE, INT8_FILE, ONNX_FOLDER, TOKENIZER_FILE
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output, check_output
 
@@ -83,7 +84,8 @@ def open_exported(place: Place, file_name: str, identity: Identity, threads: int
         threads: as for ``OnnxModel``.
 
     Raises:
-        ExportError: there is none, it cannot be read, or it was made from another checkpoint.
+        ExportError: there is none, it cannot be read, it was made from another checkpoint, or it is an int8 model that
+            some processors cut off.
         MissingExtraError: onnxruntime is not installed.
     """
     folder = place.parent / ONNX_FOLDER
@@ -99,4 +101,6 @@ def open_exported(place: Place, file_name: str, identity: Identity, threads: int
             f"{file} was made from another checkpoint, {made_from.model} with weights {made_from.weights_sha256[:12]}; "
             f"these are {identity.weights_sha256[:12]}: make it again with {advice}"
         )
+    if file_name == INT8_FILE:
+        bounded(file, str(file), f"make it again with {advice}")
     return model

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from fwsvd_export.export.libraries import required
+from fwsvd_export.export.saturation import float_matrices, in_bytes, is_transposed, without_saturation
 
 EMBEDDINGS = "embeddings"  # all embedding tables are one unit
-_LARGEST = 127  # of a signed byte, the same on both sides of zero
 _FACTORS = {"down", "up"}
 # A product with fewer weights is no faster in 8 bits: quantising what comes in takes as long as is won. Break-even was
 # between 12,000 and 50,000 weights for 128 tokens on 2 threads with AVX-512 VNNI, onnxruntime 1.31 (docs/log.md)
@@ -46,7 +46,7 @@ def quantize(graph: Any, file: Path, kept_float: Collection[str] = ()) -> None:
     """Writes the graph with int8 weights.
 
     A large product runs in 8 bits: activations are quantised while the model runs, one scale for a whole tensor, and
-    the matrix has a scale per output, chosen so that no processor saturates (``without_saturation``). A small one,
+    the matrix has a scale per output, chosen so that no processor cuts sums off (``saturation``). A small one,
     below ``SMALLEST_PRODUCT`` weights, would be no faster: its matrix is 8 bits in the file and is turned into float
     once, when onnxruntime opens it and folds constants. An embedding table has a scale per row: half the error of one
     scale for the table, at a hundredth more bytes.
@@ -87,43 +87,16 @@ def quantize(graph: Any, file: Path, kept_float: Collection[str] = ()) -> None:
     onnx.save(quantized, file)
 
 
-def without_saturation(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A matrix (in, out) as int8 and a float32 scale per output (out), right on every processor.
-
-    Without an instruction for sums of four products (VNNI), x86 processors add two neighbouring products of an unsigned
-    and a signed byte in 16 bits, and cut the sum off at 32,767 (``vpmaddubsw``). With 255 times the two weights' sum at
-    most 32,640 that cannot happen, whatever the inputs are. Up to one of the eight bits is given for it.
-
-    Example:
-        >>> values, scales = without_saturation(np.array([[1.0], [1.0], [-0.5]]))
-        >>> values.T.tolist(), [round(float(scale), 4) for scale in scales]
-        ([[64, 64, -32]], [0.0157])
-    """
-    sizes = np.abs(matrix.astype(np.float64))
-    pairs = sizes[:-1] + sizes[1:] if len(sizes) > 1 else sizes
-    largest = np.maximum(pairs.max(axis=0), sizes.max(axis=0))
-    scales = np.where(largest > 0, largest / _LARGEST, 1).astype(np.float32)
-    return np.rint(matrix / scales).astype(np.int8), scales
-
-
 def _requantize(quantized: Any, graph: Any) -> None:
     """Gives every matrix that onnxruntime's tool quantised the values of ``without_saturation``."""
     numpy_helper = required("onnx.numpy_helper")
     stored = {tensor.name: tensor for tensor in quantized.graph.initializer}
-    turned = {node.input[1] for node in graph.graph.node if _is_transposed(node)}  # which the tool turns back
-    for tensor in graph.graph.initializer:
+    for tensor, matrix in float_matrices(graph):
         values, scales = (stored.get(f"{tensor.name}_{part}") for part in ("quantized", "scale"))
         if values is None or scales is None:
             continue
-        matrix = numpy_helper.to_array(tensor)
-        matrix = matrix.T if tensor.name in turned else matrix
         for place, array in zip((values, scales), without_saturation(matrix), strict=True):
             place.CopyFrom(numpy_helper.from_array(array, place.name))
-
-
-def _is_transposed(node: Any) -> bool:
-    """Whether a node multiplies with the transpose of its matrix."""
-    return any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
 
 
 def _is_embedding(node: Any, weights: Mapping[str, Any]) -> bool:
@@ -173,7 +146,7 @@ def _looked_up(graph: Any, node: Any, table: Any) -> list[Any]:
 
 def _multiplied(graph: Any, node: Any, matrix: Any) -> list[Any]:
     """The matrix becomes a product of two constants, which onnxruntime takes when it opens the file."""
-    values, scales = _split(graph, matrix, axis=0 if _is_transposed(node) else 1)
+    values, scales = _split(graph, matrix, axis=0 if is_transposed(node) else 1)
     copy = required("onnx").NodeProto()
     copy.CopyFrom(node)
     copy.input[1] = f"{matrix.name}.float"
@@ -184,9 +157,9 @@ def _split(graph: Any, tensor: Any, axis: int) -> tuple[str, str]:
     """Puts int8 values and a scale per row (axis 0) or column (axis 1) in a matrix' place; their names."""
     numpy_helper = required("onnx.numpy_helper")
     matrix = numpy_helper.to_array(tensor)
-    values, scales = _by_row(matrix if axis == 0 else matrix.T)
-    if axis == 1:
-        values, scales = np.ascontiguousarray(values.T), np.ascontiguousarray(scales.T)
+    values, scales = in_bytes(matrix.T if axis == 0 else matrix)
+    if axis == 0:
+        values, scales = np.ascontiguousarray(values.T), scales[:, np.newaxis]
     names = f"{tensor.name}.int8", f"{tensor.name}.scale"
     graph.graph.initializer.remove(tensor)
     graph.graph.initializer.extend(
@@ -202,13 +175,6 @@ def _in_float(values: str, scales: str, result: str) -> list[Any]:
         helper.make_node("Cast", [values], [f"{values}.cast"], to=float32),
         helper.make_node("Mul", [f"{values}.cast", scales], [result]),
     ]
-
-
-def _by_row(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A table (rows, width) as int8 and a scale per row (rows, 1)."""
-    largest = np.abs(table).max(axis=1, keepdims=True)
-    scales = np.where(largest > 0, largest / _LARGEST, 1).astype(np.float32)
-    return np.rint(table / scales).astype(np.int8), scales
 
 
 @contextmanager

@@ -43,8 +43,29 @@ class MixedPrecisionTrial:
 
 
 @dataclass(frozen=True)
+class RecordedSaturation:
+    """How large sums of two products of bytes can become in an int8 file, over all inputs.
+
+    Attributes:
+        matrices: those that are multiplied in 8 bits.
+        largest_pair_sum: of any of them; 0 without matrices.
+        limit: what 16 bits hold.
+        safe: whether none is above it.
+        pairs: of weights.
+        avoided_pairs: those that the largest weight as ±127 would have brought above the limit.
+    """
+
+    matrices: Count
+    largest_pair_sum: Count
+    limit: Count
+    safe: bool
+    pairs: Count
+    avoided_pairs: Count
+
+
+@dataclass(frozen=True)
 class RecordedInt8:
-    """The int8 model; every field but the first is None or empty when it was not measured on data.
+    """The int8 model; but for the first and the last, every field is None or empty when no data measured it.
 
     Attributes:
         max_difference: of any output from torch's.
@@ -60,6 +81,7 @@ class RecordedInt8:
         trials: mixed models that were tried.
         sensitivities: node -> root mean square change of the predictions when only it is quantised.
         drop: ``float_value - value``.
+        saturation: the bound of its sums; None in a file of before.
     """
 
     max_difference: Number
@@ -75,10 +97,15 @@ class RecordedInt8:
     trials: tuple[MixedPrecisionTrial, ...] = ()
     sensitivities: dict[str, Number] | None = None
     drop: Number | None = None
+    saturation: RecordedSaturation | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in ``export.json``: the difference alone when it was not measured on data."""
-        return to_builtins(self) if self.metric is not None else {"max_difference": self.max_difference}
+        """As it stands in ``export.json``: difference and bound alone when it was not measured on data."""
+        content: dict[str, Any] = to_builtins(self)
+        if self.saturation is None:
+            del content["saturation"]
+        always = ("max_difference", "saturation")
+        return content if self.metric is not None else {name: content[name] for name in always if name in content}
 
 
 @dataclass(frozen=True, kw_only=True)

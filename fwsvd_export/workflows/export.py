@@ -42,7 +42,9 @@ from fwsvd_export.export.record import (
     RecordedCheck,
     RecordedDifference,
     RecordedInt8,
+    RecordedSaturation,
 )
+from fwsvd_export.export.saturation import proven
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.export.trace import trace
 from fwsvd_export.records import Measurement
@@ -167,7 +169,8 @@ def export_into(
             graph = trace(encoder, request.opset, folder / INT8_FILE, carry_limit=SMALLEST_PRODUCT)
             identity.stamp(graph)
             report = write_int8(graph, Int8Files(folder, ONNX_FILE, INT8_FILE), data, steps)
-            int8 = _recorded_int8(report, _int8_shift(encoder, folder, shapes))
+            saturation = proven(folder / INT8_FILE, graph)
+            int8 = _recorded_int8(report, _int8_shift(encoder, folder, shapes), saturation)
     record = ExportRecord(
         **{**asdict(identity), "settings": json.loads(identity.settings)},
         opset=request.opset,
@@ -246,9 +249,9 @@ def _int8_shift(encoder: Encoder, folder: Path, shapes: tuple[Shape, ...]) -> fl
     return worst_of(differences(encoder, OnnxModel(folder, INT8_FILE), short)).max_difference
 
 
-def _recorded_int8(report: Int8Report | None, max_difference: float) -> RecordedInt8:
+def _recorded_int8(report: Int8Report | None, max_difference: float, saturation: RecordedSaturation) -> RecordedInt8:
     if report is None:
-        return RecordedInt8(max_difference)
+        return RecordedInt8(max_difference, saturation=saturation)
     return RecordedInt8(
         max_difference,
         report.task,
@@ -263,6 +266,7 @@ def _recorded_int8(report: Int8Report | None, max_difference: float) -> Recorded
         tuple(MixedPrecisionTrial(trial.kept_float, trial.value, trial.kept) for trial in report.trials),
         report.sensitivities,
         drop=report.float_value - report.value,
+        saturation=saturation,
     )
 
 

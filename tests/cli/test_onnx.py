@@ -189,7 +189,7 @@ def test_int8_without_data_reports_sizes_and_differences(model: Path, succeed: S
     record = record_of(model)
     files = record["files"]
     assert files.keys() == {"model.onnx", "model_quantized.onnx"}
-    assert record["int8"].keys() == {"max_difference"}
+    assert record["int8"].keys() == {"max_difference", "saturation"}
     assert record["check"]["worst"]["max_difference"] < 1e-4 < record["int8"]["max_difference"] < 1
     assert "largest difference, int8" in said
     assert "accuracy" not in said

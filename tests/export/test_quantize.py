@@ -11,12 +11,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 
 from fwsvd_export.export import quantize as quantization
-from fwsvd_export.export.quantize import quantize, units_of, weights_of, without_saturation
+from fwsvd_export.export.quantize import quantize, units_of, weights_of
 
 # Two layers of rank 5 whose second value layer is dense; query and key are merged, so that keys have no second product
 LAYERS = [
@@ -155,43 +153,3 @@ def test_nothing_is_logged_and_logging_is_as_before(
         assert caplog.records == []
         logging.getLogger("other").warning("still heard")
         assert len(caplog.records) == 1
-
-
-def in_16_bits(activations: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """What x86 without VNNI computes: two neighbouring products at a time, their sum cut off at 16 bits."""
-    products = activations.astype(np.int64)[:, :, None] * matrix.astype(np.int64)[None]
-    pairs = products[:, 0::2] + products[:, 1::2]
-    return np.asarray(pairs.clip(-(2**15), 2**15 - 1).sum(axis=1))
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(1, 6), st.floats(0.1, 30))
-def test_no_processor_saturates(seed: int, pairs: int, outputs: int, spread: float) -> None:
-    generator = np.random.default_rng(seed)
-    matrix = (generator.standard_normal((2 * pairs, outputs)) ** 3 * spread).astype(np.float32)
-    values, scales = without_saturation(matrix)
-    assert values.dtype == np.int8
-    for activations in (generator.integers(0, 256, (8, 2 * pairs)), np.full((1, 2 * pairs), 255)):
-        exact = activations.astype(np.int64) @ values.astype(np.int64)
-        assert (in_16_bits(activations, values) == exact).all()
-    assert (np.abs(values * scales - matrix) <= scales / 2 * 1.001).all()
-    assert (scales <= 2 * np.abs(matrix).max(axis=0) / 127 * 1.001).all(), "at most one bit is given for it"
-
-
-def test_eight_full_bits_would_saturate() -> None:
-    matrix = np.full((8, 1), 127, dtype=np.int8)
-    activations = np.full((1, 8), 255)
-    assert in_16_bits(activations, matrix).item() < int((activations @ matrix.astype(np.int64)).item())
-
-
-def test_every_product_that_runs_in_int8_is_safe(
-    quantizable: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(quantization, "SMALLEST_PRODUCT", 0)
-    quantize(quantizable, tmp_path / "model.onnx")
-    graph = onnx.load(tmp_path / "model.onnx").graph
-    stored = {tensor.name: tensor for tensor in graph.initializer}
-    matrices = [stored[node.input[1]] for node in graph.node if node.op_type == "MatMulInteger"]
-    assert len(matrices) > 10
-    for matrix in map(numpy_helper.to_array, matrices):
-        sizes = np.abs(matrix.astype(np.int64))
-        assert (255 * (sizes[:-1] + sizes[1:]).max()) < 2**15

@@ -8,6 +8,7 @@ import pytest
 
 from fwsvd_export.errors import CardError
 from fwsvd_export.export.record import ExportRecord
+from tests.helpers import BOUND
 
 WORST = {"batch_size": 1, "length": 7, "padded": False, "max_difference": 1e-6}
 MEASURED = {
@@ -45,7 +46,16 @@ def read(**values: Any) -> ExportRecord:
     return ExportRecord.from_json({**EXPORT, **values}, "onnx/export.json", CardError)
 
 
-@pytest.mark.parametrize("int8", [None, {"max_difference": 0.25}, MEASURED])
+@pytest.mark.parametrize(
+    "int8",
+    [
+        None,
+        {"max_difference": 0.25},  # of before
+        MEASURED,
+        {"max_difference": 0.25, "saturation": BOUND},
+        {**MEASURED, "saturation": BOUND},
+    ],
+)
 def test_what_is_written_is_what_was_read(int8: Any) -> None:
     assert read(int8=int8).to_json() == {**EXPORT, "int8": int8}
     assert list(read().to_json()) == list(EXPORT)
@@ -60,6 +70,19 @@ def test_what_is_written_is_what_was_read(int8: Any) -> None:
         ({"check": {**EXPORT["check"], "within": 1}}, "check.within is 1, true or false is needed"),
         ({"check": {**EXPORT["check"], "shapes": [3]}}, "check.shapes[0] is 3, an object is needed"),
         ({"int8": {}}, "int8 has no max_difference"),
+        (
+            {"int8": {"max_difference": 1, "saturation": "safe"}},
+            "int8.saturation is 'safe', an object or null is needed",
+        ),
+        (
+            {"int8": {"max_difference": 1, "saturation": {**BOUND, "safe": 1}}},
+            "int8.saturation.safe is 1, true or false is needed; run fwsvd-export onnx --overwrite again",
+        ),
+        (
+            {"int8": {"max_difference": 1, "saturation": {**BOUND, "largest_pair_sum": -1}}},
+            "int8.saturation.largest_pair_sum is -1, a whole number from 0 to 10^15 is needed",
+        ),
+        ({"int8": {"max_difference": 1, "saturation": {}}}, "int8.saturation has no matrices"),
         ({"files": {"model.onnx": {}}}, "files.model.onnx has no bytes"),
     ],
 )

@@ -23,7 +23,7 @@ from fwsvd_export.storage.file_names import (
     VOCABULARY_FILES,
 )
 from fwsvd_export.storage.json_files import read_json
-from fwsvd_export.storage.schema import Line, Size, read_as
+from fwsvd_export.storage.schema import Line, Size, read_as, to_builtins
 
 Facts = dict[str, Any]
 _REMEDY = "save the model into the folder again"
@@ -134,8 +134,10 @@ def _onnx(folder: Path, digests: Digests) -> dict[str, Any] | None:
 
 
 def _int8(int8: RecordedInt8) -> dict[str, Any]:
-    """How far the int8 model is from torch, and what was measured on data when it was made, if anything."""
+    """How far the int8 model is from torch, how large its sums are, and what was measured on data, if anything."""
+    saturation = None if int8.saturation is None else to_builtins(int8.saturation)
+    found = {"max_difference": int8.max_difference, "saturation": saturation}
     if int8.metric is None:
-        return {"max_difference": int8.max_difference}
-    names = ("max_difference", "task", "data", "metric", "float_value", "value", "examples")
-    return {**{name: getattr(int8, name) for name in names}, "kept_float": len(int8.kept_float)}
+        return found
+    names = ("task", "data", "metric", "float_value", "value", "examples")
+    return {**found, **{name: getattr(int8, name) for name in names}, "kept_float": len(int8.kept_float)}

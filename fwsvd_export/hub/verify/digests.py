@@ -77,6 +77,9 @@ def check_onnx(folder: Path, files: Mapping[str, int]) -> Iterator[Finding]:
         yield Finding(record_path, "was made from other weights than this folder's", advice)
     if not record.check.within:
         yield Finding(record_path, "says that the ONNX model is further from torch than --atol allows", advice)
+    if record.int8 is not None and not (record.int8.saturation and record.int8.saturation.safe):
+        problem = "does not say that the int8 model is right on processors without VNNI instructions"
+        yield Finding(record_path, problem, "make it again with fwsvd-export onnx --int8 --overwrite")
 
 
 def _digest_in(recorded: Mapping[str, FileDigest], name: str) -> str | None:

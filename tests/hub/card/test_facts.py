@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fwsvd_export.hub.card.write import render_card
+from tests.helpers import BOUND
 
 MakeFacts = Callable[..., dict[str, Any]]
 
@@ -34,3 +35,19 @@ def test_limits_follow_from_the_facts(make_facts: MakeFacts) -> None:
     assert "Norms, biases, pooler and head are not counted" in card
     assert "stored as float16" in card
     assert "model_quantized" not in card
+
+
+def test_the_bound_of_int8_sums_is_one_sentence(make_facts: MakeFacts) -> None:
+    def card(**int8: Any) -> str:
+        facts = make_facts()
+        facts["onnx"]["int8"] = {"max_difference": 0.25, **int8}
+        return render_card(facts)
+
+    bounded = "two products of bytes add up to at most 32,640, and those without VNNI instructions hold 32,767."
+    assert f"No processor cuts its sums off: {bounded}" in card(saturation=BOUND)
+    for unknown in (None, {**BOUND, "safe": False}):  # of an earlier version, or of somebody else
+        text = card(saturation=unknown)
+        assert "on processors without VNNI instructions its answers can be wrong" in text
+        assert "`fwsvd-export onnx --int8 --overwrite` writes one that is right" in text
+    assert "processor" not in card(saturation={**BOUND, "matrices": 0}), "nothing in it is multiplied in 8 bits"
+    assert "processor" not in card(), "facts of before say nothing"

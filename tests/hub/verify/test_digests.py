@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
+from tests.helpers import BOUND
 from tests.hub.verify.changed_files import edited, found
 
 Change = Callable[..., Path]
@@ -20,6 +21,22 @@ def test_an_onnx_model_that_failed_its_check_is_not_sent(checkpoint: Path, chang
     check = {**json.loads((checkpoint / path).read_text())["check"], "within": False}
     problem = "says that the ONNX model is further from torch than --atol allows"
     assert found(changed({path: edited(checkpoint / path, check=check)})) == {path: problem}
+
+
+@pytest.mark.parametrize("saturation", [None, {**BOUND, "safe": False}])
+def test_an_int8_model_that_may_be_wrong_on_some_processors_is_not_sent(
+    saturation: dict[str, Any] | None, checkpoint: Path, changed: Change
+) -> None:
+    path = "onnx/export.json"
+    problem = "does not say that the int8 model is right on processors without VNNI instructions"
+    int8 = {"max_difference": 0.5, "saturation": saturation}
+    assert found(changed({path: edited(checkpoint / path, int8=int8)})) == {path: problem}
+
+
+def test_an_int8_model_that_no_processor_cuts_off_is_sent(checkpoint: Path, changed: Change) -> None:
+    path = "onnx/export.json"
+    int8 = {"max_difference": 0.5, "saturation": BOUND}
+    assert found(changed({path: edited(checkpoint / path, int8=int8)})) == {}
 
 
 def test_foreign_code_is_found_and_never_run(changed: Change, checkpoint: Path, loads: list[str]) -> None:
