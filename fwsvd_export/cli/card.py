@@ -9,6 +9,7 @@ import click
 
 from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import PATH, json_option
+from fwsvd_export.wording import counted
 
 
 @click.command(cls=Command)
@@ -46,12 +47,14 @@ def command(model: Path, results: tuple[Path, ...], repo_id: str | None, revisio
     facts = write_card(model, read_compression(model), results, repo_id=repo_id, revision=revision)
     measurements = facts["measurements"]
     if as_json:
-        print_json({"card": str(model / "README.md"), **facts})
+        print_json({"card": str(model / CARD_FILE), **facts})
         return
     scores, runs = measurements["scores"], measurements["runs"]
     rows = [[f"{score['metric']}, {score['model']} ({score['runtime']})", f"{score['value']:.4f}"] for score in scores]
-    rows += [[f"latency on {run['environment']['cpu']}", f"{len(run['models'])} models"] for run in runs]
-    print_table(f"{model / 'README.md'}", ["what", "value"], rows)
+    rows += [[f"latency on {run['environment']['cpu']}", counted(len(run["models"]), "model")] for run in runs]
+    print_table(f"{model / CARD_FILE}", ["what", "value"], rows)
+    if not rows:
+        hint(f"{model / CARD_FILE} is written, without anything measured.")
     _, metadata, _ = split_front_matter(read_card(model / CARD_FILE))  # with what its owner wrote there
     for missing, advice in _missing(facts["measurements"], metadata or {}):
         hint(f"Not in the card: {missing}; {advice}.")

@@ -74,7 +74,9 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table on stdout; all columns but the first are aligned to the right."""
+    """A table on stdout; all columns but the first are aligned to the right. Without rows nothing is printed."""
+    if not rows:
+        return
     width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):

@@ -13,6 +13,7 @@ from fwsvd_export.ranks.cost import factor_weights
 from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import LayerSpec, RankRequest
 from fwsvd_export.solvers.solver import Solver
+from fwsvd_export.wording import counted
 
 
 def check_size(encoder: Encoder, solver: Solver, size: RankRequest) -> None:
@@ -56,7 +57,7 @@ def embedding_rank(table: LayerSpec, size: RankRequest) -> int | None:
     if rank < 1:
         enough = -(-factor_weights(table, multiple) * 10_000 // table.weights) / 10_000
         raise RankError(
-            f"embeddings {size.embeddings:g} leaves {allowed:,} weights, less than rank {multiple} needs "
+            f"embeddings {size.embeddings:g} leaves {counted(allowed, 'weight')}, less than rank {multiple} needs "
             f"({factor_weights(table, multiple):,}); ask for at least {enough:g}"
         )
     return rank

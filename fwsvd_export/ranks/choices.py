@@ -10,6 +10,7 @@ from fractions import Fraction
 from fwsvd_export.errors import RankError
 from fwsvd_export.ranks.cost import factor_weights, grows
 from fwsvd_export.records import Budget, LayerSpec, RankLimits
+from fwsvd_export.wording import counted
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,9 @@ def check_affordable(choices: Sequence[RankChoices], allowed: int, other_paramet
     dense = sum(choice.layer.weights for choice in choices)
     enough = -(-smallest * 10_000 // dense) / 10_000  # rounded up, so that asking for it succeeds
     raise RankError(
-        f"the size asked for leaves {max(allowed, 0):,} linear weights, less than the smallest ranks everywhere need "
-        f"({smallest:,}); ask for a ratio of at least {enough:g}, or {other_parameters + smallest:,} parameters"
+        f"the size asked for leaves {counted(max(allowed, 0), 'linear weight')}, less than the smallest ranks "
+        f"everywhere need ({smallest:,}); ask for a ratio of at least {enough:g}, or "
+        f"{counted(other_parameters + smallest, 'parameter')}"
     )
 
 
