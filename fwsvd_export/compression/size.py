@@ -8,7 +8,6 @@ from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.compression.checks import allocator_of
 from fwsvd_export.errors import RankError
-from fwsvd_export.ranks.choices import choices_of
 from fwsvd_export.ranks.cost import factor_weights
 from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import LayerSpec, RankRequest
@@ -24,12 +23,6 @@ def check_size(encoder: Encoder, solver: Solver, size: RankRequest) -> None:
     """
     allocator_of(solver, size)
     plan_uniform(encoder.layers, size.budget, parameters_beside(encoder, size), size.limits)
-
-
-def smallest_ratio(encoder: Encoder, size: RankRequest) -> float:
-    """The share of the linear weights that the smallest allowed ranks use."""
-    choices = choices_of(encoder.layers, size.limits)
-    return sum(choice.least_weights for choice in choices) / sum(choice.layer.weights for choice in choices)
 
 
 def parameters_beside(encoder: Encoder, size: RankRequest) -> int:

@@ -48,6 +48,12 @@ def choices_of(layers: Sequence[LayerSpec], limits: RankLimits) -> list[RankChoi
     return [_choices(layer, limits) for layer in layers]
 
 
+def smallest_ratio(layers: Sequence[LayerSpec], limits: RankLimits) -> float:
+    """The share of the linear weights that the smallest allowed ranks use; raises as ``choices_of``."""
+    choices = choices_of(layers, limits)
+    return sum(choice.least_weights for choice in choices) / sum(choice.layer.weights for choice in choices)
+
+
 def allowed_weights(layers: Sequence[LayerSpec], budget: Budget, other_parameters: int) -> int:
     """Linear weights that a ratio or a total parameter count leaves."""
     if budget.ratio is not None:
