@@ -225,6 +225,7 @@ class Solution:
         status: "exact", "dense", or a sentence that says what happened and what to do.
         settled: False when the status asks the user for something.
         trace: of an iterative method: the loss of the start, then after every iteration.
+        losses: of a closed form: the loss at every rank, (smaller side + 1).
     """
 
     factors: Factors | None
@@ -232,6 +233,7 @@ class Solution:
     status: str
     settled: bool = True
     trace: tuple[float, ...] = ()
+    losses: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ HOLDS = {
     "storage": "files, schema",
     "records": "shared data classes",
     "errors": "one tree",
+    "wording": "counts and names",
     MODELING: "ships with checkpoints,\nimports nothing of ours",
 }
 BOX_WIDTH, BOX_HEIGHT, LINE_WIDTH, ROW_HEIGHT = 2.15, 0.5, 0.3, 0.88  # inches

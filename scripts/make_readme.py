@@ -18,9 +18,9 @@ from compare_methods import metric_table, short
 from matplotlib import pyplot
 from pictures import save
 
-from fwsvd_export.benchmark.result import BenchModel, BenchResult, BenchTiming
+from fwsvd_export.benchmark.result import BenchModel, BenchResult, BenchTiming, display_names
 from fwsvd_export.errors import FwsvdExportError
-from fwsvd_export.report.bench import bench_table, short_name
+from fwsvd_export.report.bench import bench_table
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results"
@@ -80,7 +80,8 @@ def label(model: BenchModel, dense: BenchModel) -> str:
     """``dense``, or the share of the linear weights that a model's name ends in: ``25 %`` of ``sst2-0.25``."""
     if model is dense:
         return "dense"
-    ratio = short_name(model.model).removeprefix(f"{short_name(dense.model)}-")
+    name, dense_name = display_names([model, dense])
+    ratio = name.removeprefix(f"{dense_name}-")
     return f"{100 * float(ratio):g} %"
 
 
@@ -117,7 +118,8 @@ def bench_rows() -> str:
     result = bench()
     titles, rows = bench_table(result)
     dense = result.models[0]
-    names = {short_name(model.model): label(model, dense) for model in result.models}
+    labels = [label(model, dense) for model in result.models]
+    names = dict(zip(display_names(result.models), labels, strict=True))
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for runtime, model, parameters, size, *others in rows:
         cells = [runtime, names[model], parameters, "" if runtime == TORCH else size, *others]

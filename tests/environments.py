@@ -22,6 +22,7 @@ ANY_TRANSFORMERS = (
     "test_model_cards.py",
     "test_pages.py",
     "test_records.py",
+    "test_wording.py",
 )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fwsvd_export.errors import FwsvdExportError, shown
 from fwsvd_export.runtime.environment import Environment
 from fwsvd_export.storage.schema import Count, Number, read_as, to_builtins
+from fwsvd_export.wording import shortest_names
 
 _REMEDY = "measure again with this version's bench -o"
 
@@ -60,6 +62,7 @@ class BenchModel:
         examples: how many it was measured on.
         runtimes: runtime -> what the model is under it.
         latency: a row per runtime and shape.
+        name: what tables and figures call it; None in results of earlier versions.
     """
 
     model: str
@@ -71,6 +74,7 @@ class BenchModel:
     examples: Count | None
     runtimes: dict[str, BenchRuntime]
     latency: tuple[BenchTiming, ...]
+    name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +117,12 @@ class BenchResult:
         """As it stands in ``results.json``."""
         content: dict[str, Any] = to_builtins(self)
         return content
+
+
+def display_names(models: Sequence[BenchModel]) -> list[str]:
+    """What tables and figures call the models of a benchmark: names as short as tells them apart."""
+    shortest = shortest_names([model.model for model in models])
+    return [model.name or name for model, name in zip(models, shortest, strict=True)]
 
 
 def _missing_beside_metric(model: BenchModel, environment: BenchEnvironment) -> str:

@@ -108,7 +108,7 @@ def command(dense: str, models: tuple[str, ...], as_json: bool, **options: Any) 
     """
     data = data_request(options)
     from fwsvd_export.cli.console import prepare_libraries, print_json, print_table, steps
-    from fwsvd_export.report.bench import bench_table
+    from fwsvd_export.report.bench import bench_table, machine_line
     from fwsvd_export.workflows.bench import BenchRequest, run_bench
     from fwsvd_export.workflows.source import Source
 
@@ -120,4 +120,4 @@ def command(dense: str, models: tuple[str, ...], as_json: bool, **options: Any) 
     if as_json:
         print_json(result.to_json())
         return
-    print_table(f"{result.environment.cpu}, {result.environment.threads} threads", *bench_table(result))
+    print_table(machine_line(result.environment), *bench_table(result))

@@ -9,6 +9,7 @@ import click
 
 from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import PATH, json_option
+from fwsvd_export.wording import counted
 
 
 @click.command(cls=Command)
@@ -57,12 +58,14 @@ def command(
     facts = write_card(model, record, results, **published)
     measurements = facts["measurements"]
     if as_json:
-        print_json({"card": str(model / "README.md"), **facts})
+        print_json({"card": str(model / CARD_FILE), **facts})
         return
     scores, runs = measurements["scores"], measurements["runs"]
     rows = [[f"{score['metric']}, {score['model']} ({score['runtime']})", f"{score['value']:.4f}"] for score in scores]
-    rows += [[f"latency on {run['environment']['cpu']}", f"{len(run['models'])} models"] for run in runs]
-    print_table(f"{model / 'README.md'}", ["what", "value"], rows)
+    rows += [[f"latency on {run['environment']['cpu']}", counted(len(run["models"]), "model")] for run in runs]
+    print_table(f"{model / CARD_FILE}", ["what", "value"], rows)
+    if not rows:
+        hint(f"{model / CARD_FILE} is written, without anything measured.")
     if facts["unrecorded"]:
         hint(f"compression.json does not describe these weights; {ACCEPT_WEIGHTS}.")
     _, metadata, _ = split_front_matter(read_card(model / CARD_FILE))  # with what its owner wrote there

@@ -29,6 +29,7 @@ from fwsvd_export.cli.options import (
     source_of,
     source_options,
 )
+from fwsvd_export.wording import counted, grouped
 
 if TYPE_CHECKING:
     from fwsvd_export.checkpoints.record import CompressionRecord, Gate
@@ -138,7 +139,7 @@ def _reconstructed_on(request: CompressRequest, record: CompressionRecord) -> st
     """What layers were reconstructed on, or why they were not."""
     if (done := record.reconstruction) is not None:
         place = f"of {request.data.name}" if request.data is not None else "in the statistics file"
-        return f"{done.tokens:,} tokens {place}"
+        return f"{counted(done.tokens, 'token')} {place}"
     if _lacks_texts(request, record):
         return "nothing: no texts in the statistics file"
     return "nothing: not asked for" if request.reconstruct is False else f"nothing: {request.method} does not do it"
@@ -148,7 +149,7 @@ def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord,
     from fwsvd_export.cli.console import hint, print_table
 
     counts, done = compressed.report.parameters, record.reconstruction
-    kept = [layer.name for layer in compressed.report.layers if layer.kept_dense]
+    kept = compressed.report.kept_dense
     ranks = sorted({layer.rank for layer in compressed.report.layers if layer.rank is not None})
     rows = [
         ["method", f"{record.method}, {record.allocate} ranks"],
@@ -168,16 +169,15 @@ def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord,
         rows += _gate_rows(record.gate)
     print_table(f"{out}", ["what", "value"], rows)
     if kept:
-        hint("Kept dense, as asked, or because factors would save nothing there: " + ", ".join(kept))
+        hint("Kept dense, as asked, or because factors would save nothing there: " + ", ".join(grouped(kept)))
     widest = max(layer.shape[1] for layer in compressed.report.layers)
     if done and done.tokens < widest:
         hint(
-            f"Reconstructed on only {done.tokens:,} tokens, fewer than a layer has inputs ({widest:,}): "
+            f"Reconstructed on only {counted(done.tokens, 'token')}, fewer than a layer has inputs ({widest:,}): "
             "give more data, or compare with --no-reconstruct."
         )
-    for layer in compressed.report.layers:
-        if not layer.settled:
-            hint(f"{layer.name}: {layer.status}")
+    for sentence in compressed.report.advice:
+        hint(sentence)
 
 
 def _embedding_cell(embedding: EmbeddingReport) -> str:
@@ -191,7 +191,7 @@ def _embedding_cell(embedding: EmbeddingReport) -> str:
 
 def _gate_rows(gate: Gate) -> list[list[str]]:
     """What --max-drop tried."""
-    rows = [["validation", f"{gate.validation_examples:,} examples of {gate.validation}"]]
+    rows = [["validation", f"{counted(gate.validation_examples, 'example')} of {gate.validation}"]]
     rows.append([f"dense {gate.metric}", f"{gate.dense:.4f} (may drop by {gate.max_drop:g})"])
     for trial in gate.trials:
         rows.append([f"ratio {trial.ratio:.3f}", f"{trial.value:.4f} {'met' if trial.kept else 'missed'}"])

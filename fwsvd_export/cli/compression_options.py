@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 import click
 
 from fwsvd_export.cli.choices import OneOf
 from fwsvd_export.cli.groups import Group, option, together
 from fwsvd_export.cli.options import Options
+from fwsvd_export.errors import shown
 from fwsvd_export.ranks import ALLOCATORS, COSTS
 from fwsvd_export.records import Budget, RankLimits, RankRequest
 from fwsvd_export.solvers.names import AXES, METHODS
 
 _COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+_COUNT = re.compile(r"((?:\d+(?:_\d+)*)?(?:\.\d+)?(?:e\+?\d{1,2})?) ?([kmb]?)")
+_BYTES = re.compile(r".*\d ?([kmgt]i?)?(b|bytes?)", flags=re.DOTALL)
 
 
 def parse_count(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
-    """A whole number that may end in K, M or B: 20M is 20,000,000."""
+    """A number of parameters that may end in K, M or B: 20M, .02B, 2e7 and 20_000_000 are the same."""
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmb]?)", text.strip().lower())
-    if found is None:
-        raise click.BadParameter(
-            f"{text!r} is not a number of parameters; write 20000000, 20M or 1.5M", context, parameter
-        )
-    return int(float(found[1]) * _COUNT_UNITS[found[2]])
+    written = text.strip().lower()
+    found = _COUNT.fullmatch(written)
+    if found is not None and re.match(r"\.?\d", found[1]):
+        number = Decimal(found[1].replace("_", "")) * _COUNT_UNITS[found[2]]
+        if number == number.to_integral_value():
+            return int(number)
+    allowed = "a whole number of parameters is allowed; write 20_000_000, 20M, .5M or 2e7"
+    if _BYTES.fullmatch(written):
+        allowed = f"--params counts parameters, not bytes; {allowed}"
+    raise click.BadParameter(f"{shown(text)}: {allowed}", context, parameter)
 
 
 def parse_pairs(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fwsvd_export.errors import DataWarning
+from fwsvd_export.errors import CompressionWarning, DataWarning
 from fwsvd_export.runtime.progress import Advance, Steps, silent
 
 _WIDTH_WITHOUT_TERMINAL = 160  # a table in a pipe or a log is not folded at 80 columns
@@ -24,7 +24,7 @@ _WIDTH_WITHOUT_TERMINAL = 160  # a table in a pipe or a log is not folded at 80 
 def prepare_libraries() -> None:
     """Silences the libraries' warnings and loading bars, unless -v was given; call it before a model is loaded.
 
-    Our own warnings about data become hints, every sentence once.
+    Our own warnings become hints, every sentence once.
     """
     from transformers.utils import logging as transformers_logging
 
@@ -32,11 +32,11 @@ def prepare_libraries() -> None:
         transformers_logging.disable_progress_bar()
         logging.getLogger("transformers").setLevel(logging.ERROR)
         warnings.simplefilter("ignore")
-    _hint_at(DataWarning)
+    _hint_at(DataWarning, CompressionWarning)
 
 
-def _hint_at(ours: type[Warning]) -> None:
-    """Shows warnings of a category as hints, every sentence once."""
+def _hint_at(*ours: type[Warning]) -> None:
+    """Shows warnings of these categories as hints, every sentence once."""
     others, seen = warnings.showwarning, set[str]()
 
     def show(
@@ -53,7 +53,8 @@ def _hint_at(ours: type[Warning]) -> None:
             seen.add(str(message))
             hint(str(message))
 
-    warnings.simplefilter("always", ours)
+    for category in ours:
+        warnings.simplefilter("always", category)
     warnings.showwarning = show
 
 
@@ -74,7 +75,9 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table on stdout; all columns but the first are aligned to the right."""
+    """A table on stdout; all columns but the first are aligned to the right. Without rows nothing is printed."""
+    if not rows:
+        return
     width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):

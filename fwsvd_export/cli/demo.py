@@ -17,6 +17,7 @@ from fwsvd_export.benchmark.runtimes import TORCH
 from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import GATE_NOT_MET, PATH, device_option, json_option, overwrite_option
 from fwsvd_export.storage.file_names import CARD_FILE
+from fwsvd_export.wording import counted
 
 if TYPE_CHECKING:
     from fwsvd_export.workflows.demo import DemoResult
@@ -114,9 +115,9 @@ def next_commands(out: Path, *, with_onnx: bool) -> list[str]:
 def _title(result: DemoResult) -> str:
     threads, dtypes = result.bench.environment.threads, dict.fromkeys(row.dtype for row in result.rows)
     return (
-        f"Movie reviews, {result.test_examples:,} test sentences, no fine-tuning after compression; torch weights in "
-        f"{', '.join(dtypes)}\nLatency of batch x tokens on {threads} threads; in brackets the speed-up against dense "
-        "under the same runtime, the median over rounds"
+        f"Movie reviews, {counted(result.test_examples, 'test sentence')}, no fine-tuning after compression; torch "
+        f"weights in {', '.join(dtypes)}\nLatency of batch x tokens on {counted(threads, 'thread')}; in brackets the "
+        "speed-up against dense under the same runtime, the median over rounds"
     )
 
 

@@ -12,6 +12,9 @@ import click
 Decorated = TypeVar("Decorated", bound=Callable[..., Any] | click.Command)
 
 
+Explained = tuple[str, list[tuple[str, str]]]
+
+
 class Group(Enum):
     """The headings, in the order in which ``--help`` shows them."""
 
@@ -27,11 +30,21 @@ class Group(Enum):
 
 
 class GroupedOption(click.Option):
-    """A click option that knows its heading."""
+    """A click option that knows its heading.
 
-    def __init__(self, *args: Any, group: Group = Group.GENERAL, **settings: Any) -> None:
+    Args:
+        args: as of ``click.Option``.
+        group: the heading.
+        explained: (title, [(value, what it is), ...]): a list of its values that help shows behind the group.
+        settings: as of ``click.Option``.
+    """
+
+    def __init__(
+        self, *args: Any, group: Group = Group.GENERAL, explained: Explained | None = None, **settings: Any
+    ) -> None:
         super().__init__(*args, **settings)
         self.group = group
+        self.explained = explained
 
 
 def option(group: Group, *declarations: str, **settings: Any) -> Callable[[Decorated], Decorated]:
@@ -72,6 +85,9 @@ class Command(click.Command):
             if rows:
                 with formatter.section(f"{group.value} options"):
                     formatter.write_dl(rows)
+            for title, values in (found for option in mine if (found := getattr(option, "explained", None))):
+                with formatter.section(title):
+                    formatter.write_dl(values)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; a flag counts wherever it stood."""

@@ -8,6 +8,7 @@ import click
 
 from fwsvd_export.cli.groups import Command
 from fwsvd_export.cli.options import json_option, trust_option
+from fwsvd_export.wording import counted, grouped
 
 
 @click.command(cls=Command)
@@ -41,21 +42,33 @@ def command(model: str, trust_remote_code: bool, as_json: bool) -> None:
         "base model": provenance.get("base_model"),
         "base weights SHA-256": provenance.get("base_sha256"),
         "method": provenance.get("method"),
-        "Fisher statistics": f"{fisher['examples']} examples of {fisher['data']}" if fisher else None,
+        "Fisher statistics": f"{counted(fisher['examples'], 'example')} of {fisher['data']}" if fisher else None,
         "since then": "; ".join(found["since"]) or None,
     }
     print_table(model, ["what", "value"], [[name, value] for name, value in facts.items() if value is not None])
-    rows = [
-        [
-            layer["name"],
-            f"{layer['shape'][0]} x {layer['shape'][1]}",
-            "dense" if layer["rank"] is None else str(layer["rank"]),
-            f"{layer['weights']:,}",
-            "" if layer["predicted_loss"] is None else f"{layer['predicted_loss']:.3g}",
-        ]
-        for layer in found["layers"]
-    ]
-    print_table("Layers", ["layer", "out x in", "rank", "weights", "predicted loss"], rows)
+    columns = ["layer", "out x in", "rank", "weights of each", "predicted loss of each"]
+    print_table(counted(len(found["layers"]), "layer"), columns, layer_rows(found["layers"]))
+
+
+def layer_rows(layers: list[dict[str, Any]]) -> list[list[str]]:
+    """Rows of the table of layers: those that differ in their number alone, and have the same shape and rank, are one.
+
+    Args:
+        layers: as ``workflows.inspect`` lists them.
+    """
+    equal: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for layer in layers:
+        role = ".".join("" if part.isdecimal() else part for part in layer["name"].split("."))
+        equal.setdefault((role, str(layer["shape"]), str(layer["rank"])), []).append(layer)
+    rows = []
+    for alike in equal.values():
+        (out, inputs), rank, weights = (alike[0][name] for name in ("shape", "rank", "weights"))
+        losses = sorted(layer["predicted_loss"] for layer in alike if layer["predicted_loss"] is not None)
+        shown = dict.fromkeys(f"{loss:.3g}" for loss in (*losses[:1], *losses[-1:]))
+        names = ", ".join(grouped(layer["name"] for layer in alike))
+        cells = [f"{out} x {inputs}", "dense" if rank is None else str(rank), f"{weights:,}", " to ".join(shown)]
+        rows.append([names, *cells])
+    return rows
 
 
 def _embeddings_cell(embeddings: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from fwsvd_export.cli.options import (
     trust_option,
 )
 from fwsvd_export.export import OPSETS
+from fwsvd_export.wording import counted, grouped
 
 if TYPE_CHECKING:
     from fwsvd_export.export.record import RecordedSaturation
@@ -112,7 +113,7 @@ def _print_summary(exported: Exported) -> None:
     rows.append(
         [
             "largest difference from torch",
-            f"{exported.worst.max_difference:.2g} of {check.atol:g} allowed, {len(check.shapes)} shapes",
+            f"{exported.worst.max_difference:.2g} of {check.atol:g} allowed, {counted(len(check.shapes), 'shape')}",
         ]
     )
     if int8 is not None:
@@ -127,8 +128,10 @@ def _print_summary(exported: Exported) -> None:
     rows.append(["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items())])
     print_table(f"{exported.folder}", ["what", "value"], rows)
     if int8 is not None and int8.kept_float:
-        hint("Left in float: " + ", ".join(int8.kept_float))
+        hint("Left in float: " + ", ".join(grouped(int8.kept_float)))
 
 
 def _bound(saturation: RecordedSaturation) -> str:
-    return f"{saturation.largest_pair_sum:,} of {saturation.limit:,} in 16 bits, {saturation.matrices} matrices"
+    return (
+        f"{saturation.largest_pair_sum:,} of {saturation.limit:,} in 16 bits, {counted(saturation.matrices, 'product')}"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 from fwsvd_export.cli.choices import Device, LabelMap, Names, OneOf, UserPath
 from fwsvd_export.cli.groups import Group, option, together
 from fwsvd_export.data.request import ON_BAD_ROW, DataRequest
-from fwsvd_export.data.tasks import TASKS, task_named
+from fwsvd_export.data.tasks import TASKS, Task, task_named
 from fwsvd_export.records import LABEL_SOURCES
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ PATH = UserPath(path_type=Path)
 
 Options = dict[str, Any]
 """Values of a command's options by name; each function below takes out those that become its record."""
+
+
+def preset_rows(tasks: Iterable[Task]) -> list[tuple[str, str]]:
+    """The columns of the presets: those that read the same stand in one row."""
+    names: dict[str, list[str]] = {}
+    for task in tasks:
+        columns = [column for column in (task.text, task.text_pair, task.label) if column is not None]
+        names.setdefault(", ".join(columns), []).append(task.name)
+    return [(", ".join(those), columns) for columns, those in names.items()]
 
 
 device_option = option(
@@ -61,7 +71,8 @@ data_options = together(
         "--task",
         type=OneOf(TASKS),
         metavar="TASK",
-        help="Preset of columns, labels and metric, for example sst2; fwsvd-export tasks lists them.",
+        explained=("Presets of --task and the columns they read", preset_rows(TASKS.values())),
+        help="Preset of columns, labels and metric, one of those below; fwsvd-export tasks tells more.",
     ),
     option(
         Group.DATA,

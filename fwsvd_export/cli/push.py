@@ -11,6 +11,7 @@ import click
 
 from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import PATH, json_option
+from fwsvd_export.wording import counted
 
 if TYPE_CHECKING:
     from fwsvd_export.hub.push import Pushed, PushRequest
@@ -100,7 +101,7 @@ def _show_what_would_be_sent(request: PushRequest, as_json: bool) -> None:
         print_json({"repo_id": request.repo_id, **found})
     else:
         rows = [[path, f"{size:,}"] for path, size in verified.files.items()]
-        rows.append([f"{len(rows)} files", f"{sum(verified.files.values()):,}"])
+        rows.append([counted(len(rows), "file"), f"{sum(verified.files.values()):,}"])
         print_table(f"{request.folder} to {request.repo_id}", ["file", "bytes"], rows)
         if verified.findings:
             click.echo("\n".join(["Wrong:", *(f"  {finding}" for finding in verified.findings)]))

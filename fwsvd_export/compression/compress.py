@@ -94,18 +94,18 @@ def compress(
     encoder = dense_encoder_of(model)
     check_size(encoder, solver, size)
     fitted = reconstructs(solver, reconstruct, batches is not None, statistics)
-    if fitted and batches is not None:
-        batches = list(batches)  # read twice
+    if solver.needs is not None and batches is not None:
+        batches = list(batches)  # read more than once
     if statistics is None and solver.needs is not None and batches is not None:
         statistics = collect_statistics(model, batches, collect=(solver.needs,), labels=labels, seed=seed)
-    calibration = calibration_of(batches, statistics) if fitted else None
-    inputs = Inputs(encoder, solver, options, size, statistics, calibration)
+    texts = calibration_of(batches, statistics)
+    inputs = Inputs(encoder, solver, options, size, statistics, texts if fitted else None, texts)
     return _with_report(compress_model(inputs), inputs)
 
 
 def _with_report(compressed: Compressed, inputs: Inputs) -> Any:
     """The model, carrying what happened; what asks for attention is warned about."""
-    for sentence in compressed.report.warnings:
+    for sentence in compressed.report.advice:
         warnings.warn(sentence, CompressionWarning, stacklevel=3)
     small, base = compressed.model, _base_name(inputs.encoder.model)
     small.compression = compressed.report

@@ -25,6 +25,7 @@ class Inputs:
         size: what was asked for.
         statistics: what the solver's norm is built from; None for a solver that needs none.
         calibration: batches that layers are reconstructed on; None for no reconstruction.
+        texts: batches of the task, with labels or without; None where there are none.
 
     Raises:
         StatisticsError: the statistics lack what the solver needs, or belong to another model.
@@ -37,6 +38,7 @@ class Inputs:
     size: RankRequest
     statistics: Statistics | None = None
     calibration: Iterable[Mapping[str, Any]] | None = None
+    texts: Iterable[Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         check_float64(self.encoder.device)
@@ -46,7 +48,7 @@ class Inputs:
 def calibration_of(
     batches: Iterable[Mapping[str, Any]] | None, statistics: Statistics | None
 ) -> Iterable[Mapping[str, Any]] | None:
-    """What layers are reconstructed on: batches where they were given, else the sample of the statistics."""
+    """Texts of the task: batches where they were given, else the sample of the statistics."""
     if batches is None and statistics is not None and statistics.sample is not None:
         return statistics.sample.batches()
     return batches

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.compression.build import Compressed, assembled
 from fwsvd_export.compression.checks import allocator_of, closed_form
+from fwsvd_export.compression.collapse import collapse_of
 from fwsvd_export.compression.embeddings import solve_embedding
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.reconstruct import reconstruct
 from fwsvd_export.compression.size import embedding_rank, parameters_beside
 from fwsvd_export.compression.solution import truncated
 from fwsvd_export.compression.solve import decompose_layers, solve_layers
+from fwsvd_export.errors import CompressionWarning
 from fwsvd_export.ranks.greedy import plan_greedy
 from fwsvd_export.ranks.prices import Price, price_of
 from fwsvd_export.ranks.uniform import plan_uniform
-from fwsvd_export.records import Budget, Decomposition, Solution
+from fwsvd_export.records import Budget, Decomposition, RankPlan, Solution
 from fwsvd_export.runtime.device import release_freed_memory
 from fwsvd_export.runtime.progress import Steps, silent
 
@@ -48,15 +52,18 @@ class Prepared:
 
     def solved(self, budget: Budget) -> Compressed:
         """The compressed model under a budget, not reconstructed; raises as ``at``."""
-        encoder, solver, size = self.inputs.encoder, self.inputs.solver, self.inputs.size
-        beside = parameters_beside(encoder, size)
-        if allocator_of(solver, replace(size, budget=budget)) == "greedy":
-            losses = {name: decomposition.losses for name, decomposition in self.decompositions.items()}
-            plan = plan_greedy(encoder.layers, budget, beside, size.limits, losses, self.price)
-        else:
-            plan = plan_uniform(encoder.layers, budget, beside, size.limits)
+        plan = self.plan(budget)
         solutions = {name: truncated(form, plan.ranks[name], name) for name, form in self.decompositions.items()}
-        return assembled(encoder, solver.name, plan, solutions, self.embedding)
+        return assembled(self.inputs.encoder, self.inputs.solver.name, plan, solutions, self.embedding)
+
+    def plan(self, budget: Budget) -> RankPlan:
+        """The ranks under a budget; raises as ``at``."""
+        encoder, solver, size = self.inputs.encoder, self.inputs.solver, self.inputs.size
+        if allocator_of(solver, replace(size, budget=budget)) != "greedy":
+            return _uniform_plan(self.inputs, budget)
+        losses = {name: decomposition.losses for name, decomposition in self.decompositions.items()}
+        beside = parameters_beside(encoder, size)
+        return plan_greedy(encoder.layers, budget, beside, size.limits, losses, self.price)
 
 
 def prepare(inputs: Inputs, steps: Steps = silent) -> Prepared:
@@ -79,6 +86,8 @@ def prepare(inputs: Inputs, steps: Steps = silent) -> Prepared:
 def compress_model(inputs: Inputs, steps: Steps = silent) -> Compressed:
     """Plans the ranks, solves every layer, builds the model, and reconstructs it where there is calibration data.
 
+    A plan that is predicted to leave nothing of the task is warned about before reconstruction begins.
+
     Args:
         inputs: what to compress, and how.
         steps: progress.
@@ -86,17 +95,33 @@ def compress_model(inputs: Inputs, steps: Steps = silent) -> Compressed:
     Raises:
         RankError: a budget that the layers cannot meet.
     """
-    encoder, solver, size = inputs.encoder, inputs.solver, inputs.size
-    if allocator_of(solver, size) == "greedy":
-        # Nothing holds on to the decompositions, which are as large as the model, when reconstruction begins
-        compressed = prepare(inputs, steps).solved(size.budget)
-        release_freed_memory()
-        return reconstructed(inputs, compressed, steps)
-    plan = plan_uniform(encoder.layers, size.budget, parameters_beside(encoder, size), size.limits)
-    embedding = _solved_embedding(inputs)
-    solutions = solve_layers(encoder, solver, inputs.statistics, plan, options=inputs.options, steps=steps)
-    compressed = assembled(encoder, solver.name, plan, solutions, embedding)
+    # Nothing holds on to the decompositions, which are as large as the model, when reconstruction begins
+    compressed = _solved(inputs, steps)
+    release_freed_memory()
+    if compressed.report.collapse is not None:
+        warnings.warn(compressed.report.collapse, CompressionWarning, stacklevel=2)
     return reconstructed(inputs, compressed, steps)
+
+
+def _solved(inputs: Inputs, steps: Steps) -> Compressed:
+    """The compressed model, not reconstructed, and whether it is predicted to collapse."""
+    encoder, solver, budget = inputs.encoder, inputs.solver, inputs.size.budget
+    plan_at: Callable[[Budget], RankPlan]
+    if allocator_of(solver, inputs.size) == "greedy":
+        prepared = prepare(inputs, steps)
+        plan_at, compressed = prepared.plan, prepared.solved(budget)
+    else:
+        plan_at = partial(_uniform_plan, inputs)
+        plan, embedding = plan_at(budget), _solved_embedding(inputs)
+        solutions = solve_layers(encoder, solver, inputs.statistics, plan, options=inputs.options, steps=steps)
+        compressed = assembled(encoder, solver.name, plan, solutions, embedding)
+    collapse = collapse_of(inputs, compressed.solutions, plan_at)
+    return replace(compressed, report=replace(compressed.report, collapse=collapse))
+
+
+def _uniform_plan(inputs: Inputs, budget: Budget) -> RankPlan:
+    size, layers = inputs.size, inputs.encoder.layers
+    return plan_uniform(layers, budget, parameters_beside(inputs.encoder, size), size.limits)
 
 
 def reconstructed(inputs: Inputs, compressed: Compressed, steps: Steps = silent) -> Compressed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fwsvd_export.records import EmbeddingReport, LayerReport, ParameterCounts, RankPlan
+from fwsvd_export.wording import counted
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class CompressionReport:
         parameters: before and after.
         embedding: what became of the word embeddings.
         reconstruction: what layers were reconstructed on; None when they were not.
+        collapse: when the predicted losses add up to more than guessing costs, a sentence with a ratio that would do.
 
     Example:
         >>> from transformers import BertConfig, BertModel
@@ -42,6 +44,7 @@ class CompressionReport:
     parameters: ParameterCounts
     embedding: EmbeddingReport
     reconstruction: Reconstruction | None = None
+    collapse: str | None = None
 
     @property
     def kept_dense(self) -> tuple[str, ...]:
@@ -55,6 +58,11 @@ class CompressionReport:
 
     @property
     def warnings(self) -> tuple[str, ...]:
+        """Everything that asks for attention, in sentences: the collapse that is foreseen, then the layers' advice."""
+        return (*([self.collapse] if self.collapse else []), *self.advice)
+
+    @property
+    def advice(self) -> tuple[str, ...]:
         """One sentence per advice that a status gives: how many layers it is for, and the first one's status."""
         by_advice: dict[str, list[LayerReport]] = {}
         for layer in self.unsettled:
@@ -64,5 +72,5 @@ class CompressionReport:
 
 def _sentence(layers: list[LayerReport]) -> str:
     first, more = layers[0], len(layers) - 1
-    others = f" (likewise {more} more layer{'s' if more > 1 else ''})" if more else ""
+    others = f" (likewise {counted(more, 'more layer')})" if more else ""
     return f"{first.name}: {first.status}{others}"

@@ -8,11 +8,11 @@ from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.compression.checks import allocator_of
 from fwsvd_export.errors import RankError
-from fwsvd_export.ranks.choices import choices_of
 from fwsvd_export.ranks.cost import factor_weights
 from fwsvd_export.ranks.uniform import plan_uniform
 from fwsvd_export.records import LayerSpec, RankRequest
 from fwsvd_export.solvers.solver import Solver
+from fwsvd_export.wording import counted
 
 
 def check_size(encoder: Encoder, solver: Solver, size: RankRequest) -> None:
@@ -23,12 +23,6 @@ def check_size(encoder: Encoder, solver: Solver, size: RankRequest) -> None:
     """
     allocator_of(solver, size)
     plan_uniform(encoder.layers, size.budget, parameters_beside(encoder, size), size.limits)
-
-
-def smallest_ratio(encoder: Encoder, size: RankRequest) -> float:
-    """The share of the linear weights that the smallest allowed ranks use."""
-    choices = choices_of(encoder.layers, size.limits)
-    return sum(choice.least_weights for choice in choices) / sum(choice.layer.weights for choice in choices)
 
 
 def parameters_beside(encoder: Encoder, size: RankRequest) -> int:
@@ -56,7 +50,7 @@ def embedding_rank(table: LayerSpec, size: RankRequest) -> int | None:
     if rank < 1:
         enough = -(-factor_weights(table, multiple) * 10_000 // table.weights) / 10_000
         raise RankError(
-            f"embeddings {size.embeddings:g} leaves {allowed:,} weights, less than rank {multiple} needs "
+            f"embeddings {size.embeddings:g} leaves {counted(allowed, 'weight')}, less than rank {multiple} needs "
             f"({factor_weights(table, multiple):,}); ask for at least {enough:g}"
         )
     return rank

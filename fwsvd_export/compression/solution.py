@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fwsvd_export.linalg.decomposition import truncate
 from fwsvd_export.records import Decomposition, Solution
 
@@ -10,7 +12,8 @@ DENSE = Solution(None, 0.0, "dense")
 
 def truncated(decomposition: Decomposition, rank: int | None, layer: str) -> Solution:
     """The solution at a rank from a closed form; None is the dense layer."""
+    losses, note = decomposition.losses, decomposition.note
     if rank is None:
-        return DENSE
-    loss, note = float(decomposition.losses[rank]), decomposition.note
-    return Solution(truncate(decomposition, rank, layer), loss, note or "exact", settled=not note)
+        return replace(DENSE, losses=losses)
+    factors = truncate(decomposition, rank, layer)
+    return Solution(factors, float(losses[rank]), note or "exact", settled=not note, losses=losses)

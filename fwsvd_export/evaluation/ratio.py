@@ -8,8 +8,8 @@ from typing import Any
 
 from fwsvd_export.compression.build import Compressed
 from fwsvd_export.compression.prepare import Prepared
-from fwsvd_export.compression.size import smallest_ratio
 from fwsvd_export.evaluation.target import check_max_drop
+from fwsvd_export.ranks.choices import smallest_ratio
 from fwsvd_export.records import Budget
 
 RESOLUTION = 0.01  # of the ratio; finer differences drown in the noise of a few thousand validation examples
@@ -68,7 +68,7 @@ def smallest_within(
     best, kept = tried(1.0)
     if not kept:
         return TargetSearch(best, tuple(trials), kept=False)
-    low, high = smallest_ratio(prepared.inputs.encoder, prepared.inputs.size), 1.0
+    low, high = smallest_ratio(prepared.inputs.encoder.layers, prepared.inputs.size.limits), 1.0
     while high - low > RESOLUTION:
         middle = round((low + high) / 2, 4)
         compressed, kept = tried(middle)

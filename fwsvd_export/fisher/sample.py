@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fwsvd_export.architectures.encoder import IDS, MASK, Encoder, given_or
 from fwsvd_export.errors import StatisticsError
+from fwsvd_export.wording import counted
 
 LEFT_TO_THE_MODEL = -1  # in place of an input's value, where the batches do not give the input
 
@@ -44,7 +45,7 @@ class CalibrationSample:
         tokens = int(self.lengths.sum())
         for name, values in per_token.items():
             if len(values) != tokens:
-                raise self._damaged(f"{name} has {len(values):,} numbers for {tokens:,} tokens")
+                raise self._damaged(f"{name} has {counted(len(values), 'number')} for {counted(tokens, 'token')}")
             if int(values.min()) < (LEFT_TO_THE_MODEL if name in self.inputs else 0):
                 raise self._damaged(f"{name} has the number {int(values.min())}")
         if int(self.lengths.min()) < 1:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fwsvd_export.errors import FwsvdExportError, PushError, first_line
 from fwsvd_export.hub.verify.secrets import redacted
+from fwsvd_export.wording import counted
 
 NOTHING_DONE = "nothing was committed: run the same push again"
 MAYBE_DONE = "it is not known whether the commit was made: run the same push again, which commits nothing twice"
@@ -88,7 +89,7 @@ def _refusal(error: BaseException, repo_id: str, afterwards: str) -> str:
 
 def _waiting(response: Any) -> str:
     seconds = str(response.headers.get("Retry-After") or "")
-    return f"in {seconds} seconds" if seconds.isdigit() else "some minutes later"
+    return f"in {counted(int(seconds), 'second')}" if seconds.isdecimal() else "some minutes later"
 
 
 def _said_by(error: BaseException) -> str:

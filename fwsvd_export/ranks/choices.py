@@ -10,6 +10,7 @@ from fractions import Fraction
 from fwsvd_export.errors import RankError
 from fwsvd_export.ranks.cost import factor_weights, grows
 from fwsvd_export.records import Budget, LayerSpec, RankLimits
+from fwsvd_export.wording import counted
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,12 @@ def choices_of(layers: Sequence[LayerSpec], limits: RankLimits) -> list[RankChoi
     return [_choices(layer, limits) for layer in layers]
 
 
+def smallest_ratio(layers: Sequence[LayerSpec], limits: RankLimits) -> float:
+    """The share of the linear weights that the smallest allowed ranks use; raises as ``choices_of``."""
+    choices = choices_of(layers, limits)
+    return sum(choice.least_weights for choice in choices) / sum(choice.layer.weights for choice in choices)
+
+
 def allowed_weights(layers: Sequence[LayerSpec], budget: Budget, other_parameters: int) -> int:
     """Linear weights that a ratio or a total parameter count leaves."""
     if budget.ratio is not None:
@@ -68,8 +75,9 @@ def check_affordable(choices: Sequence[RankChoices], allowed: int, other_paramet
     dense = sum(choice.layer.weights for choice in choices)
     enough = -(-smallest * 10_000 // dense) / 10_000  # rounded up, so that asking for it succeeds
     raise RankError(
-        f"the size asked for leaves {max(allowed, 0):,} linear weights, less than the smallest ranks everywhere need "
-        f"({smallest:,}); ask for a ratio of at least {enough:g}, or {other_parameters + smallest:,} parameters"
+        f"the size asked for leaves {counted(max(allowed, 0), 'linear weight')}, less than the smallest ranks "
+        f"everywhere need ({smallest:,}); ask for a ratio of at least {enough:g}, or "
+        f"{counted(other_parameters + smallest, 'parameter')}"
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fwsvd_export.benchmark.result import BenchResult, BenchTiming
+from fwsvd_export.benchmark.result import BenchResult, BenchTiming, display_names
 from fwsvd_export.report.figures import draw_latencies
+from fwsvd_export.runtime.environment import Environment
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output
+from fwsvd_export.wording import counted
 
 PICTURE = "latency.png"
 
@@ -39,18 +41,19 @@ def bench_table(result: BenchResult) -> tuple[list[str], list[list[str]]]:
     titles += [f"{batch_size} x {length}, ms" for batch_size, length in shapes]
     rows = []
     for runtime in runtimes:
-        for model in models:
+        for model, name in zip(models, display_names(models), strict=True):
             of_runtime = model.runtimes[runtime]
             value = "" if of_runtime.value is None else f"{of_runtime.value:.4f}"
             size = f"{of_runtime.file_bytes / 1e6:.1f} MB"
             cells = [_cell(row) for row in model.latency if row.runtime == runtime]
-            rows.append([runtime, short_name(model.model), f"{model.parameters:,}", size, value, *cells])
+            rows.append([runtime, name, f"{model.parameters:,}", size, value, *cells])
     return titles, rows
 
 
-def short_name(model: str) -> str:
-    """A folder's or a repository's name without what stands before it."""
-    return model.rstrip("/").rpartition("/")[2]
+def machine_line(environment: Environment) -> str:
+    """The processor, and how many threads ran where that is known."""
+    threads = environment.threads
+    return environment.cpu if threads is None else f"{environment.cpu}, {counted(threads, 'thread')}"
 
 
 def _cell(row: BenchTiming) -> str:
@@ -62,8 +65,8 @@ def _page(result: BenchResult) -> str:
     lines = [
         "# Dense and compressed, side by side",
         "",
-        f"{environment.cpu}, {environment.threads} threads; medians of {environment.rounds} interleaved",
-        f"rounds of {environment.repeats} calls. In brackets the speed-up against the first model under the same",
+        f"{machine_line(environment)}; medians of {counted(environment.rounds, 'interleaved round')} of",
+        f"{counted(environment.repeats, 'call')}. In brackets the speed-up against the first model under the same",
         "runtime (the median of the rounds' own ratios), and what the number of operations would allow.",
         "",
         f"![Latency]({PICTURE})",

@@ -12,6 +12,7 @@ from fwsvd_export.errors import MissingExtraError
 from fwsvd_export.report.figures import draw_predicted_against_measured
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output
+from fwsvd_export.wording import counted
 
 if TYPE_CHECKING:
     from fwsvd_export.checkpoints.record import CompressionRecord
@@ -92,11 +93,11 @@ def _page(record: CompressionRecord, content: Mapping[str, Any], losses: Sequenc
     lines = [
         f"# {record.base_model}, compressed with {record.method}, {record.allocate} ranks",
         "",
-        f"{parameters.linear_compressed:,} of {parameters.linear_dense:,} linear weights ({ratio:.1f} %), "
-        f"{parameters.total_compressed:,} of {parameters.total_dense:,} parameters.",
+        f"{parameters.linear_compressed:,} of {counted(parameters.linear_dense, 'linear weight')} ({ratio:.1f} %), "
+        f"{parameters.total_compressed:,} of {counted(parameters.total_dense, 'parameter')}.",
         "",
-        f"{trust} Measured: the mean rise of the task loss on {content['examples']} "
-        "calibration examples when this layer alone is replaced, before reconstruction.",
+        f"{trust} Measured: the mean rise of the task loss on {counted(content['examples'], 'calibration example')} "
+        "when this layer alone is replaced, before reconstruction.",
         "",
         f"![Predicted against measured loss per layer]({FIGURE})",
         "",

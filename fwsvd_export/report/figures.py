@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.benchmark.result import BenchModel, BenchTiming
+from fwsvd_export.benchmark.result import BenchModel, BenchTiming, display_names
 from fwsvd_export.errors import MissingExtraError
 
 SMALLEST_DRAWN = 1e-9  # a loss of nothing has no place on a logarithmic axis
@@ -89,17 +89,12 @@ def draw_latencies(models: Sequence[BenchModel], path: Path) -> None:
     shapes = list(dict.fromkeys((timing.batch_size, timing.length) for timing in timings))
     runtimes = list(dict.fromkeys(timing.runtime for timing in timings))
     figure, axes = pyplot.subplots(1, len(shapes), figsize=(3.6 * len(shapes), 3.6), squeeze=False)
-    width = 0.8 / len(models)
+    width, names = 0.8 / len(models), display_names(models)
     for axis, shape in zip(axes[0], shapes, strict=True):
         for place, model in enumerate(models):
             rows = [timing for timing in model.latency if (timing.batch_size, timing.length) == shape]
             left = [index + width * (place - (len(models) - 1) / 2) for index in range(len(rows))]
-            axis.bar(
-                left,
-                [timing.median_ms for timing in rows],
-                width,
-                label=model.model.rstrip("/").rpartition("/")[2],
-            )
+            axis.bar(left, [timing.median_ms for timing in rows], width, label=names[place])
         axis.set_xticks(range(len(runtimes)), runtimes, fontsize=7)
         axis.set_title(f"{shape[0]} x {shape[1]}")
         axis.set_ylabel("median latency (ms)")
@@ -130,7 +125,7 @@ def draw_accuracy_and_latency(
     colours = [_DENSE_COLOUR, *[_COMPRESSED_COLOUR] * (len(values) - 1)]
     left.bar_label(left.bar(list(values), list(values.values()), color=colours), fmt="%.3f", fontsize=8)
     left.set_ylabel(metric)
-    runtimes, width = list(models[0].runtimes), 0.8 / len(models)
+    runtimes, width, names = list(models[0].runtimes), 0.8 / len(models), display_names(models)
     for place, model in enumerate(models):
         timings = [_timing_of(model, runtime, shape) for runtime in runtimes]
         offset = width * (place - (len(models) - 1) / 2)
@@ -138,14 +133,14 @@ def draw_accuracy_and_latency(
             [index + offset for index in range(len(runtimes))],
             [timing.median_ms for timing in timings],
             width,
-            label=model.model.rstrip("/").rpartition("/")[2],
+            label=names[place],
             color=_DENSE_COLOUR if place == 0 else f"C{place - 1}",
         )
         speedups = ["" if place == 0 or timing.speedup is None else f"\nx{timing.speedup:.1f}" for timing in timings]
         labels = [f"{timing.median_ms:.1f} ms{more}" for timing, more in zip(timings, speedups, strict=True)]
         right.bar_label(bars, labels, fontsize=8)
-    names = [f"{runtime}\n{_scores(models, runtime)}" for runtime in runtimes]
-    right.set_xticks(range(len(runtimes)), names, fontsize=8)
+    ticks = [f"{runtime}\n{_scores(models, runtime)}" for runtime in runtimes]
+    right.set_xticks(range(len(runtimes)), ticks, fontsize=8)
     right.set_ylabel(f"median latency (ms), {shape[0]} x {shape[1]} tokens")
     right.legend(fontsize=8)
     for axis in (left, right):

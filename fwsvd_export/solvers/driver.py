@@ -12,6 +12,7 @@ from fwsvd_export.solvers.method import MakeMethod, advance
 from fwsvd_export.solvers.options import IterationOptions
 from fwsvd_export.solvers.problem import LayerProblem, iterate_at, scaled, unscaled
 from fwsvd_export.solvers.starts import start_factors
+from fwsvd_export.wording import counted
 
 EXACT_FIT = 1e-12  # share of the weighted energy; float32 residuals resolve no less
 
@@ -82,10 +83,10 @@ def _finished(trace: list[float], options: IterationOptions) -> bool:
 def _solution(factors: Factors, trace: list[float], energy: float, options: IterationOptions) -> Solution:
     iterations, gained = len(trace) - 1, 1 - trace[-1] / trace[0] if trace[0] else 0.0
     settled = _finished(trace, options)
-    status = f"converged after {iterations} iterations, {gained:.1%} below the start"
+    status = f"converged after {counted(iterations, 'iteration')}, {gained:.1%} below the start"
     if not settled:
         status = (
-            f"stopped after {iterations} iterations, {gained:.1%} below the start, before the loss had settled: "
-            f"raise max_iterations above {options.max_iterations}"
+            f"stopped after {counted(iterations, 'iteration')}, {gained:.1%} below the start, before the loss had "
+            f"settled: raise max_iterations above {options.max_iterations}"
         )
     return Solution(factors, trace[-1] * energy, status, settled, tuple(loss * energy for loss in trace))

@@ -32,6 +32,7 @@ from fwsvd_export.runtime.environment import machine
 from fwsvd_export.runtime.progress import Steps, silent, tracked
 from fwsvd_export.storage.file_names import ONNX_FOLDER
 from fwsvd_export.storage.output import check_output
+from fwsvd_export.wording import shortest_names
 from fwsvd_export.workflows.export import OnnxRequest, run_onnx
 from fwsvd_export.workflows.source import Source, load_source
 
@@ -64,13 +65,17 @@ class BenchRequest:
             raise DataError(
                 f"runtime {','.join(unknown) or 'none'}: any of {', '.join(RUNTIMES)}, separated by commas, is allowed"
             )
-        if len(set(self.models)) < len(self.models):
-            raise DataError("a model is named twice; name the dense model first and every other one once")
+        places = [source.place for source in self.models]
+        for source, place in zip(self.models, places, strict=True):
+            if places.count(place) > 1:
+                raise DataError(
+                    f"a model is named twice ({source.model}); name the dense model first and every other one once"
+                )
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One model under test, what progress calls it, and the folder that has its ``onnx/``."""
+    """One model under test, what tables and progress call it, and the folder that has its ``onnx/``."""
 
     source: Source
     checkpoint: Checkpoint
@@ -141,11 +146,9 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
 
 
 def _candidates(request: BenchRequest, scratch: Path) -> list[_Candidate]:
-    """The models, loaded, with places for their ONNX files; in progress they have short names where these differ."""
+    """The models, loaded, with places for their ONNX files, and with names as short as tells them apart."""
     loaded = [load_source(source) for source in request.models]
-    names = [checkpoint.name for checkpoint in loaded]
-    if len(set(names)) < len(names):
-        names = [source.model for source in request.models]
+    names = shortest_names([source.place for source in request.models])
     folders = [
         checkpoint.folder if request.exported else scratch / str(place) for place, checkpoint in enumerate(loaded)
     ]
@@ -196,6 +199,7 @@ def _row(
             for runtime in request.runtimes
         },
         latency=tuple(latency),
+        name=candidate.label,
     )
 
 

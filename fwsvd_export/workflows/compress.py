@@ -109,8 +109,9 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
     if needs is None:
         statistics = None  # a method that does not look at statistics must not claim to be made from them
     check_collected(method.solver, statistics)
-    texts = calibration_of(calibration, statistics) if method.reconstruct else None
-    inputs = Inputs(checkpoint.encoder, method.solver, method.options, request.size, statistics, texts)
+    texts = calibration_of(calibration, statistics)
+    fitted_on = texts if method.reconstruct else None
+    inputs = Inputs(checkpoint.encoder, method.solver, method.options, request.size, statistics, fitted_on, texts)
     return Run(request, checkpoint, inputs, calibration, validation, clock)
 
 

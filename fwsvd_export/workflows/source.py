@@ -26,6 +26,11 @@ class Source:
     trust_remote_code: bool = False
     device: str = "auto"
 
+    @property
+    def place(self) -> str:
+        """The whole path of a folder, however it is spelt; else the id on the Hub."""
+        return str(Path(self.model).resolve()) if Path(self.model).is_dir() else self.model
+
 
 @dataclass
 class Stopwatch:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fwsvd_export.benchmark.result import BenchResult
+from fwsvd_export.benchmark.result import BenchResult, display_names
 from fwsvd_export.errors import CardError
 
 TIMING = {"runtime": "torch", "batch_size": 1, "length": 8, "median_ms": 2.0, "p90_ms": 3.0}
@@ -21,6 +21,7 @@ MODEL = {
     "examples": 8,
     "runtimes": {"torch": {"file_bytes": 9, "value": 0.5, "beside": {"accuracy": 0.75}}},
     "latency": [TIMING],
+    "name": "small",
 }
 ENVIRONMENT = {"cpu": "CPU", "cores": 2, "gpu": None, "threads": 1, "versions": {"torch": "2"}}
 ENVIRONMENT |= {"rounds": 1, "repeats": 2, "task": "mrpc", "data": "v.jsonl"}
@@ -35,6 +36,16 @@ def test_what_is_written_is_what_was_read() -> None:
     assert read().to_json() == {"models": [MODEL], "environment": ENVIRONMENT}
     alone = {"metric": None, "value": None, "examples": None}
     assert read({"task": None, "data": None}, **alone).models[0].metric is None
+
+
+def test_results_of_earlier_versions_have_no_names_and_are_read() -> None:
+    document = {"models": [MODEL, MODEL], "environment": ENVIRONMENT}
+    document["models"] = [{**MODEL, "model": f"{place}/small", "name": None} for place in "ab"]
+    for model in document["models"]:
+        del model["name"]
+    result = BenchResult.from_json(document, "results.json", CardError)
+    assert display_names(result.models) == ["a/small", "b/small"]
+    assert display_names([result.models[0], read(name="other").models[0]]) == ["a/small", "other"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -126,8 +127,42 @@ def test_what_cannot_be_measured_is_refused(
     assert words in refused("bench", tiny_folder, *options, code=code)
 
 
-def test_a_model_named_twice_is_refused(tiny_folder: Path, refused: Refused) -> None:
-    assert "a model is named twice" in refused("bench", tiny_folder, tiny_folder)
+@pytest.mark.parametrize("again", ["{0}", "{0}/", "{0}/../{0.name}"])
+def test_a_model_named_twice_is_refused(again: str, tiny_folder: Path, refused: Refused) -> None:
+    sentence = refused("bench", tiny_folder, again.format(tiny_folder))
+    assert f"a model is named twice ({tiny_folder}" in sentence
+    assert "every other one once" in sentence
+
+
+def test_models_in_folders_of_one_name_are_told_apart_everywhere(
+    tiny_folder: Path, compressed_folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib import pyplot
+
+    for name in ("old", "new"):
+        shutil.copytree(compressed_folder, tmp_path / name / "model")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pyplot, "close", lambda figure: None)
+    models = [tiny_folder, "old/model", tmp_path / "new" / "model"]
+    result = run("bench", *models, "--runtime", "torch", *SPEED, "-o", "out")
+    drawn = [text.get_text() for text in pyplot.gcf().axes[-1].get_legend().get_texts()]
+    monkeypatch.undo()
+    pyplot.close("all")
+    assert result.exit_code == 0, result.output
+    names = ["tiny-classifier", "old/model", "new/model"]
+    assert drawn == names
+    found = json.loads((tmp_path / "out" / "results.json").read_text())["models"]
+    assert [model["model"] for model in found] == list(map(str, models))
+    assert [model["name"] for model in found] == names
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert all(f"│ {name} " in result.stdout and f"| torch | {name} |" in page for name in names)
+    assert all(f"{name} (torch)" in result.stderr for name in names)
+
+
+def test_counts_of_one_have_a_singular(bench_folder: Path, tiny_folder: Path, succeed: Succeed) -> None:
+    page = (bench_folder / "report.md").read_text()
+    assert ", 1 thread; medians of 1 interleaved round of\n" in page
+    assert ", 1 thread\n" in succeed("bench", tiny_folder, "--runtime", "torch", *SPEED)
 
 
 def test_an_output_that_exists_is_refused_before_the_work(tiny_folder: Path, tmp_path: Path, refused: Refused) -> None:

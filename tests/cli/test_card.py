@@ -97,6 +97,22 @@ def test_the_folder_alone_gives_the_same_card_again(model: Path, results: dict[s
     assert b"| `accuracy` | torch |" in (model / "README.md").read_bytes()
 
 
+def test_an_empty_table_is_not_printed(model: Path, run: Run) -> None:
+    result = run("card", model)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    assert f"{model / 'README.md'} is written, without anything measured." in result.stderr
+
+
+def test_one_model_is_one_model(model: Path, results: dict[str, Path], tmp_path: Path, succeed: Succeed) -> None:
+    bench = json.loads(results["bench"].read_text())
+    one = tmp_path / "one.json"
+    one.write_text(json.dumps({**bench, "models": bench["models"][1:]}))
+    printed = succeed("card", model, "--results", one)
+    assert "1 model " in printed
+    assert ", 1 thread (" in (model / "README.md").read_text()
+
+
 def test_what_is_missing_is_hinted_at(model: Path, results: dict[str, Path], run: Run) -> None:
     said = run("card", model).stderr
     for words in ("this model's metric", "the base's metric", "latency", "a license"):

@@ -215,8 +215,38 @@ def test_inspect_tells_a_dense_model_from_a_compressed_one(
 
 def test_tables_name_what_was_found(tiny_folder: Path, compressed_folder: Path, succeed: Succeed) -> None:
     text = succeed("inspect", compressed_folder)
-    assert all(word in text for word in ("kfac", tiny_folder.name, "encoder.layer.1.output.dense", "48 examples"))
-    assert "encoder.layer.1.output.dense" in succeed("inspect", tiny_folder)
+    assert all(word in text for word in ("kfac", tiny_folder.name, "encoder.layer.0-1.output.dense", "48 examples"))
+    assert "encoder.layer.0-1.output.dense" in succeed("inspect", tiny_folder)
+
+
+def test_inspect_shows_equal_layers_in_one_row(
+    tiny_folder: Path, statistics_file: Path, tmp_path: Path, succeed: Succeed
+) -> None:
+    rows = [line for line in succeed("inspect", tiny_folder).splitlines() if "encoder.layer." in line]
+    assert len(rows) == 6
+    assert all("encoder.layer.0-1." in row and "dense" in row for row in rows)
+    options = ["--fisher", statistics_file, "--rank", 6, "--keep-dense", "*.0.output.dense"]
+    succeed("compress", tiny_folder, tmp_path / "small", *options)
+    text = succeed("inspect", tmp_path / "small")
+    assert "12 layers" in text
+    rows = [" ".join(line.split()) for line in text.splitlines() if ".output.dense " in line]
+    losses = [
+        f"{layer['predicted_loss']:.3g}"
+        for layer in json.loads((tmp_path / "small" / "compression.json").read_text())["layers"]
+        if layer["name"].endswith("attention.output.dense")
+    ]
+    assert [row.strip("│ ") for row in rows[:1]] == [
+        f"encoder.layer.0-1.attention.output.dense │ 32 x 32 │ 6 │ 384 │ {' to '.join(sorted(losses, key=float))}"
+    ]
+    assert "encoder.layer.0.output.dense │ 32 x 64 │ dense │ 2,048 │ 0 │" in rows[1]
+    assert "encoder.layer.1.output.dense │ 32 x 64 │ 6 │ 576 │" in rows[2]
+
+
+def test_layers_kept_dense_are_named_in_groups(tiny_folder: Path, tmp_path: Path, run: Callable[..., Result]) -> None:
+    options = ["--method", "svd", "--rank", 4, "--keep-dense", "*.query", "--keep-dense", "*.1.intermediate.dense"]
+    said = run("compress", tiny_folder, tmp_path / "out", *options).stderr
+    names = "encoder.layer.0-1.attention.self.query, encoder.layer.1.intermediate.dense"
+    assert f"would save nothing there: {names}\n" in said
 
 
 def test_densified_model_answers_as_the_compressed_one_without_remote_code(

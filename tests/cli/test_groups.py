@@ -13,6 +13,7 @@ from click.testing import Result
 
 from fwsvd_export.cli import COMMANDS
 from fwsvd_export.cli.groups import Command, Group
+from fwsvd_export.data.tasks import TASKS
 
 Run = Callable[..., Result]
 
@@ -106,4 +107,22 @@ def test_a_misspelt_command_gets_a_suggestion(run: Run) -> None:
     assert result.exit_code == 2
     assert "'compres'" in result.stderr
     assert "did you mean compress?" in result.stderr
+    assert "did you mean evaluate?" in run("evalute", "model").stderr
     assert "fwsvd-export --help lists them" in run("zzz").stderr
+
+
+@pytest.mark.parametrize("name", ["fisher", "compress", "evaluate", "onnx", "bench"])
+def test_help_lists_the_presets_with_the_columns_they_read(name: str, run: Run) -> None:
+    text = " ".join(run(name, "--help").stdout.partition("Presets of --task and the columns they read:\n")[2].split())
+    for task in TASKS.values():
+        row = next(found for found in re.findall(r"((?:\w+, )*\w+) (?=\w)", text) if task.name in found.split(", "))
+        assert row
+    assert "stsb, mrpc, rte sentence1, sentence2, label" in text
+    assert "ner tokens, ner_tags" in text
+
+
+@pytest.mark.parametrize("name", [[], *([name] for name in COMMANDS)])
+def test_help_shows_both_forms_of_verbose_and_quiet(name: list[str], run: Run) -> None:
+    text = run(*name, "--help").stdout
+    assert re.search(r"^  -v, --verbose +Show", text, re.M)
+    assert re.search(r"^  -q, --quiet +Show", text, re.M)

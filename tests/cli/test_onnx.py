@@ -24,6 +24,7 @@ from transformers import AutoTokenizer, BertForSequenceClassification
 from fwsvd_export import compress
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.storage.digest import file_sha256
+from fwsvd_export.wording import grouped
 from tests.helpers import HEADS
 
 Run = Callable[..., Result]
@@ -221,13 +222,14 @@ def test_int8_is_measured_on_data_and_evaluate_finds_the_same(
 
 
 def test_layers_stay_in_float_until_the_accuracy_target_is_met(
-    tiny_folder: Path, close_calls: Path, tmp_path: Path, succeed: Succeed
+    tiny_folder: Path, close_calls: Path, tmp_path: Path, succeed: Succeed, run: Run
 ) -> None:
     data = ["--task", "sst2", "--data", close_calls]
     succeed("onnx", tiny_folder, "-o", tmp_path / "whole", "--int8", *data)
     whole = record_of(tmp_path / "whole")
     max_drop = whole["int8"]["drop"] / 2
-    said = succeed("onnx", tiny_folder, "-o", tmp_path / "mixed", "--int8", *data, "--max-drop", max_drop)
+    result = run("onnx", tiny_folder, "-o", tmp_path / "mixed", "--int8", *data, "--max-drop", max_drop)
+    assert result.exit_code == 0, result.output
     record = record_of(tmp_path / "mixed")
     mixed = record["int8"]
     assert (mixed["kept"], mixed["max_drop"]) == (True, max_drop)
@@ -237,9 +239,10 @@ def test_layers_stay_in_float_until_the_accuracy_target_is_met(
     assert "embeddings" in mixed["sensitivities"]
     chosen = [trial for trial in mixed["trials"] if trial["kept_float"] == len(mixed["kept_float"])]
     assert chosen == [{"kept_float": len(mixed["kept_float"]), "value": mixed["value"], "kept": True}]
-    shown = re.search(r"layers left in float\s+│\s+(\d+)", said)
+    shown = re.search(r"layers left in float\s+│\s+(\d+)", result.stdout)
     assert shown is not None
     assert int(shown[1]) == len(mixed["kept_float"])
+    assert f"Left in float: {', '.join(grouped(mixed['kept_float']))}" in result.stderr
     sizes = [entry["files"]["model_quantized.onnx"]["bytes"] for entry in (whole, record)]
     assert sizes[0] < sizes[1] < record["files"]["model.onnx"]["bytes"]
     assert {file.name for file in (tmp_path / "mixed" / "onnx").glob("*.onnx")} == record["files"].keys()

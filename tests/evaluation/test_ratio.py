@@ -14,10 +14,10 @@ from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression import prepare as preparing
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.prepare import Prepared, prepare
-from fwsvd_export.compression.size import smallest_ratio
 from fwsvd_export.errors import RankError
 from fwsvd_export.evaluation.ratio import RESOLUTION, smallest_within
 from fwsvd_export.ranks import ALLOCATORS
+from fwsvd_export.ranks.choices import smallest_ratio
 from fwsvd_export.records import Budget, RankLimits, RankRequest
 from fwsvd_export.solvers.solver import ClosedForm
 from fwsvd_export.solvers.table import SOLVERS
@@ -50,7 +50,7 @@ def test_a_metric_that_rises_with_the_size_gives_the_smallest_ratio_that_is_enou
     missed = {trial.ratio for trial in found.trials if not trial.kept}
     assert found.kept
     assert share(found.compressed.model) >= needed - 1e-12
-    below = max(missed, default=smallest_ratio(prepared.inputs.encoder, prepared.inputs.size))
+    below = max(missed, default=smallest_ratio(prepared.inputs.encoder.layers, prepared.inputs.size.limits))
     assert below < min(kept) <= below + RESOLUTION
     assert found.trials[0].ratio == 1.0
     expected = prepared.at(Budget(ratio=min(kept)))

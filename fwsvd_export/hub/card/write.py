@@ -25,6 +25,7 @@ from fwsvd_export.hub.card.tables import latency_tables, score_table, size_table
 from fwsvd_export.storage.file_names import CARD_FILE, MEASUREMENTS_FILE
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output
+from fwsvd_export.wording import counted
 
 _TEMPLATE = Path(__file__).with_name("card.md.jinja")
 _BEGIN, _END = "\x00begin {}\x00", "\x00end\x00"  # no text from outside holds a zero byte: ``markdown`` drops them
@@ -129,6 +130,7 @@ def _blocks(facts: Facts) -> dict[str, str]:
         code=code,
         plain=plain,
         count="{:,}".format,
+        counted=counted,
         percent=lambda share: f"{100 * share:.1f} %",
         value="{:.4f}".format,
         scientific="{:.1e}".format,
