@@ -211,6 +211,7 @@ class CompressionRecord:
     base_revision: Line | None = None
     base_weights: StoredWeights | None = None
     base_card: Inherited | None = None
+    left_out: tuple[Line, ...] = ()
     command: Words | None = None
     method: Line
     allocate: Line

@@ -12,7 +12,7 @@ from fwsvd_export.data.fit import check_task
 from fwsvd_export.data.labels import resolved
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import Rows, chosen_rows, read_rows, shard_of
-from fwsvd_export.errors import CheckpointError, DataWarning, first_line, is_failure
+from fwsvd_export.errors import CheckpointError, DataWarning, is_failure, message_of
 
 _MOST_UNKNOWN = 0.05  # share of unknown tokens; on texts of its language a model's own tokenizer has far below 0.01
 _FEWEST_UNKNOWN = 10  # a handful says nothing
@@ -69,7 +69,7 @@ def _encoding(tokenizer: Any, examples: list[Example], rows: Rows, encoder: Enco
     except BaseException as error:  # the tokenizers library raises plain exceptions and panics
         if not is_failure(error):
             raise
-        raise CheckpointError(f"the model's tokenizer fails on {rows.name}: {first_line(error)}") from error
+        raise CheckpointError(f"the model's tokenizer fails on {rows.name}: {message_of(error)}") from error
     for field, known in encoder.ranges.items():
         for index, row in enumerate(encoding.get(field, [])):
             if not row or not 0 <= min(row) <= max(row) < known:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.errors import DataError, first_line
+from fwsvd_export.errors import DataError, message_of
 
 # A text may be "null" or "NA"; only an empty cell is none. A row with too many cells shall not shift the columns.
 _CELLS: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "index_col": False}
@@ -47,4 +47,4 @@ def read_file(file: Path) -> Any:
             cause = error.__cause__ or error
             if any(words in str(cause) for words in _NO_ROWS):
                 raise DataError(f"{file} is empty: at least one row is needed") from error
-            raise DataError(f"{file} cannot be read as {reader}: {first_line(cause)}") from error
+            raise DataError(f"{file} cannot be read as {reader}: {message_of(cause)}") from error

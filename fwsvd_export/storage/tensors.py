@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from fwsvd_export.errors import CheckpointError, first_line
+from fwsvd_export.errors import CheckpointError, message_of
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,4 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
             parts = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118 - safe_open is no dict
             return {name: StoredTensor(str(part.get_dtype()), tuple(part.get_shape())) for name, part in parts.items()}
     except (SafetensorError, OSError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{file} cannot be read: {first_line(error)}") from error
+        raise CheckpointError(f"{file} cannot be read: {message_of(error)}") from error

@@ -12,6 +12,7 @@ import torch
 
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.checkpoints.load import Checkpoint, load_checkpoint
+from fwsvd_export.checkpoints.sentence_modules import warn_of_modules
 from fwsvd_export.errors import CheckpointError, OutputError, UnsupportedModelError
 from fwsvd_export.runtime.device import device_named
 from fwsvd_export.storage.file_names import COMPRESSION_FILE
@@ -63,6 +64,11 @@ def load_source(source: Source) -> Checkpoint:
             )
     checkpoint.model.to(device)
     return checkpoint
+
+
+def left_out_of(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Sentences on what a folder that is made from a checkpoint does not have; modules behind it are warned about."""
+    return (*checkpoint.left_out, *warn_of_modules(checkpoint.folder, checkpoint.name))
 
 
 def load_dense(source: Source) -> Checkpoint:

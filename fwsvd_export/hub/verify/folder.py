@@ -10,7 +10,7 @@ from typing import Any
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.architectures.registry import FAMILIES, LOW_RANK_FAMILIES
 from fwsvd_export.checkpoints.folder import read_compression
-from fwsvd_export.errors import CardError, CheckpointError, first_line, shown
+from fwsvd_export.errors import CardError, CheckpointError, message_of, shown
 from fwsvd_export.hub.verify.card import check_card
 from fwsvd_export.hub.verify.clean_environment import auto_class_of, check_loading
 from fwsvd_export.hub.verify.contents import list_contents
@@ -108,7 +108,7 @@ def _check_record(folder: Path, files: dict[str, int]) -> Iterator[Finding]:
     try:
         record = read_compression(folder)
     except CheckpointError as error:
-        yield Finding(COMPRESSION_FILE, first_line(error), "compress the model again")
+        yield Finding(COMPRESSION_FILE, message_of(error), "compress the model again")
         return
     yield from check_weights(folder, files, record)
 
