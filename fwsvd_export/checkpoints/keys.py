@@ -52,7 +52,7 @@ def check_keys(
         )
     if not left:
         return ""
-    return f"{len(left):,} tensors of the weights are left out, as {name} does not take them: {listed(left)}"
+    return f"{name} leaves out {len(left):,} of the {len(stored):,} tensors in the weights: {listed(left)}"
 
 
 def _shape_of(parameter: str, stored: Mapping[str, StoredTensor]) -> str:

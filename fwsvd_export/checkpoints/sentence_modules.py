@@ -51,7 +51,8 @@ def _described(module: Any, folder: Path) -> str:
     name = kind.rpartition(".")[2]
     if name.endswith("Transformer"):
         return ""
-    inner = folder / place if Path(place).name == place else None  # what lies elsewhere is not looked at
+    # What lies elsewhere is not looked at
+    inner = folder / place if Path(place).name == place and place not in ("", "..") else None
     details = [] if inner is None else [*_pooling_modes(inner / CONFIG_FILE), *_weights_in(inner)]
     return f"{name} ({', '.join(details)})" if details else name
 

@@ -13,7 +13,7 @@ import torch
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.checkpoints.load import Checkpoint, load_checkpoint
 from fwsvd_export.checkpoints.sentence_modules import warn_of_modules
-from fwsvd_export.errors import CheckpointError, OutputError, UnsupportedModelError
+from fwsvd_export.errors import CheckpointError, OutputError, UnsupportedModelError, quoted
 from fwsvd_export.runtime.device import device_named
 from fwsvd_export.storage.file_names import COMPRESSION_FILE
 from fwsvd_export.storage.output import check_output
@@ -76,7 +76,7 @@ def load_dense(source: Source) -> Checkpoint:
     checkpoint = load_source(source)
     if checkpoint.compressed:
         recorded = (checkpoint.folder / COMPRESSION_FILE).is_file()
-        base = read_compression(checkpoint.folder).base_model if recorded else "the dense model"
+        base = quoted(read_compression(checkpoint.folder).base_model) if recorded else "the dense model"
         raise UnsupportedModelError(
             f"{source.model} is already compressed: compress its base, {base}, again with the size you want"
         )

@@ -127,8 +127,9 @@ def test_what_the_class_does_not_take_is_told_recorded_and_on_the_card(
     model, small = saved_head(class_name), tmp_path / "small"
     others = [f"other.{number}.weight" for number in range(5)]
     add_tensors(model, {name: torch.zeros(2, 32) for name in others})
+    stored = sum(len(load_file(file)) for file in model.glob("*.safetensors"))
     told = (
-        f"5 tensors of the weights are left out, as {class_name} does not take them: "
+        f"{class_name} leaves out 5 of the {stored} tensors in the weights: "
         "other.0.weight, other.1.weight, other.2.weight and 2 more"
     )
     for command in (["inspect", model, "--json"], ["compress", model, small, *SVD]):
@@ -148,10 +149,15 @@ def test_a_model_that_is_loaded_often_is_told_of_once(
     model = changed_model()
     add_tensors(model, {"other.weight": torch.zeros(2)})
     speed = ["--runtime", "torch", "--rounds", 1, "--batch-sizes", 1, "--lengths", 6]
-    result = run("bench", model, model, *speed, "-o", tmp_path / "bench")
+    result = run("bench", tiny_folder, model, *speed, "-o", tmp_path / "bench")
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("1 tensors of the weights are left out") == 1
-    assert "left out" not in run("inspect", tiny_folder).stderr
+    assert (
+        result.stderr.count(
+            "BertForSequenceClassification leaves out 1 of the 42 tensors in the weights: other.weight."
+        )
+        == 1
+    )
+    assert "leaves out" not in run("inspect", tiny_folder).stderr
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from tests.conftest import save_tokenizer
 from tests.helpers import tiny_head
 
 Run = Callable[..., Result]
@@ -33,11 +33,12 @@ TOLD = (
 
 
 @pytest.fixture(params=["BertModel", "DistilBertModel"])
-def embedder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def embedder(request: pytest.FixtureRequest, tiny_folder: Path, tmp_path: Path) -> Path:
     """A folder as sentence-transformers saves it."""
     folder = tmp_path / "embedder"
     tiny_head(request.param).save_pretrained(folder)
-    save_tokenizer(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(tiny_folder / name, folder / name)
     (folder / "modules.json").write_text(json.dumps(MODULES))
     pooling = {"word_embedding_dimension": 32, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
     for name, settings in (("1_Pooling", pooling), ("2_Dense", {"in_features": 32}), ("3_Normalize", None)):
