@@ -379,7 +379,9 @@ def test_an_unexpected_error_is_one_sentence_too(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("Error(s) in something:\n\tthe reason")
 
     monkeypatch.setattr("fwsvd_export.workflows.inspect.inspect_checkpoint", stumble)
-    assert "RuntimeError: Error(s) in something: the reason (not expected here; -v shows where)" in refused("inspect", "anything")
+    assert "RuntimeError: Error(s) in something: the reason (not expected here; -v shows where)" in refused(
+        "inspect", "anything"
+    )
 
 
 def test_the_model_that_comes_in_is_never_replaced(tiny_folder: Path, tmp_path: Path, refused: Refused) -> None:

@@ -179,6 +179,20 @@ def test_tensors_that_would_change_the_encoder_are_refused(
     )
 
 
+@pytest.mark.parametrize("start", ["", "bert.encoder.layer.0.", "bert.encoder.layer.0.lora_A."])
+def test_names_of_tensors_are_quoted_on_one_line_and_not_at_length(
+    start: str, changed_model: Changed, tmp_path: Path, run: Run
+) -> None:
+    model, hostile = changed_model(), f"{start}\x1b[31m\n\u202e{'x' * 100_000}"
+    add_tensors(model, {hostile + str(number): torch.zeros(1) for number in range(9)})
+    result = run("compress", model, tmp_path / "out", *SVD)
+    assert result.exit_code == (1 if start else 0)
+    (line,) = (line for line in result.stderr.splitlines() if "x1b[31m" in line)
+    assert "and 6 more" in line
+    assert line.isprintable()
+    assert len(line) < 700
+
+
 def rename(folder: Path, new_name: Callable[[str], str]) -> None:
     file = folder / "model.safetensors"
     save_file({new_name(name): tensor for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})

@@ -12,6 +12,8 @@ import pytest
 from click.testing import Result
 from transformers import AutoTokenizer
 
+import fwsvd_export as fe
+
 Run = Callable[..., Result]
 Refused = Callable[..., str]
 Succeed = Callable[..., str]
@@ -89,6 +91,17 @@ def test_every_output_has_the_tokenizer_of_its_base(base: Path, tmp_path: Path, 
         assert found(TEXT, "a cast")["input_ids"] == ids, folder
         assert (len(found), found.pad_token_id) == (len(expected), expected.pad_token_id)
         assert set(found.model_input_names) <= set(expected.model_input_names)
+
+
+def test_a_model_saved_from_python_has_it_when_its_tokenizer_is_saved_beside_it(base: Path, tmp_path: Path) -> None:
+    expected, small = AutoTokenizer.from_pretrained(base), tmp_path / "small"
+    model = fe.compress(fe.load(base), method="svd", rank=4)
+    model.save_pretrained(small)
+    fe.export_onnx(model, small / "onnx", tokenizer=expected)
+    expected.save_pretrained(small)
+    for folder in (small, small / "onnx"):
+        found = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        assert found(TEXT)["input_ids"] == expected(TEXT)["input_ids"]
 
 
 def test_files_that_say_all_are_copied_as_they_came(family_folder: Path, tmp_path: Path, succeed: Succeed) -> None:
