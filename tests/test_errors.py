@@ -35,10 +35,10 @@ def test_a_librarys_message_stands_on_one_line_is_printable_and_not_long() -> No
     assert message_of(ValueError(" \n")) == "ValueError"
 
 
-def test_names_are_listed_up_to_the_third() -> None:
+def test_names_are_listed_up_to_a_number() -> None:
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b, c"
-    assert listed(f"n{number}" for number in range(2003)) == "n0, n1, n2 and 2,000 more"
+    assert listed((f"n{number}" for number in range(2003)), 3) == "n0, n1, n2 and 2,000 more"
     assert listed(["a\x1b[31m", "x" * 1000]) == f"a\\x1b[31m, {'x' * 79}…"
 
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from fwsvd_export.errors import CheckpointError, listed
+from fwsvd_export.errors import CheckpointError
 from fwsvd_export.storage.json_files import read_json
+from fwsvd_export.storage.tensors import named
 
 ADAPTER_FILE = "adapter_config.json"
 
@@ -63,6 +64,6 @@ def refuse_adapter_tensors(names: Iterable[str], source: str) -> None:
     if found:
         raise CheckpointError(
             f"the weights in {source} hold {len(found):,} tensors of an adapter that is not merged into the model "
-            f"({listed(found)}); merge it where the peft model is at hand, and give that folder: "
+            f"({named(found)}); merge it where the peft model is at hand, and give that folder: "
             "model.merge_and_unload().save_pretrained('merged')"
         )

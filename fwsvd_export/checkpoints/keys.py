@@ -7,8 +7,8 @@ from typing import Any
 
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.architectures.tensor_names import is_of_encoder
-from fwsvd_export.errors import CheckpointError, listed
-from fwsvd_export.storage.tensors import StoredTensor
+from fwsvd_export.errors import CheckpointError
+from fwsvd_export.storage.tensors import StoredTensor, named
 
 
 def check_keys(
@@ -33,7 +33,7 @@ def check_keys(
     name = type(model).__name__
     if missing := sorted(info["missing_keys"]):
         raise CheckpointError(
-            f"the weights in {source} lack {listed(missing)}, which {name} has; does config.json name the right class?"
+            f"the weights in {source} lack {named(missing)}, which {name} has; does config.json name the right class?"
         )
     # Names in older versions of transformers, names with both shapes in newer ones
     mismatched = sorted({key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]})
@@ -47,12 +47,12 @@ def check_keys(
     left = sorted(info["unexpected_keys"])
     if inside := [key for key in left if is_of_encoder(key, family)]:
         raise CheckpointError(
-            f"the weights in {source} hold {listed(inside)} in the encoder, which {name} does not have and would "
+            f"the weights in {source} hold {named(inside)} in the encoder, which {name} does not have and would "
             "compute without; save the model with transformers' own class, or take them out of the file"
         )
     if not left:
         return ""
-    return f"{name} leaves out {len(left):,} of the {len(stored):,} tensors in the weights: {listed(left)}"
+    return f"{name} leaves out {len(left):,} of the {len(stored):,} tensors in the weights: {named(left)}"
 
 
 def _shape_of(parameter: str, stored: Mapping[str, StoredTensor]) -> str:

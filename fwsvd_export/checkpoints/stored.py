@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fwsvd_export.errors import CheckpointError, listed, shown
+from fwsvd_export.errors import CheckpointError, shown
 from fwsvd_export.storage.file_names import SHARDS_INDEX, WEIGHTS_FILE
 from fwsvd_export.storage.json_files import read_json
-from fwsvd_export.storage.tensors import StoredTensor, read_header
+from fwsvd_export.storage.tensors import StoredTensor, named, read_header
 
 
 def has_weights(folder: Path) -> bool:
@@ -26,20 +26,20 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
         return read_header(folder / WEIGHTS_FILE)
     index = folder / SHARDS_INDEX
     places = read_json(index).get("weight_map")
-    named: dict[str, set[str]] = {}
+    shards: dict[str, set[str]] = {}
     for tensor, file in places.items() if isinstance(places, dict) else ():
-        named.setdefault(str(file), set()).add(tensor)
-    for name in sorted(named):
+        shards.setdefault(str(file), set()).add(tensor)
+    for name in sorted(shards):
         if Path(name).name != name or not name.endswith(".safetensors") or not (folder / name).is_file():
             raise CheckpointError(f"{index} names {shown(name)}, which is no safetensors file in the same folder")
-    if not named:
+    if not shards:
         raise CheckpointError(f"{index} names no files; save the model again")
     stored: dict[str, StoredTensor] = {}
-    for name in sorted(named):
+    for name in sorted(shards):
         found = read_header(folder / name)
-        if other := named[name] ^ found.keys():
+        if other := shards[name] ^ found.keys():
             raise CheckpointError(
-                f"{index} and {name} do not name the same tensors: {listed(sorted(other))}; save the model again"
+                f"{index} and {name} do not name the same tensors: {named(sorted(other))}; save the model again"
             )
         stored |= found
     return stored
