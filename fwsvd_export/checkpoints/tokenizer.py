@@ -93,22 +93,23 @@ def write_tokenizer(files: Sequence[Path], folder: Path, config: Any) -> None:
         CheckpointError: it cannot be read where it is, or not alike from the copied files alone.
 
     Warns:
-        CheckpointWarning: there are settings of a tokenizer and no vocabulary that is carried over.
+        CheckpointWarning: there are settings of a tokenizer without a vocabulary, and nothing is copied: transformers 5
+            would make an empty tokenizer of them and say nothing.
     """
-    for file in files:
-        shutil.copyfile(file, folder / file.name)
     if not files:
         return
     source = files[0].parent
     if VOCABULARY_FILES.isdisjoint(file.name for file in files):
         warnings.warn(
             f"{source.name} has settings of a tokenizer and none of {', '.join(sorted(VOCABULARY_FILES))}, so no "
-            "vocabulary is carried over; save the tokenizer into the new folder.",
+            "tokenizer is carried over; save it into the new folder.",
             CheckpointWarning,
             stacklevel=2,
         )
         return
     before = read_tokenizer(source, config)
+    for file in files:
+        shutil.copyfile(file, folder / file.name)
     path = folder / TOKENIZER_SETTINGS_FILE
     settings = read_json(path) if path.is_file() else {}
     if not settings.get("tokenizer_class"):
