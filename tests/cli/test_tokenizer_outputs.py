@@ -143,8 +143,8 @@ def test_a_vocabulary_that_is_not_carried_over_is_told(tiny_folder: Path, tmp_pa
     result = run("compress", base, tmp_path / "small", *SVD)
     assert result.exit_code == 0, result.output
     assert (
-        "base has settings of a tokenizer and none of tokenizer.json, vocab.json, vocab.txt, so no tokenizer is carried "
-        "over; save it into the new folder.\n"
+        "base has settings of a tokenizer and none of tokenizer.json, vocab.json, vocab.txt, so no tokenizer is "
+        "carried over; save it into the new folder.\n"
     ) in result.stderr
     assert not (tmp_path / "small" / "tokenizer_config.json").exists()
 
