@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fwsvd_export.compression.densify import densify as densify
     from fwsvd_export.compression.report import CompressionReport as CompressionReport
     from fwsvd_export.compression.report import Reconstruction as Reconstruction
+    from fwsvd_export.errors import CheckpointWarning as CheckpointWarning
     from fwsvd_export.errors import CompressionWarning as CompressionWarning
     from fwsvd_export.errors import FwsvdExportError as FwsvdExportError
     from fwsvd_export.export.optimum_tasks import register_with_optimum as register_with_optimum
@@ -55,6 +56,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BenchResult": "fwsvd_export.benchmark.result",
     "CalibrationSample": "fwsvd_export.fisher.sample",
+    "CheckpointWarning": "fwsvd_export.errors",
     "CompressionRecord": "fwsvd_export.checkpoints.record",
     "CompressionReport": "fwsvd_export.compression.report",
     "CompressionWarning": "fwsvd_export.errors",

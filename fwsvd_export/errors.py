@@ -1,5 +1,7 @@
 """The error tree. Every message says what came, what is allowed and what to do; the CLI prints it as it stands."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
 
@@ -7,12 +9,20 @@ class FwsvdExportError(Exception):
     """Base of all errors a user can fix; ends a command with exit code 1 and its one sentence."""
 
 
-class CompressionWarning(UserWarning):
+class FwsvdExportWarning(UserWarning):
+    """Base of all warnings: something was done, and something about it asks for attention; a command's hint."""
+
+
+class CompressionWarning(FwsvdExportWarning):
     """A compressed model was made, and something about it asks for attention."""
 
 
-class DataWarning(UserWarning):
+class DataWarning(FwsvdExportWarning):
     """Data was read, and something about it or about how it goes with the model asks for attention."""
+
+
+class CheckpointWarning(FwsvdExportWarning):
+    """A model was read, and something that lies beside or inside its weights is not part of it."""
 
 
 class CheckpointError(FwsvdExportError):
@@ -83,10 +93,17 @@ _LONGEST_VALUE = 80  # characters of a value that came in
 _MOST_NAMES = 20  # of a list
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of another library's message, shortened and printable, or its type when it has none."""
-    text = str(error).strip()
-    return _printable(text.splitlines()[0], _LONGEST_QUOTE) if text else type(error).__name__
+def message_of(error: BaseException) -> str:
+    """Another library's whole message on one line, shortened and printable, or its type when it has none.
+
+    The first line alone is often a heading ("Error(s) in loading state_dict for Linear:"), and the reason stands below.
+    """
+    return quoted(str(error)) or type(error).__name__
+
+
+def quoted(text: str) -> str:
+    """A text of somebody else's, as a sentence may quote it: on one line, printable, shortened; empty when it is."""
+    return _printable(" ".join(text.split()), _LONGEST_QUOTE)
 
 
 def shown(value: object) -> str:
@@ -94,11 +111,18 @@ def shown(value: object) -> str:
     return _printable(repr(value), _LONGEST_VALUE)
 
 
-def listed(names: Iterable[object]) -> str:
-    """Names as a sentence lists them: printable, none longer than it is worth, and not more than fit a line or two."""
+def listed(names: Iterable[object], most: int = _MOST_NAMES) -> str:
+    """Names as a sentence lists them: printable, none longer than it is worth, and not more than fit a line or two.
+
+    Example:
+        >>> listed(["a", "b", "c", "d", "e"], 3)
+        'a, b, c and 2 more'
+        >>> listed(["a", "b"])
+        'a, b'
+    """
     every = [_printable(str(name), _LONGEST_VALUE) for name in names]
-    more = len(every) - _MOST_NAMES
-    return ", ".join(every) if more <= 0 else f"{', '.join(every[:_MOST_NAMES])} and {more:,} more"
+    more = len(every) - most
+    return ", ".join(every) if more <= 0 else f"{', '.join(every[:most])} and {more:,} more"
 
 
 def is_failure(error: BaseException) -> bool:

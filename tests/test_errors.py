@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from fwsvd_export.cli import group
-from fwsvd_export.errors import first_line, is_failure, shown
+from fwsvd_export.errors import is_failure, listed, message_of, shown
 
 Panic = type("PanicException", (BaseException,), {})
 
@@ -25,11 +25,21 @@ def test_a_value_is_quoted_on_one_line_and_not_at_length(value: object, text: st
     assert shown(value) == text
 
 
-def test_the_first_line_of_a_message_is_printable_and_not_long() -> None:
-    assert first_line(ValueError("no\nway")) == "no"
-    assert first_line(ValueError("a\x07b\u202e")) == "a\\x07b\\u202e"
-    assert first_line(ValueError("x" * 1000)) == "x" * 299 + "…"
-    assert first_line(ValueError(" ")) == "ValueError"
+def test_a_librarys_message_stands_on_one_line_is_printable_and_not_long() -> None:
+    heading = "Error(s) in loading state_dict for Linear:\n\tsize mismatch for weight: copying a param"
+    assert message_of(RuntimeError(heading)) == (
+        "Error(s) in loading state_dict for Linear: size mismatch for weight: copying a param"
+    )
+    assert message_of(ValueError("a\x07b\u202e")) == "a\\x07b\\u202e"
+    assert message_of(ValueError("x" * 1000)) == "x" * 299 + "…"
+    assert message_of(ValueError(" \n")) == "ValueError"
+
+
+def test_names_are_listed_up_to_a_number() -> None:
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b, c"
+    assert listed((f"n{number}" for number in range(2003)), 3) == "n0, n1, n2 and 2,000 more"
+    assert listed(["a\x1b[31m", "x" * 1000]) == f"a\\x1b[31m, {'x' * 79}…"
 
 
 @pytest.mark.parametrize(

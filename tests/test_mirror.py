@@ -12,7 +12,13 @@ TESTS = Path(__file__).parent
 
 # Modules that are one group with others, or whose tests stand under another name: module -> the file with its tests
 TESTED_ELSEWHERE = {
+    "checkpoints.adapters": "cli/test_foreign_checkpoints.py",
+    "checkpoints.fetch": "cli/test_foreign_checkpoints.py",
+    "checkpoints.keys": "cli/test_foreign_checkpoints.py",
+    "checkpoints.sentence_modules": "cli/test_sentence_transformers.py",
     "checkpoints.settings": "cli/test_hostile.py",
+    "checkpoints.stored": "cli/test_foreign_checkpoints.py",
+    "checkpoints.unread": "cli/test_foreign_checkpoints.py",
     "cli.compress": "cli/test_commands.py",
     "cli.console": "cli/test_iterative.py",
     "cli.densify": "cli/test_history.py",

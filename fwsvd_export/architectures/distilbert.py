@@ -46,14 +46,14 @@ class DistilBertEncoder(Encoder):
 DISTILBERT = Family(
     model_type="distilbert",
     prefix="DistilBert",
-    endings=(
-        "Model",
-        "ForMaskedLM",
-        "ForSequenceClassification",
-        "ForTokenClassification",
-        "ForQuestionAnswering",
-        "ForMultipleChoice",
-    ),
+    endings={
+        "Model": (),
+        "ForMaskedLM": ("vocab_transform", "vocab_layer_norm", "vocab_projector"),
+        "ForSequenceClassification": ("pre_classifier", "classifier"),
+        "ForTokenClassification": ("classifier",),
+        "ForQuestionAnswering": ("qa_outputs",),
+        "ForMultipleChoice": ("pre_classifier", "classifier"),
+    },
     has_pooler=False,
     inputs=("input_ids", "attention_mask"),
     word_embeddings=_WORDS,

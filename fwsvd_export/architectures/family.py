@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -42,7 +42,8 @@ class Family:
     Attributes:
         model_type: of the dense configuration.
         prefix: of transformers' class names ("Bert").
-        endings: of the supported classes' names, the base model's first; keys of ``heads.HEADS``.
+        endings: of the supported classes' names, the base model's first; keys of ``heads.HEADS``. Each with the modules
+            that its models have beside embeddings and encoder layers, without the base model's prefix.
         has_pooler: whether the base model hands out ``pooler_output``.
         inputs: what a model takes beside the labels, in the order of an exported graph.
         word_embeddings: name of the table of word vectors, relative to the base model.
@@ -58,7 +59,7 @@ class Family:
 
     model_type: str
     prefix: str
-    endings: tuple[str, ...]
+    endings: Mapping[str, tuple[str, ...]]
     has_pooler: bool
     inputs: tuple[str, ...]
     word_embeddings: str
@@ -80,6 +81,11 @@ class Family:
     def code_files(self) -> tuple[str, ...]:
         """The code files that ship with a checkpoint: what is imported stands before what imports it."""
         return SHARED_CODE, f"configuration_{self.low_rank_type}.py", f"modeling_{self.low_rank_type}.py"
+
+    @property
+    def tokenizer_class(self) -> str:
+        """Transformers' tokenizer class, under the name that all its versions know."""
+        return f"{self.prefix}Tokenizer"
 
     def usable_length(self, max_position_embeddings: int) -> int:
         """Tokens at most in one sequence of a model with so many positions."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fwsvd_export.checkpoints.record import RESTORE_RECORD, CompressionRecord
+from fwsvd_export.checkpoints.tokenizer import write_tokenizer
 from fwsvd_export.checkpoints.weights import required_weights_files
 from fwsvd_export.errors import CheckpointError
 from fwsvd_export.storage.file_names import COMPRESSION_FILE
@@ -20,6 +20,7 @@ def write_dense(model: Any, out: Path, tokenizer_files: Sequence[Path], overwrit
 
     Raises:
         OutputError: the folder exists and is not empty, or the disk is full.
+        CheckpointError: a tokenizer that would not be read from the folder.
     """
     with atomic_output(out, overwrite) as folder:
         write_model(model, folder, tokenizer_files)
@@ -78,8 +79,11 @@ def write_compression(record: CompressionRecord, folder: Path) -> None:
 
 
 def write_model(model: Any, folder: Path, tokenizer_files: Sequence[Path]) -> None:
-    """Config, weights, where it has any its own code, and tokenizer, into a folder that is made where it is missing."""
+    """Config, weights, where it has any its own code, and tokenizer, into a folder that is made where it is missing.
+
+    Raises:
+        CheckpointError: a tokenizer that would not be read from the folder.
+    """
     folder.mkdir(exist_ok=True)
     model.save_pretrained(folder)
-    for file in tokenizer_files:
-        shutil.copyfile(file, folder / file.name)
+    write_tokenizer(tokenizer_files, folder, model.config)

@@ -219,6 +219,7 @@ class CompressionRecord:
     base_weights: StoredWeights | None = None
     base_files: dict[str, FileDigest] = field(default_factory=dict)
     base_card: Inherited | None = None
+    left_out: tuple[Line, ...] = ()
     command: Words | None = None
     method: Line
     allocate: Line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from fwsvd_export import __version__
 from fwsvd_export.cli.choices import did_you_mean
 from fwsvd_export.cli.groups import quiet_option, verbose_option
-from fwsvd_export.errors import FwsvdExportError, first_line, is_failure, shown
+from fwsvd_export.errors import FwsvdExportError, is_failure, message_of, shown
 
 TYPED = "fwsvd_export.typed"  # in a context's ``meta``: all words of the command
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -70,7 +71,8 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; known errors print their sentence, unknown ones name themselves, -v shows the traceback."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():  # ``console.prepare_libraries`` changes what becomes of them
+                return super().invoke(ctx)
         except (click.exceptions.Exit, click.ClickException):
             raise
         except KeyboardInterrupt:
@@ -83,7 +85,7 @@ class LazyGroup(click.Group):
             if not is_failure(error):
                 raise
             self._traceback(ctx)
-            sentence = f"{type(error).__name__}: {first_line(error)} (not expected here; -v shows where)"
+            sentence = f"{type(error).__name__}: {message_of(error)} (not expected here; -v shows where)"
             raise click.ClickException(_redacted(sentence)) from error
 
     @staticmethod

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fwsvd_export.errors import CompressionWarning, DataWarning
+from fwsvd_export.errors import FwsvdExportWarning
 from fwsvd_export.runtime.progress import Advance, Steps, silent
 
 _WIDTH_WITHOUT_TERMINAL = 160  # a table in a pipe or a log is not folded at 80 columns
@@ -24,7 +24,7 @@ _WIDTH_WITHOUT_TERMINAL = 160  # a table in a pipe or a log is not folded at 80 
 def prepare_libraries() -> None:
     """Silences the libraries' warnings and loading bars, unless -v was given; call it before a model is loaded.
 
-    Our own warnings become hints, every sentence once.
+    Our own warnings become hints, every sentence once; ``LazyGroup`` puts things back behind the command.
     """
     from transformers.utils import logging as transformers_logging
 
@@ -32,7 +32,7 @@ def prepare_libraries() -> None:
         transformers_logging.disable_progress_bar()
         logging.getLogger("transformers").setLevel(logging.ERROR)
         warnings.simplefilter("ignore")
-    _hint_at(DataWarning, CompressionWarning)
+    _hint_at(FwsvdExportWarning)
 
 
 def _hint_at(*ours: type[Warning]) -> None:

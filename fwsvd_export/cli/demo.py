@@ -113,10 +113,11 @@ def next_commands(out: Path, *, with_onnx: bool) -> list[str]:
 
 
 def _title(result: DemoResult) -> str:
-    threads, dtypes = result.bench.environment.threads, dict.fromkeys(row.dtype for row in result.rows)
+    threads = counted(result.bench.environment.threads or 1, "thread")
+    dtypes = dict.fromkeys(row.dtype for row in result.rows)
     return (
         f"Movie reviews, {counted(result.test_examples, 'test sentence')}, no fine-tuning after compression; torch "
-        f"weights in {', '.join(dtypes)}\nLatency of batch x tokens on {counted(threads, 'thread')}; in brackets the "
+        f"weights in {', '.join(dtypes)}\nLatency of batch x tokens on {threads}; in brackets the "
         "speed-up against dense under the same runtime, the median over rounds"
     )
 

@@ -132,6 +132,5 @@ def _print_summary(exported: Exported) -> None:
 
 
 def _bound(saturation: RecordedSaturation) -> str:
-    return (
-        f"{saturation.largest_pair_sum:,} of {saturation.limit:,} in 16 bits, {counted(saturation.matrices, 'product')}"
-    )
+    products = counted(saturation.matrices, "product")
+    return f"{saturation.largest_pair_sum:,} of {saturation.limit:,} in 16 bits, {products}"

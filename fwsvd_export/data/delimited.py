@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fwsvd_export.data.table import Table
-from fwsvd_export.errors import DataError, first_line, listed
+from fwsvd_export.errors import DataError, listed, message_of
 
 COMMA, TAB = ",", "\t"
 
@@ -69,7 +69,7 @@ def _rows(text: str, file: Path, delimiter: str) -> Iterator[list[str]]:
     except csv.Error as error:
         place = f"row {number:,}" if number else "header"
         raise DataError(
-            f"{file.name}, {place}: {first_line(error)}; close every quotation mark and write those inside of a text "
+            f"{file.name}, {place}: {message_of(error)}; close every quotation mark and write those inside of a text "
             'twice ("")'
         ) from error
 

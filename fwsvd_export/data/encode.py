@@ -16,7 +16,7 @@ from fwsvd_export.data.reading import Reading
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import Rows, chosen_rows, read_rows, shard_of
 from fwsvd_export.data.tasks import Task
-from fwsvd_export.errors import CheckpointError, DataError, DataWarning, first_line, is_failure
+from fwsvd_export.errors import CheckpointError, DataError, DataWarning, is_failure, message_of
 
 _MOST_UNKNOWN = 0.05  # share of unknown tokens; on texts of its language a model's own tokenizer has far below 0.01
 _FEWEST_UNKNOWN = 10  # a handful says nothing
@@ -125,7 +125,7 @@ def _encoding(tokenize: _Tokenize, examples: list[Example], rows: Rows, encoder:
         if not is_failure(error):
             raise
         place = _failing_place(tokenize, examples, rows, options)
-        raise CheckpointError(f"the model's tokenizer fails on {place}: {first_line(error)}") from error
+        raise CheckpointError(f"the model's tokenizer fails on {place}: {message_of(error)}") from error
     for field, known in encoder.ranges.items():
         for index, row in enumerate(encoding.get(field, [])):
             if not row or not 0 <= min(row) <= max(row) < known:

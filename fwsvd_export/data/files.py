@@ -14,7 +14,7 @@ from fwsvd_export.data.json_rows import json_table
 from fwsvd_export.data.table import Table
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.data.text import COMPRESSIONS, read_text
-from fwsvd_export.errors import DataError, first_line, shown
+from fwsvd_export.errors import DataError, message_of, shown
 
 PARQUET = ".parquet"
 _JSON = (".jsonl", ".ndjson", ".json")
@@ -119,6 +119,6 @@ def _parquet(file: Path) -> Any:
             if _NO_ROWS in str(cause):
                 raise DataError(f"{file} is empty: at least one row is needed") from error
             raise DataError(
-                f"{file} cannot be read as parquet: {first_line(cause)}; it is damaged or of another kind than its "
+                f"{file} cannot be read as parquet: {message_of(cause)}; it is damaged or of another kind than its "
                 "name says"
             ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.errors import DataError, first_line, listed, shown
+from fwsvd_export.errors import DataError, listed, message_of, shown
 
 _STATE_FILE = "state.json"  # of one data set
 _SPLITS_FILE = "dataset_dict.json"  # of several, each in a folder of its name
@@ -27,7 +27,7 @@ def read_folder(folder: Path, split: str | None) -> Any:
     try:
         return datasets.load_from_disk(str(place))
     except Exception as error:  # pyarrow's errors and the library's own
-        raise DataError(f"the data set in {place} cannot be read: {first_line(error)}; save it again") from error
+        raise DataError(f"the data set in {place} cannot be read: {message_of(error)}; save it again") from error
 
 
 def _place(folder: Path, split: str | None) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.data.table import Table
-from fwsvd_export.errors import DataError, first_line, listed, shown
+from fwsvd_export.errors import DataError, listed, message_of, shown
 
 
 def json_table(text: str, file: Path) -> Table:
@@ -78,7 +78,7 @@ def _parsed(text: str, where: str) -> Any:
             f"{f' of line {error.lineno:,}' if error.lineno > 1 else ''}; correct it or write the file again"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}this cannot be read as JSON: {first_line(error)}; correct it") from error
+        raise DataError(f"{where}this cannot be read as JSON: {message_of(error)}; correct it") from error
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 
 from fwsvd_export.data.files import read_file
 from fwsvd_export.data.request import DataRequest
-from fwsvd_export.errors import DataError, first_line
+from fwsvd_export.errors import DataError, message_of
 
 HELD_OUT_PART = 5  # one in so many rows is for validation when calibration would otherwise take all
 HELD_OUT_ROWS = 2000  # for validation at most
@@ -58,7 +58,7 @@ def read_rows(request: DataRequest) -> Rows:
         try:
             table = datasets.load_dataset(identifier, configuration or None, split=request.split or "train")
         except Exception as error:  # the Hub's client and the readers raise many kinds
-            raise DataError(f"dataset {request.dataset} cannot be read: {first_line(error)}") from error
+            raise DataError(f"dataset {request.dataset} cannot be read: {message_of(error)}") from error
     if len(table) == 0:
         raise DataError(f"{request.name} is empty: at least one row is needed")
     return Rows(table, request.name, range(1, len(table) + 1))

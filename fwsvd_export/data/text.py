@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from fwsvd_export.errors import DataError, first_line
+from fwsvd_export.errors import DataError, message_of
 
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.decompress,
@@ -63,7 +63,7 @@ def _decompressed(file: Path) -> bytes:
             return decompress(content)
         except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
             raise DataError(
-                f"{file} cannot be decompressed: {first_line(error)}; it is damaged, cut short or of another kind than "
+                f"{file} cannot be decompressed: {message_of(error)}; it is damaged, cut short or of another kind than "
                 f"{file.suffix} says: get the file again"
             ) from error
     if content.startswith(_GZIP):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fwsvd_export.errors import ExportError, first_line
+from fwsvd_export.errors import ExportError, message_of
 from fwsvd_export.export.place import Place
 from fwsvd_export.storage.file_names import CONFIG_FILE, ONNX_FOLDER
 
@@ -37,5 +37,5 @@ def fetched_place(folder: Path, source: str, file_name: str) -> Place:
         except EntryNotFoundError as error:
             raise ExportError(f"{source} has no {wanted} on the Hub; make it with {place.advice(file_name)}") from error
         except Exception as error:  # the Hub's client raises its own, the HTTP library's and OS errors alike
-            raise ExportError(f"{wanted} of {source} could not be fetched from the Hub: {first_line(error)}") from error
+            raise ExportError(f"{wanted} of {source} could not be fetched from the Hub: {message_of(error)}") from error
     return place

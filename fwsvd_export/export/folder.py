@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.architectures.assembly import carried_settings
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.checkpoints.tokenizer import load_tokenizer, write_tokenizer
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.place import Place
@@ -54,13 +53,10 @@ def write_surroundings(checkpoint: Checkpoint, folder: Path) -> None:
     Raises:
         CheckpointError: the tokenizer cannot be read.
     """
-    if checkpoint.has_tokenizer:
-        tokenizer = load_tokenizer(checkpoint)
-        for file in checkpoint.tokenizer_files:
-            shutil.copyfile(file, folder / file.name)
-        if not (folder / TOKENIZER_FILE).exists():
-            tokenizer.backend_tokenizer.save(str(folder / TOKENIZER_FILE))
     write_json(folder / CONFIG_FILE, plain_settings(checkpoint.encoder))
+    write_tokenizer(checkpoint.tokenizer_files, folder, checkpoint.model.config)
+    if checkpoint.has_tokenizer and not (folder / TOKENIZER_FILE).exists():
+        load_tokenizer(checkpoint).backend_tokenizer.save(str(folder / TOKENIZER_FILE))
 
 
 def plain_settings(encoder: Encoder) -> dict[str, Any]:

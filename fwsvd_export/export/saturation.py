@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fwsvd_export.errors import ExportError, first_line
+from fwsvd_export.errors import ExportError, message_of
 from fwsvd_export.export.libraries import required
 from fwsvd_export.export.record import RecordedSaturation
 
@@ -117,7 +117,7 @@ def bounded(file: Path, place: str, remedy: str) -> dict[str, int]:
         matrices = {name: numpy_helper.to_array(stored[name]) for name in sorted(names)}
         sums = {name: largest_sum(matrix) for name, matrix in matrices.items()}
     except Exception as error:  # onnx and numpy raise classes of their own per kind of damage
-        raise ExportError(f"{place} cannot be read ({first_line(error)}); {remedy}") from error
+        raise ExportError(f"{place} cannot be read ({message_of(error)}); {remedy}") from error
     for name, found in sums.items():
         if found > LARGEST_SUM or matrices[name].min() < -LARGEST_WEIGHT:
             raise ExportError(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fwsvd_export.architectures.encoder import IDS, MASK
 from fwsvd_export.checkpoints.settings import check_settings, read_settings
-from fwsvd_export.errors import ExportError, first_line
+from fwsvd_export.errors import ExportError, message_of
 from fwsvd_export.export.libraries import required
 
 _ERRORS_ONLY = 3  # onnxruntime's log level
@@ -74,7 +74,7 @@ class OnnxModel:
             found = self._session.run(self._outputs, arrays)
         except Exception as error:  # as above
             raise ExportError(
-                f"the ONNX model fails on its input ({first_line(error)}); export again with fwsvd-export onnx"
+                f"the ONNX model fails on its input ({message_of(error)}); export again with fwsvd-export onnx"
             ) from error
         return SimpleNamespace(
             **{name: torch.from_numpy(array) for name, array in zip(self._outputs, found, strict=True)}
@@ -89,4 +89,4 @@ def _reason(file: Path, error: Exception, version: str) -> str:
             f"{file} is newer than onnxruntime {version} can read ({newer[0]}); update onnxruntime, or export again "
             "with fwsvd-export onnx"
         )
-    return f"{file} cannot be read ({first_line(error)}); export again with fwsvd-export onnx"
+    return f"{file} cannot be read ({message_of(error)}); export again with fwsvd-export onnx"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fwsvd_export import __version__
 from fwsvd_export.architectures.family import Family
-from fwsvd_export.errors import PushError, first_line
+from fwsvd_export.errors import PushError, message_of
 from fwsvd_export.hub.refusals import MAYBE_DONE, MAYBE_PROPOSED, in_one_sentence, status_of
 from fwsvd_export.hub.verify.contents import belongs, is_legal
 from fwsvd_export.hub.verify.folder import Verified, verify_folder
@@ -54,7 +54,7 @@ class PushRequest:
         try:
             validate_repo_id(self.repo_id)
         except HFValidationError as error:
-            raise PushError(f"{self.repo_id!r} is no repository id ({first_line(error)}); {advice}") from error
+            raise PushError(f"{self.repo_id!r} is no repository id ({message_of(error)}); {advice}") from error
         if "/" not in self.repo_id:
             raise PushError(f"{self.repo_id!r} does not say whose repository it is; {advice}")
         if not self.message.strip():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fwsvd_export.errors import FwsvdExportError, PushError, first_line
+from fwsvd_export.errors import FwsvdExportError, PushError, message_of, quoted
 from fwsvd_export.hub.verify.secrets import redacted
 from fwsvd_export.wording import counted
 
@@ -54,7 +54,7 @@ def _sentence(error: BaseException, repo_id: str, afterwards: str) -> str:
             return f"{one.filename} cannot be read: {one.strerror}; {NOTHING_DONE}"
     if any(_is_transport(one) for one in chain):
         return f"the connection to the Hub broke off ({type(chain[-1]).__name__}); {afterwards}"
-    return f"the push of {repo_id} failed ({type(error).__name__}: {first_line(error)}); {afterwards}"
+    return f"the push of {repo_id} failed ({type(error).__name__}: {message_of(error)}); {afterwards}"
 
 
 def _refusal(error: BaseException, repo_id: str, afterwards: str) -> str:
@@ -94,8 +94,8 @@ def _waiting(response: Any) -> str:
 
 def _said_by(error: BaseException) -> str:
     """The Hub's own words, in front of which a comma fits; empty when it said nothing."""
-    words = str(getattr(error, "server_message", None) or "").strip()
-    return f", {words.splitlines()[0].rstrip('.')}" if words else ""
+    words = quoted(str(getattr(error, "server_message", None) or ""))
+    return f", {words.rstrip('.')}" if words else ""
 
 
 def _response_of(error: BaseException) -> Any:

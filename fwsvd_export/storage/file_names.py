@@ -5,10 +5,11 @@ from __future__ import annotations
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 SHARDS_INDEX = "model.safetensors.index.json"
-# Copied into an output byte for byte; whichever of them a checkpoint has.
+TOKENIZER_SETTINGS_FILE = "tokenizer_config.json"
+# Copied into an output; whichever of them a checkpoint has.
 TOKENIZER_FILES = (
     "tokenizer.json",
-    "tokenizer_config.json",
+    TOKENIZER_SETTINGS_FILE,
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.txt",

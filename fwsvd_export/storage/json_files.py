@@ -7,8 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.errors import CheckpointError, FwsvdExportError, first_line
+from fwsvd_export.errors import CheckpointError, FwsvdExportError, message_of
 
+WRITE_AGAIN = "write it again with the tool that made it"
 _LARGEST_JSON_BYTES = 16_000_000
 _DEEPEST_JSON = 32  # objects and lists inside each other; a configuration has three
 
@@ -22,7 +23,7 @@ def read_json(
     path: Path,
     error_class: type[FwsvdExportError] = CheckpointError,
     place: str | None = None,
-    remedy: str = "write it again with the tool that made it",
+    remedy: str = WRITE_AGAIN,
     largest_bytes: int = _LARGEST_JSON_BYTES,
 ) -> dict[str, Any]:
     """The JSON object in a file that somebody else may have written.
@@ -39,16 +40,32 @@ def read_json(
             readers refuse.
     """
     place = str(path) if place is None else place
+    value = _read(path, error_class, place, remedy, largest_bytes)
+    if not isinstance(value, dict):
+        raise error_class(f"{place} holds no JSON object; {remedy}")
+    return value
+
+
+def read_json_list(path: Path, remedy: str = WRITE_AGAIN) -> list[Any]:
+    """The JSON list in a file that somebody else may have written.
+
+    Raises:
+        CheckpointError: as ``read_json``, of what is not a list.
+    """
+    value = _read(path, CheckpointError, str(path), remedy, _LARGEST_JSON_BYTES)
+    if not isinstance(value, list):
+        raise CheckpointError(f"{path} does not hold a JSON list; {remedy}")
+    return value
+
+
+def _read(path: Path, error_class: type[FwsvdExportError], place: str, remedy: str, largest_bytes: int) -> Any:
     try:
         size = path.stat().st_size
         if size > largest_bytes:
             raise ValueError(f"it has {size / 1e6:,.1f} MB, and at most {largest_bytes / 1e6:.0f} are read")
-        value = parse_json(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise error_class(f"{place} is not readable JSON: {first_line(error)}; {remedy}") from error
-    if not isinstance(value, dict):
-        raise error_class(f"{place} holds no JSON object; {remedy}")
-    return value
+        raise error_class(f"{place} is not readable JSON: {message_of(error)}; {remedy}") from error
 
 
 def parse_json(text: str) -> Any:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from fwsvd_export.errors import CheckpointError, first_line
+from fwsvd_export.errors import CheckpointError, listed, message_of
+
+_MOST_NAMED = 3  # in one sentence
 
 
 @dataclass(frozen=True)
@@ -29,4 +32,9 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
             parts = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118 - safe_open is no dict
             return {name: StoredTensor(str(part.get_dtype()), tuple(part.get_shape())) for name, part in parts.items()}
     except (SafetensorError, OSError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{file} cannot be read: {first_line(error)}") from error
+        raise CheckpointError(f"{file} cannot be read: {message_of(error)}") from error
+
+
+def named(tensors: Iterable[str]) -> str:
+    """Names of tensors as a sentence lists them: the first few, as they are long, and how many more there are."""
+    return listed(tensors, _MOST_NAMED)

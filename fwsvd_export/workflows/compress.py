@@ -13,6 +13,7 @@ import torch
 
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.record import CompressionRecord, FileDigest, Gate, RecordedTrial
+from fwsvd_export.checkpoints.tokenizer import read_tokenizer
 from fwsvd_export.checkpoints.weights import stored_weights, weights_files
 from fwsvd_export.compression.build import Compressed
 from fwsvd_export.compression.checks import closed_form, reconstructs
@@ -43,7 +44,7 @@ from fwsvd_export.storage.names import command_line
 from fwsvd_export.workflows.calibration import calibration_and_validation
 from fwsvd_export.workflows.compress_request import CompressRequest
 from fwsvd_export.workflows.fisher import reads_labels, statistics_of
-from fwsvd_export.workflows.source import Stopwatch, check_folder, load_dense
+from fwsvd_export.workflows.source import Stopwatch, check_folder, left_out_of, load_dense
 from fwsvd_export.workflows.write import write_compressed
 
 
@@ -63,6 +64,7 @@ class Run:
     Attributes:
         request: what was asked for.
         checkpoint: the dense model.
+        left_out: sentences on what it has and the compressed one will not.
         inputs: of the compression.
         calibration: batches, None without data.
         validation: batches for an accuracy target, None without one.
@@ -71,6 +73,7 @@ class Run:
 
     request: CompressRequest
     checkpoint: Checkpoint
+    left_out: tuple[str, ...]
     inputs: Inputs
     calibration: Batches | None
     validation: Batches | None
@@ -95,6 +98,9 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
     method = _method_of(request, stored)
     with clock.phase("load"):
         checkpoint = load_dense(request.source)
+        if checkpoint.has_tokenizer:  # one that cannot be carried over fails here, before the long work
+            read_tokenizer(checkpoint.folder, checkpoint.model.config)
+    left_out = left_out_of(checkpoint)
     # A size that cannot be met fails here, before the long work
     check_size(checkpoint.encoder, method.solver, request.size)
     statistics, needs = stored, method.solver.needs
@@ -112,7 +118,7 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
     texts = calibration_of(calibration, statistics)
     fitted_on = texts if method.reconstruct else None
     inputs = Inputs(checkpoint.encoder, method.solver, method.options, request.size, statistics, fitted_on, texts)
-    return Run(request, checkpoint, inputs, calibration, validation, clock)
+    return Run(request, checkpoint, left_out, inputs, calibration, validation, clock)
 
 
 def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | None]:
@@ -198,6 +204,7 @@ def _record_of(run: Run, compressed: Compressed, gate: Gate | None) -> Compressi
         base_revision=checkpoint.revision,
         base_weights=stored_weights(checkpoint.folder),
         base_card=read_base_card(checkpoint.folder),
+        left_out=run.left_out,
         command=tuple(command_line(request.command)) if request.command else None,
         asked=asked,
         fisher=fisher,

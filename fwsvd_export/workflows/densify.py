@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from fwsvd_export.checkpoints.folder import read_compression, write_dense
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.compression.densify import densify
 from fwsvd_export.storage.file_names import COMPRESSION_FILE
-from fwsvd_export.workflows.source import Source, check_folder
+from fwsvd_export.workflows.source import Source, check_folder, left_out_of
 from fwsvd_export.workflows.write import write_compressed
 
 
@@ -22,11 +23,13 @@ def run_densify(source: Source, out: Path, *, dtype: str = "auto", overwrite: bo
     """
     check_folder(source, out, overwrite)
     checkpoint = load_checkpoint(source.model, trust_remote_code=source.trust_remote_code)
+    left_out = left_out_of(checkpoint)
     dense = densify(checkpoint.model).to(checkpoint.declared_dtype if dtype == "auto" else getattr(torch, dtype))
     if (checkpoint.folder / COMPRESSION_FILE).is_file():
         record = read_compression(checkpoint.folder)
         if record.files and not record.describes(checkpoint.folder):  # changed by something that left no word of it
             record = record.after("accept", checkpoint.folder)
+        record = replace(record, left_out=(*record.left_out, *left_out))
         write_compressed(dense, out, record, checkpoint.tokenizer_files, overwrite, action="densify")
     else:
         write_dense(dense, out, checkpoint.tokenizer_files, overwrite)

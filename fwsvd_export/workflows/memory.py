@@ -43,6 +43,9 @@ def load(source: str | Path, *, trust_remote_code: bool = False) -> Any:
     Raises:
         CheckpointError, UnsupportedModelError: the model cannot be read, or is of another architecture.
 
+    Warns:
+        CheckpointWarning: its class was recognised by its tensors, or does not take all of them.
+
     Example:
         >>> import tempfile
         >>> from transformers import BertConfig, BertModel

@@ -12,7 +12,8 @@ import torch
 
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.checkpoints.load import Checkpoint, load_checkpoint
-from fwsvd_export.errors import CheckpointError, OutputError, UnsupportedModelError
+from fwsvd_export.checkpoints.sentence_modules import warn_of_modules
+from fwsvd_export.errors import CheckpointError, OutputError, UnsupportedModelError, quoted
 from fwsvd_export.runtime.device import device_named
 from fwsvd_export.storage.file_names import COMPRESSION_FILE
 from fwsvd_export.storage.output import check_output
@@ -70,12 +71,17 @@ def load_source(source: Source) -> Checkpoint:
     return checkpoint
 
 
+def left_out_of(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Sentences on what a folder that is made from a checkpoint does not have; modules behind it are warned about."""
+    return (*checkpoint.left_out, *warn_of_modules(checkpoint.folder, checkpoint.name))
+
+
 def load_dense(source: Source) -> Checkpoint:
     """As ``load_source``; refuses a compressed checkpoint by naming the dense one its record says it was made from."""
     checkpoint = load_source(source)
     if checkpoint.compressed:
         recorded = (checkpoint.folder / COMPRESSION_FILE).is_file()
-        base = read_compression(checkpoint.folder).base_model if recorded else "the dense model"
+        base = quoted(read_compression(checkpoint.folder).base_model) if recorded else "the dense model"
         raise UnsupportedModelError(
             f"{source.model} is already compressed: compress its base, {base}, again with the size you want; or, to "
             "keep what it learned since, compress what fwsvd-export densify makes of it"

@@ -12,12 +12,11 @@ import torch
 from torch.nn import functional
 
 from fwsvd_export.architectures.counts import linear_weights
-from fwsvd_export.architectures.registry import BERT, encoder_of
-from fwsvd_export.checkpoints.load import is_own_code, load_checkpoint
+from fwsvd_export.architectures.registry import encoder_of
+from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.compress import compress
-from fwsvd_export.errors import CheckpointError
 from fwsvd_export.storage.digest import file_sha256
 
 
@@ -59,25 +58,6 @@ def test_an_unknown_dtype_is_float32(saved: Callable[..., Path]) -> None:
         settings.pop(key, None)
     (folder / "config.json").write_text(json.dumps(settings))
     assert load_checkpoint(str(folder)).declared_dtype == torch.float32
-
-
-def test_only_this_installations_code_files_are_its_own(tiny_model: Any, tmp_path: Path) -> None:
-    folder = tmp_path / "small"
-    compress(tiny_model, method="svd", rank=4).save_pretrained(folder)
-    assert is_own_code(folder, BERT)
-    assert load_checkpoint(str(folder)).compressed
-    for name in BERT.code_files:
-        content = (folder / name).read_bytes()
-        (folder / name).write_bytes(content + b"\n")
-        assert not is_own_code(folder, BERT)
-        with pytest.raises(CheckpointError, match="--trust-remote-code"):
-            load_checkpoint(str(folder))
-        (folder / name).unlink()
-        assert is_own_code(folder, BERT), "what is not there cannot run"
-        (folder / name).write_bytes(content)
-    for name in BERT.code_files:
-        (folder / name).unlink()
-    assert type(load_checkpoint(str(folder)).model).__module__.startswith("fwsvd_export.modeling.")
 
 
 def test_code_that_came_with_a_dense_model_never_runs(saved: Callable[..., Path], tmp_path: Path) -> None:

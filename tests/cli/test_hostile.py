@@ -243,4 +243,4 @@ def test_trusted_code_that_cannot_be_imported(changed_small: Changed, refused: R
     model = changed_small()
     (model / "modeling_lowrank_bert.py").write_text("raise RuntimeError('no\\nway')\n")
     sentence = refused("inspect", model, "--trust-remote-code")
-    assert sentence == f"Error: the code in {model} cannot be imported: no"
+    assert sentence == f"Error: the code in {model} cannot be imported: no way"

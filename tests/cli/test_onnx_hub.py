@@ -124,7 +124,7 @@ def test_a_repository_without_the_file(
     )
     monkeypatch.setattr("huggingface_hub.hf_hub_download", answer(ConnectionError("no route\nto the host")))
     sentence = refused(*words("onnxruntime"))
-    assert sentence == f"Error: onnx/{missing} of {MODEL} could not be fetched from the Hub: no route"
+    assert sentence == f"Error: onnx/{missing} of {MODEL} could not be fetched from the Hub: no route to the host"
 
 
 def test_a_repository_with_the_onnx_file_of_another_checkpoint(

@@ -59,7 +59,12 @@ def test_a_vocabulary_alone_becomes_a_tokenizer_for_the_tokenizers_library(tiny_
         "".join(f"{word}\n" for word in sorted(vocabulary, key=lambda word: vocabulary[word]))
     )
     write_surroundings(load_checkpoint(str(model)), out)
-    assert {file.name for file in out.iterdir()} == {"config.json", "tokenizer.json", "vocab.txt"}
+    assert {file.name for file in out.iterdir()} == {
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+    }
     text = "the film was never dull"
     expected = Tokenizer.from_file(str(tiny_folder / "tokenizer.json")).encode(text)
     assert Tokenizer.from_file(str(out / "tokenizer.json")).encode(text).ids == expected.ids

@@ -35,7 +35,7 @@ def test_what_the_hub_did_not_answer() -> None:
     vanished = raised_from(RuntimeError("x"), FileNotFoundError(2, "No such file", "vocab.txt"))
     assert sentence(vanished) == f"vocab.txt cannot be read: No such file; {NOTHING_DONE}"
     other = ValueError("LFS batch API returned errors:\nmore")
-    expected = f"the push of me/small failed (ValueError: LFS batch API returned errors:); {NOTHING_DONE}"
+    expected = f"the push of me/small failed (ValueError: LFS batch API returned errors: more); {NOTHING_DONE}"
     assert sentence(other) == expected
 
 

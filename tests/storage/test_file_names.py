@@ -19,5 +19,5 @@ def test_files_of_a_folder_do_not_take_each_others_names() -> None:
     names = [value for name, value in vars(file_names).items() if name.endswith(("_FILE", "_INDEX")) and name.isupper()]
     copied = set(names) & set(file_names.TOKENIZER_FILES)
     assert len(names) == len(set(names)) > 8
-    assert copied == {file_names.TOKENIZER_FILE}
+    assert copied == {file_names.TOKENIZER_FILE, file_names.TOKENIZER_SETTINGS_FILE}
     assert set(file_names.TOKENIZER_FILES) > file_names.VOCABULARY_FILES

@@ -81,5 +81,6 @@ def test_an_existing_folder_is_kept_unless_overwritten(
         "model.safetensors",
         "modeling_lowrank_bert.py",
         "tokenizer.json",
+        "tokenizer_config.json",  # which says the class
     }
     assert ModelCard.load(tmp_path / "README.md").data.pipeline_tag == "fill-mask"

@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from fwsvd_export.architectures.heads import head_of_auto_class
-from fwsvd_export.errors import CardError, first_line
+from fwsvd_export.errors import CardError, message_of
 from fwsvd_export.hub.card.facts import Facts
 from fwsvd_export.hub.card.markdown import one_line
 from fwsvd_export.hub.card.measurements import COMPRESSED, TORCH
@@ -116,7 +116,7 @@ def split_front_matter(text: str) -> tuple[str, Metadata | None, str]:
     try:
         values = yaml.load(found[2], _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise CardError(f"the front matter of README.md is not YAML: {first_line(error)}; correct it") from error
+        raise CardError(f"the front matter of README.md is not YAML: {message_of(error)}; correct it") from error
     if values is not None and not isinstance(values, dict):
         raise CardError("the front matter of README.md is no mapping of names to values; correct it")
     return found[0], values or {}, text[found.end() :]

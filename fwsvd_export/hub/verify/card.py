@@ -7,7 +7,7 @@ from typing import Any
 
 from huggingface_hub import ModelCardData
 
-from fwsvd_export.errors import CardError, first_line
+from fwsvd_export.errors import CardError, message_of
 from fwsvd_export.hub.card.blocks import renewed
 from fwsvd_export.hub.card.metadata import RESULTS, split_front_matter
 
@@ -63,4 +63,4 @@ def _check_results(values: dict[str, Any]) -> None:
                         f"the {RESULTS} of README.md holds {number} for {result.metric_type}; measure again"
                     )
     except (ValueError, TypeError, AttributeError) as error:
-        raise CardError(f"the {RESULTS} of README.md is damaged: {first_line(error)}; correct it") from error
+        raise CardError(f"the {RESULTS} of README.md is damaged: {message_of(error)}; correct it") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.architectures.family import Family
+from fwsvd_export.errors import quoted
 from fwsvd_export.hub.verify.findings import SAVE_AGAIN, Finding
 
 _PROGRAM = Path(__file__).with_name("clean_program.py")
@@ -64,7 +65,7 @@ def check_loading(folder: Path, auto_class: str, seconds: float = _SECONDS) -> I
         *_, said = done.stderr.strip().splitlines() or ["it said nothing"]
         problems = [f"the process that loaded it ended with code {done.returncode}: {said}"]
     for problem in problems:
-        yield Finding("config.json", f"does not load in a process without fwsvd-export: {problem}", advice)
+        yield Finding("config.json", f"does not load in a process without fwsvd-export: {quoted(problem)}", advice)
 
 
 def _environment(place: str) -> dict[str, str]:

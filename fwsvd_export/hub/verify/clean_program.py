@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+LONGEST_PROBLEM = 300  # characters of an error's message
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
@@ -59,8 +60,7 @@ def main() -> None:
     try:
         problems = problems_of(sys.argv[1], sys.argv[2])
     except Exception as error:  # whatever anyone else would see
-        text = str(error).strip()
-        problems = [text.splitlines()[0] if text else type(error).__name__]
+        problems = [" ".join(str(error).split())[:LONGEST_PROBLEM] or type(error).__name__]
     print(json.dumps(problems))  # noqa: T201 - the answer to the process that started this one
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.checkpoints.record import ACCEPT_WEIGHTS, CompressionRecord, FileDigest
 from fwsvd_export.checkpoints.weights import weights_digest, weights_files
-from fwsvd_export.errors import CardError, first_line, shown
+from fwsvd_export.errors import CardError, message_of, shown
 from fwsvd_export.export.record import ExportRecord
 from fwsvd_export.hub.verify.findings import SAVE_AGAIN, Finding
 from fwsvd_export.storage.digest import file_sha256
@@ -63,7 +63,7 @@ def check_onnx(folder: Path, files: Mapping[str, int]) -> Iterator[Finding]:
     try:
         record = ExportRecord.from_json(read_json(folder / record_path, CardError, record_path), record_path, CardError)
     except CardError as error:
-        problem = first_line(error).removeprefix(record_path).lstrip(": ").rpartition("; ")[0]
+        problem = message_of(error).removeprefix(record_path).lstrip(": ").rpartition("; ")[0]
         yield Finding(record_path, problem, advice)
         return
     for path in sorted({*graphs, *(f"{ONNX_FOLDER}/{name}" for name in record.files)}):

@@ -10,8 +10,9 @@ from typing import Any
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.architectures.registry import FAMILIES, LOW_RANK_FAMILIES
 from fwsvd_export.checkpoints.folder import read_compression
+from fwsvd_export.checkpoints.tokenizer_limits import check_tokenizer_files
 from fwsvd_export.checkpoints.weights import weights_digest, weights_files
-from fwsvd_export.errors import CardError, CheckpointError, first_line, shown
+from fwsvd_export.errors import CardError, CheckpointError, message_of, shown
 from fwsvd_export.hub.card.blocks import WEIGHTS_BLOCK, block_of
 from fwsvd_export.hub.verify.card import check_card
 from fwsvd_export.hub.verify.clean_environment import auto_class_of, check_loading
@@ -76,12 +77,14 @@ def verify_folder(folder: Path, own_token: str | None = None, steps: Steps = sil
         recorded = list(_check_record(folder, files))
         digests = [*foreign_code, *recorded, *check_onnx(folder, files)]
         findings += [finding for finding in digests if finding.file not in refused]
+        above_limits = list(_check_tokenizer(folder))
+        findings += above_limits
         advance("card")
         findings += _check_card(folder, files, known=not recorded)
         advance("loading in a clean environment")
         if auto_class is None:
             findings.append(Finding(CONFIG_FILE, "names no class that its code has", "correct its architectures"))
-        elif not foreign_code and all(name in files for name in code_files):
+        elif not foreign_code and not above_limits and all(name in files for name in code_files):
             findings += check_loading(folder, auto_class)
         advance()
     # What a library says may hold anything
@@ -113,10 +116,20 @@ def _check_record(folder: Path, files: dict[str, int]) -> Iterator[Finding]:
     try:
         record = read_compression(folder)
     except CheckpointError as error:
-        problem, _, advice = first_line(error).rpartition("; ")
+        problem, _, advice = message_of(error).rpartition("; ")
         yield Finding(COMPRESSION_FILE, problem or advice, advice)
         return
     yield from check_weights(folder, files, record)
+
+
+def _check_tokenizer(folder: Path) -> Iterator[Finding]:
+    """A tokenizer that would keep whoever loads it busy."""
+    try:
+        check_tokenizer_files(folder)
+    except CheckpointError as error:
+        problem, _, advice = str(error).removeprefix(f"{folder}/").rpartition("; ")
+        name, _, problem = problem.partition(" ")
+        yield Finding(name, problem, advice)
 
 
 def _check_card(folder: Path, files: dict[str, int], *, known: bool) -> Iterator[Finding]:

@@ -23,13 +23,21 @@ def test_the_process_has_no_token_no_cache_and_no_network(
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     (tmp_path / "modules" / "transformers_modules").mkdir(parents=True)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "modules"), str(tmp_path)]))
-    program("import json, os, sys; print('noise'); print(json.dumps([json.dumps([dict(os.environ), sys.argv[1:]])]))")
-    [problem] = said(tmp_path)
-    environment, arguments = json.loads(problem.removeprefix("does not load in a process without fwsvd-export: "))
+    seen = tmp_path / "seen.json"
+    program(f"import json, os, sys; json.dump([dict(os.environ), sys.argv[1:]], open({str(seen)!r}, 'w'))\nprint('[]')")
+    assert said(tmp_path) == []
+    environment, arguments = json.loads(seen.read_text())
     assert not {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"} & set(environment)
     assert (environment["HF_HUB_OFFLINE"], environment["HF_HOME"] == str(tmp_path)) == ("1", False)
     assert environment["PYTHONPATH"] == str(tmp_path), "another cache of models' code would hide its own"
     assert arguments == [str(tmp_path), "AutoModel"]
+
+
+def test_what_the_process_says_is_printable_and_not_long(program: Callable[[str], None], tmp_path: Path) -> None:
+    program("import json; print('noise'); print(json.dumps(['\\x1b[31m' + 'x' * 10**6]))")
+    [problem] = said(tmp_path)
+    assert problem.startswith("does not load in a process without fwsvd-export: \\x1b[31mxxx")
+    assert len(problem) < 400
 
 
 def test_a_process_that_dies_or_hangs_is_a_finding(program: Callable[[str], None], tmp_path: Path) -> None:

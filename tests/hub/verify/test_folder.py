@@ -23,6 +23,15 @@ def test_a_finished_checkpoint_is_fit(checkpoint: Path, loads: list[str]) -> Non
     assert verified.files == {path.relative_to(checkpoint).as_posix(): path.stat().st_size for path in paths}
 
 
+def test_a_tokenizer_that_would_keep_a_reader_busy_is_not_loaded(
+    checkpoint: Path, changed: Change, loads: list[str]
+) -> None:
+    folder = changed({"tokenizer_config.json": edited(checkpoint / "tokenizer_config.json", pad_token="x" * 100_000)})
+    said = "has a text of 100,000 characters under 'pad_token' ('xxxxxxxxxxxxxxxxxxxx'…), and at most 1,000 are read"
+    assert found(folder) == {"tokenizer_config.json": said}
+    assert loads == []
+
+
 def test_a_configuration_without_a_class_of_ours(checkpoint: Path, changed: Change, loads: list[str]) -> None:
     folder = changed({"config.json": edited(checkpoint / "config.json", architectures=["BertModel"])})
     assert found(folder) == {"config.json": "names no class that its code has"}
