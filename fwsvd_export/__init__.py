@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fwsvd_export.errors import CheckpointWarning as CheckpointWarning
     from fwsvd_export.errors import CompressionWarning as CompressionWarning
     from fwsvd_export.errors import FwsvdExportError as FwsvdExportError
+    from fwsvd_export.errors import OutputWarning as OutputWarning
     from fwsvd_export.export.optimum_tasks import register_with_optimum as register_with_optimum
     from fwsvd_export.export.record import ExportRecord as ExportRecord
     from fwsvd_export.fisher import collect_statistics as collect_statistics
@@ -66,6 +67,7 @@ _HOMES = {
     "FwsvdExportError": "fwsvd_export.errors",
     "LayerReport": "fwsvd_export.records",
     "Measurement": "fwsvd_export.records",
+    "OutputWarning": "fwsvd_export.errors",
     "ParameterCounts": "fwsvd_export.records",
     "RankLimits": "fwsvd_export.records",
     "RankOptions": "fwsvd_export.compression.compress",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import TypeGuard
 
 
 class FwsvdExportError(Exception):
@@ -23,6 +25,10 @@ class DataWarning(FwsvdExportWarning):
 
 class CheckpointWarning(FwsvdExportWarning):
     """A model was read, and something that lies beside or inside its weights is not part of it."""
+
+
+class OutputWarning(FwsvdExportWarning):
+    """A run that was killed had left something where an output or temporary data goes; it was put in order."""
 
 
 class CheckpointError(FwsvdExportError):
@@ -123,6 +129,62 @@ def listed(names: Iterable[object], most: int = _MOST_NAMES) -> str:
     every = [_printable(str(name), _LONGEST_VALUE) for name in names]
     more = len(every) - most
     return ", ".join(every) if more <= 0 else f"{', '.join(every[:most])} and {more:,} more"
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a real number, numpy's too; True and False are not.
+
+    Example:
+        >>> is_number(0.5), is_number("0.5"), is_number(True)
+        (True, False, False)
+    """
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether it is a whole number by its type, numpy's too; True and False are not.
+
+    Example:
+        >>> is_whole(8), is_whole(8.0), is_whole(True)
+        (True, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def given(value: object) -> str:
+    """As ``shown``, with a number as it is typed: ``ratio 0.5``, ``ratio '0.5'``.
+
+    Example:
+        >>> given(0.50), given(8), given("0.5"), given(True)
+        ('0.5', '8', "'0.5'", 'True')
+    """
+    if is_whole(value):
+        return str(value)
+    return f"{float(value):g}" if is_number(value) else shown(value)
+
+
+def share_of(name: str, value: object, whole: str) -> float:
+    """A share that came in, as a float.
+
+    Raises:
+        RankError: it is not a number above 0 and at most 1; the message has its name and what it is a share of.
+    """
+    if is_number(value) and 0 < value <= 1:
+        return float(value)
+    raise RankError(
+        f"{name} {given(value)}: a number above 0 and at most 1 is allowed (the fraction of {whole} to keep)"
+    )
+
+
+def at_least(name: str, value: object, least: int = 1, why: str = "") -> int:
+    """A count that came in, as an int.
+
+    Raises:
+        RankError: it is not a whole number of at least so much; the message has its name, and why where that is said.
+    """
+    if is_whole(value) and value >= least:
+        return int(value)
+    raise RankError(f"{name} {given(value)}: a whole number of at least {least}{why} is allowed")
 
 
 def is_failure(error: BaseException) -> bool:

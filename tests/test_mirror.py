@@ -12,6 +12,8 @@ TESTS = Path(__file__).parent
 
 # Modules that are one group with others, or whose tests stand under another name: module -> the file with its tests
 TESTED_ELSEWHERE = {
+    "architectures.batches": "test_api_errors.py",
+    "architectures.unwrap": "test_api_modes.py",
     "checkpoints.adapters": "cli/test_foreign_checkpoints.py",
     "checkpoints.fetch": "cli/test_foreign_checkpoints.py",
     "checkpoints.keys": "cli/test_foreign_checkpoints.py",
@@ -26,14 +28,17 @@ TESTED_ELSEWHERE = {
     "cli.inspect": "cli/test_hostile.py",
     "cli.methods": "cli/test_commands.py",
     "cli.options": "cli/test_bad_input.py",
+    "cli.signals": "cli/test_interrupted.py",
     "compression.build": "compression/test_compress.py",
     "compression.record": "workflows/test_compress.py",
     "evaluation.int8": "cli/test_onnx.py",
+    "evaluation.labels": "test_api_errors.py",
     "modeling.configuration_lowrank_bert": "modeling/test_lowrank_bert.py",
     "modeling.configuration_lowrank_distilbert": "modeling/test_reload.py",
     "modeling.modeling_lowrank_bert": "modeling/test_lowrank_bert.py",
     "modeling.modeling_lowrank_distilbert": "modeling/test_reload.py",
     "report.bench": "cli/test_bench.py",
+    "runtime.modes": "test_api_modes.py",
     "workflows.calibration": "cli/test_max_drop.py",
     "workflows.compress_request": "workflows/test_compress.py",
     "workflows.memory": "test_api.py",

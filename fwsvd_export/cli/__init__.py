@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -12,10 +14,11 @@ import click
 from fwsvd_export import __version__
 from fwsvd_export.cli.choices import did_you_mean
 from fwsvd_export.cli.groups import quiet_option, verbose_option
+from fwsvd_export.cli.signals import ending_by_exception, signal_of
 from fwsvd_export.errors import FwsvdExportError, is_failure, message_of, shown
 
 TYPED = "fwsvd_export.typed"  # in a context's ``meta``: all words of the command
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+EXIT_BY_SIGNAL = 128  # and the number of the signal, as shells report it
 
 # name -> one line of help; the module fwsvd_export.cli.<name> holds ``command``
 COMMANDS = {
@@ -71,13 +74,16 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; known errors print their sentence, unknown ones name themselves, -v shows the traceback."""
         try:
-            with warnings.catch_warnings():  # ``console.prepare_libraries`` changes what becomes of them
+            with ending_by_exception(), warnings.catch_warnings():  # ``console`` changes what becomes of them
                 return super().invoke(ctx)
         except (click.exceptions.Exit, click.ClickException):
             raise
-        except KeyboardInterrupt:
-            click.echo("Interrupted; nothing was written.", err=True)
-            ctx.exit(EXIT_INTERRUPTED)
+        except KeyboardInterrupt as stop:
+            number = signal_of(stop)
+            by = "" if number is signal.SIGINT else f" by {number.name}"
+            with suppress(OSError):  # a terminal that was closed takes no more words
+                click.echo(f"Interrupted{by}; no output is left half-written.", err=True)
+            ctx.exit(EXIT_BY_SIGNAL + number)
         except FwsvdExportError as error:
             self._traceback(ctx)
             raise click.ClickException(_redacted(str(error))) from error

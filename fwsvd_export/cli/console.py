@@ -22,21 +22,18 @@ _WIDTH_WITHOUT_TERMINAL = 160  # a table in a pipe or a log is not folded at 80 
 
 
 def prepare_libraries() -> None:
-    """Silences the libraries' warnings and loading bars, unless -v was given; call it before a model is loaded.
-
-    Our own warnings become hints, every sentence once; ``LazyGroup`` puts things back behind the command.
-    """
+    """Silences the libraries' warnings and loading bars, unless -v was given; call it before a model is loaded."""
     from transformers.utils import logging as transformers_logging
 
     if not click.get_current_context().obj["verbose"]:
         transformers_logging.disable_progress_bar()
         logging.getLogger("transformers").setLevel(logging.ERROR)
         warnings.simplefilter("ignore")
-    _hint_at(FwsvdExportWarning)
+        warnings.simplefilter("always", FwsvdExportWarning)
 
 
-def _hint_at(*ours: type[Warning]) -> None:
-    """Shows warnings of these categories as hints, every sentence once."""
+def hint_at_warnings() -> None:
+    """Shows our own warnings as hints, every sentence once; ``LazyGroup`` puts things back behind the command."""
     others, seen = warnings.showwarning, set[str]()
 
     def show(
@@ -47,14 +44,13 @@ def _hint_at(*ours: type[Warning]) -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if not issubclass(category, ours):
+        if not issubclass(category, FwsvdExportWarning):
             others(message, category, filename, lineno, file, line)
         elif str(message) not in seen:
             seen.add(str(message))
             hint(str(message))
 
-    for category in ours:
-        warnings.simplefilter("always", category)
+    warnings.simplefilter("always", FwsvdExportWarning)
     warnings.showwarning = show
 
 

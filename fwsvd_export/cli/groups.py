@@ -95,6 +95,9 @@ class Command(click.Command):
             ctx.obj[flag] |= ctx.params.pop(flag)
         if not ctx.obj["verbose"]:
             _quieten_libraries(progress=ctx.info_name == "push" and not ctx.obj["quiet"])
+        from fwsvd_export.cli.console import hint_at_warnings  # rich, which --help does without
+
+        hint_at_warnings()
         return super().invoke(ctx)
 
 

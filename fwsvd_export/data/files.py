@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from fwsvd_export.data.table import Table
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.data.text import COMPRESSIONS, read_text
 from fwsvd_export.errors import DataError, message_of, shown
+from fwsvd_export.storage.temporary import scratch_folder
 
 PARQUET = ".parquet"
 _JSON = (".jsonl", ".ndjson", ".json")
@@ -109,10 +109,10 @@ def _parquet(file: Path) -> Any:
 
     if file.suffix.lower() != PARQUET:
         raise DataError(f"{file}: parquet files are compressed inside; decompress it")
-    with tempfile.TemporaryDirectory(prefix="fwsvd-export-data-") as cache:
+    with scratch_folder("data") as cache:
         try:
             return datasets.load_dataset(
-                "parquet", data_files=str(file), split="train", cache_dir=cache, keep_in_memory=True
+                "parquet", data_files=str(file), split="train", cache_dir=str(cache), keep_in_memory=True
             )
         except Exception as error:  # the reader raises pyarrow's errors and its own
             cause = error.__cause__ or error

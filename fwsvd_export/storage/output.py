@@ -3,63 +3,91 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
 import stat
-import tempfile
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from fwsvd_export.errors import OutputError
+from fwsvd_export.errors import OutputError, OutputWarning
+from fwsvd_export.storage.signals import signals_deferred
+from fwsvd_export.storage.temporary import RANDOM, abandoned_folders, temporary_folder
 
 # What an operating system says when a disk, a quota or a file-size limit is full.
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+# … when there is something at a place that a rename or a link does not replace.
+_OCCUPIED = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR}
+# … when a file system cannot give a file a second name.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_ASIDE = ".old"  # behind the name of an output that is being replaced, inside the temporary folder
 
 
 def check_output(path: Path, overwrite: bool) -> None:
     """Refuses an output that exists (an empty folder does not count) unless ``overwrite``.
+
+    What killed runs have left of this output is removed first, with an ``OutputWarning``; an earlier output that one of
+    them was replacing is put back.
 
     Raises:
         OutputError: it exists, it is ``.`` or ``..``, or its parent is not a folder.
     """
     if path.name in ("", ".."):
         raise OutputError(f"{path} cannot be replaced while it is in use; give the output a name of its own")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"the folder {path.parent} does not exist; create it first")
+    _clear_what_killed_runs_left(path)
     occupied = path.is_file() or (path.is_dir() and any(path.iterdir()))
     if occupied and not overwrite:
         raise OutputError(f"{path} exists already; choose another name or give --overwrite")
-    if not path.absolute().parent.is_dir():
-        raise OutputError(f"the folder {path.parent} does not exist; create it first")
 
 
 @contextmanager
 def atomic_output(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """A path of the same name in a temporary sibling folder; whatever is made there (a file or a folder) moves whole.
 
-    When the block raises, an interrupt included, nothing is left behind.
+    When the block raises, an interrupt included, nothing is left behind. Of two runs with the same output, the one that
+    is done last fails, or with ``overwrite`` replaces the other's.
 
     Raises:
-        OutputError: ``path`` exists already, cannot be written, or the disk is full.
+        OutputError: ``path`` exists already, before the work or after it, cannot be written, or the disk is full.
     """
     check_output(path, overwrite)
-    try:
-        sibling = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.absolute().parent))
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; choose a folder that can be written") from error
-    try:
-        yield sibling / path.name
-        _give_usual_modes(sibling / path.name)
-        _replace(sibling / path.name, path)
-    except (OSError, SafetensorError) as error:
-        if _disk_is_full(error):
-            raise OutputError(
-                f"no space left while writing {path}; nothing was kept: free some space or choose another disk"
-            ) from error
-        raise
-    finally:
-        shutil.rmtree(sibling, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            sibling = stack.enter_context(temporary_folder(_partial(path), path.absolute().parent))
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}; choose a folder that can be written") from error
+        try:
+            yield sibling / path.name
+            _give_usual_modes(sibling / path.name)
+            with signals_deferred():
+                _replace(sibling / path.name, path, overwrite)
+        except (OSError, SafetensorError) as error:
+            if _disk_is_full(error):
+                raise OutputError(
+                    f"no space left while writing {path}; nothing was kept: free some space or choose another disk"
+                ) from error
+            raise
+
+
+def _partial(path: Path) -> str:
+    """What the names of an output's temporary folders begin with."""
+    return f".{path.name}.partial-"
+
+
+def _clear_what_killed_runs_left(path: Path) -> None:
+    names = re.compile(re.escape(_partial(path)) + RANDOM)
+    for folder in abandoned_folders(names, path.absolute().parent):
+        aside = folder / f"{path.name}{_ASIDE}"
+        if os.path.lexists(aside) and not os.path.lexists(path):
+            aside.rename(path)
+            warnings.warn(f"Put {path} back, which a run that was killed was replacing.", OutputWarning, stacklevel=3)
+        warnings.warn(f"Removed {folder}, left by a run that was killed.", OutputWarning, stacklevel=3)
 
 
 def _disk_is_full(error: BaseException) -> bool:
@@ -80,15 +108,54 @@ def _give_usual_modes(made: Path) -> None:
             file.chmod(mode)
 
 
-def _replace(source: Path, target: Path) -> None:
-    """Renames a file or folder over what is there; what a rename cannot replace is set aside first, then removed."""
-    if not target.exists() or (source.is_file() and target.is_file()):
-        source.replace(target)
-        return
-    aside = source.with_name(f"{source.name}.old")
-    target.replace(aside)
+def _replace(source: Path, target: Path, overwrite: bool) -> None:
+    """Renames a file or folder into place, whatever other runs do there in the meantime.
+
+    Raises:
+        OutputError: something is there, and ``overwrite`` is False.
+    """
+    aside = source.with_name(f"{source.name}{_ASIDE}")
     try:
-        source.replace(target)
+        while not _moved(source, target, overwrite):
+            if not overwrite:
+                raise OutputError(
+                    f"{target} exists already: another run wrote it while this one worked, and nothing of this one was "
+                    "kept; choose another name or give --overwrite"
+                )
+            shutil.rmtree(aside, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another run has just set it aside
+                target.rename(aside)
     except OSError:
-        aside.replace(target)
+        if os.path.lexists(aside) and not os.path.lexists(target):
+            aside.rename(target)
         raise
+
+
+def _moved(source: Path, target: Path, overwrite: bool) -> bool:
+    """Whether a rename has put it in place in one step; False when it does not replace what is there."""
+    try:
+        if source.is_dir():
+            source.rename(target)  # where nothing is, or an empty folder
+        elif overwrite:
+            source.replace(target)
+        else:
+            _link(source, target)
+    except OSError as error:
+        if error.errno not in _OCCUPIED:
+            raise
+        return False
+    return True
+
+
+def _link(source: Path, target: Path) -> None:
+    """Gives a file its name where nothing is, or an empty folder; a rename would replace a file without a word."""
+    if target.is_dir():
+        with suppress(OSError):
+            target.rmdir()
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))  # takes the name, or raises
+        source.replace(target)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import Any
 
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.errors import MissingExtraError
 from fwsvd_export.runtime.progress import Steps, silent
+from fwsvd_export.storage.temporary import scratch_folder
 
 # A batch of ours is one item for the Trainer, so that examples of one length stay together.
 _QUIETLY: dict[str, Any] = {
@@ -51,14 +51,14 @@ def finetune(
     from transformers.trainer_callback import PrinterCallback
 
     total = epochs * len(batches)
-    with tempfile.TemporaryDirectory(prefix="fwsvd-export-train-") as scratch, steps("fine-tuning", total) as advance:
+    with scratch_folder("train") as scratch, steps("fine-tuning", total) as advance:
 
         class Advance(TrainerCallback):
             def on_step_end(self, *unused: Any, **also_unused: Any) -> None:
                 advance()
 
         arguments = TrainingArguments(
-            output_dir=scratch,
+            output_dir=str(scratch),
             num_train_epochs=epochs,
             learning_rate=learning_rate,
             warmup_steps=int(WARMUP_SHARE * total),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -32,6 +31,7 @@ from fwsvd_export.runtime.environment import machine
 from fwsvd_export.runtime.progress import Steps, silent, tracked
 from fwsvd_export.storage.file_names import ONNX_FOLDER
 from fwsvd_export.storage.output import check_output
+from fwsvd_export.storage.temporary import scratch_folder
 from fwsvd_export.wording import shortest_names
 from fwsvd_export.workflows.export import OnnxRequest, run_onnx
 from fwsvd_export.workflows.source import Source, load_source
@@ -117,8 +117,8 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
     exported = [runtime for runtime in request.runtimes if runtime != TORCH]
     if exported:
         check_libraries()
-    with tempfile.TemporaryDirectory(prefix="fwsvd-export-bench-") as scratch:
-        candidates = _candidates(request, Path(scratch))
+    with scratch_folder("bench") as scratch:
+        candidates = _candidates(request, scratch)
         _check_lengths(request, candidates)
         if exported:
             for candidate in candidates:

@@ -24,6 +24,7 @@ from fwsvd_export.hub.card.snippets import Snippets
 from fwsvd_export.hub.card.tables import latency_tables, score_table, size_table
 from fwsvd_export.storage.file_names import CARD_FILE, MEASUREMENTS_FILE
 from fwsvd_export.storage.json_files import write_json
+from fwsvd_export.storage.locks import exclusive
 from fwsvd_export.storage.output import atomic_output
 from fwsvd_export.wording import counted
 
@@ -71,20 +72,26 @@ def write_card(
         CardError: a results file, an id, or an existing card that cannot be used.
         CheckpointError: the folder is not one that ``compress`` wrote.
     """
-    card, digests = folder / CARD_FILE, digests_of(folder, record)
-    measurements = load_measurements(folder, digests)
-    for path in results:
-        measurements = with_results(measurements, path, digests)
-    published = checked_publication(measurements.published, repo_id, revision)
-    measurements = replace(measurements, published=published)
-    facts = gather_facts(folder, record, measurements, digests)
+    digests = digests_of(folder, record)
+    with exclusive(folder):  # or of two runs that add results the later one would lose the earlier one's
+        measurements = load_measurements(folder, digests)
+        for path in results:
+            measurements = with_results(measurements, path, digests)
+        published = checked_publication(measurements.published, repo_id, revision)
+        measurements = replace(measurements, published=published)
+        facts = gather_facts(folder, record, measurements, digests)
+        _write(folder, facts, measurements)
+    return facts
+
+
+def _write(folder: Path, facts: Facts, measurements: Measurements) -> None:
+    card = folder / CARD_FILE
     text = render_card(facts, read_card(card) if card.exists() else "")
     if measurements != Measurements() or (folder / MEASUREMENTS_FILE).exists():
         with atomic_output(folder / MEASUREMENTS_FILE, overwrite=True) as file:
             write_json(file, measurements.to_json())
     with atomic_output(card, overwrite=True) as file:
         file.write_bytes(text.encode("utf-8"))
-    return facts
 
 
 def read_card(card: Path) -> str:

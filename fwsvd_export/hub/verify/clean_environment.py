@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.errors import quoted
 from fwsvd_export.hub.verify.findings import SAVE_AGAIN, Finding
+from fwsvd_export.storage.temporary import scratch_folder
 
 _PROGRAM = Path(__file__).with_name("clean_program.py")
 _SECONDS = 900  # importing the libraries from a slow disk takes minutes
@@ -36,7 +36,7 @@ def auto_class_of(settings: dict[str, Any], family: Family) -> str | None:
 def check_loading(folder: Path, auto_class: str, seconds: float = _SECONDS) -> Iterator[Finding]:
     """Loads the folder with its own code, if it has any; call it only when that code is known to be ours."""
     advice = f"correct what it names, or {SAVE_AGAIN}"
-    with tempfile.TemporaryDirectory() as place:
+    with scratch_folder("verify") as place:
         # The text is handed over, not its path: Python would put the folder of a script before its own library.
         command = [
             sys.executable,
@@ -68,10 +68,10 @@ def check_loading(folder: Path, auto_class: str, seconds: float = _SECONDS) -> I
         yield Finding("config.json", f"does not load in a process without fwsvd-export: {quoted(problem)}", advice)
 
 
-def _environment(place: str) -> dict[str, str]:
+def _environment(place: Path) -> dict[str, str]:
     """The variables of this process, without tokens and caches, and offline."""
     kept = {name: value for name, value in os.environ.items() if name not in _TOKENS}
-    own = {name: str(Path(place) / name.lower()) for name in ("HF_HOME", "HF_MODULES_CACHE", "HF_HUB_CACHE")}
+    own = {name: str(place / name.lower()) for name in ("HF_HOME", "HF_MODULES_CACHE", "HF_HUB_CACHE")}
     # Another cache of models' code on the path would hide the process's own
     paths = kept.pop("PYTHONPATH", "").split(os.pathsep)
     own["PYTHONPATH"] = os.pathsep.join(path for path in paths if not (Path(path) / "transformers_modules").is_dir())
