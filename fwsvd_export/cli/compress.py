@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from fwsvd_export.cli import TYPED
 from fwsvd_export.cli.compression_options import (
@@ -51,6 +52,9 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
     from fwsvd_export.workflows.compress_request import CompressRequest  # torch, which wrong usage does without
 
     data, validation = data_and_validation(options)
+    context = click.get_current_context()
+    if context.get_parameter_source("labels") is ParameterSource.DEFAULT:
+        options["labels"] = None  # no wish: a statistics file may have been collected with either
     return CompressRequest(
         source=source_of(model, options),
         out=out,
@@ -59,7 +63,7 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
         validation=validation,
         reconstruct=reconstruct,
         solver_options=solver_options(options),
-        command=tuple(click.get_current_context().meta[TYPED]),
+        command=tuple(context.meta[TYPED]),
         **options,
     )
 
@@ -99,9 +103,9 @@ def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
     """Write a compressed copy of MODEL into the folder OUT.
 
     Give exactly one of --ratio, --rank, --params and --max-drop, and task data, a statistics file (which saves
-    collecting) or both; svd needs neither. kfac also reconstructs every layer's output, on the data or else on the
-    texts in the statistics file. An accuracy target of --max-drop that cannot be met ends with exit code 3; the model
-    at ratio 1 is written.
+    collecting) or both; svd needs neither. What a method does not use is not read; a hint says so. kfac reconstructs
+    every layer's output, on the data or else on the texts in the statistics file. An accuracy target of --max-drop
+    that cannot be met ends with exit code 3; the model at ratio 1 is written.
 
     \b
     Example:
@@ -113,6 +117,8 @@ def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
     from fwsvd_export.workflows.compress import run_compress
 
     prepare_libraries()
+    for sentence in request.unused():
+        hint(sentence)
     compressed, record = run_compress(request, steps())
     gate = record.gate
     if as_json:

@@ -24,7 +24,7 @@ from fwsvd_export.compression.record import record_of
 from fwsvd_export.compression.size import check_size
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.request import DataRequest
-from fwsvd_export.errors import DataError, OutputError
+from fwsvd_export.errors import DataError, OutputError, StatisticsError
 from fwsvd_export.evaluation.chance import warn_below_chance
 from fwsvd_export.evaluation.layer_losses import measure_layer_losses
 from fwsvd_export.evaluation.metrics import evaluate_model
@@ -32,7 +32,7 @@ from fwsvd_export.evaluation.ratio import smallest_within
 from fwsvd_export.evaluation.target import check_max_drop
 from fwsvd_export.fisher.files import load_statistics
 from fwsvd_export.hub.card.base import read_base_card
-from fwsvd_export.records import Statistics
+from fwsvd_export.records import LABEL_SOURCES, Statistics
 from fwsvd_export.report.compression import write_report
 from fwsvd_export.runtime.device import release_freed_memory
 from fwsvd_export.runtime.progress import Steps, silent
@@ -88,7 +88,11 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
 
 
 def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
-    """Checks the request, loads the model and the data, and collects statistics where they are not given."""
+    """Checks the request, loads the model and the data, and collects statistics where they are not given.
+
+    What the method does not use is not read.
+    """
+    request = request.used()
     check_folder(request.source, request.out, request.overwrite)
     if request.report is not None:
         _check_report(request, request.report)
@@ -104,16 +108,13 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
     # A size that cannot be met fails here, before the long work
     check_size(checkpoint.encoder, method.solver, request.size)
     statistics, needs = stored, method.solver.needs
-    labelled = stored is None and needs is not None and reads_labels(checkpoint.encoder, request.labels)
+    labels = request.labels or LABEL_SOURCES[0]
+    labelled = stored is None and needs is not None and reads_labels(checkpoint.encoder, labels)
     calibration, validation = calibration_and_validation(request, checkpoint, stored, labelled=labelled)
     if statistics is None and needs is not None and request.data is not None and calibration is not None:
         with clock.phase("statistics"):
-            statistics = statistics_of(
-                checkpoint, request.data, calibration, (needs,), request.labels, steps, samples=False
-            )
+            statistics = statistics_of(checkpoint, request.data, calibration, (needs,), labels, steps, samples=False)
             release_freed_memory()
-    if needs is None:
-        statistics = None  # a method that does not look at statistics must not claim to be made from them
     check_collected(method.solver, statistics)
     texts = calibration_of(calibration, statistics)
     fitted_on = texts if method.reconstruct else None
@@ -171,10 +172,10 @@ def _method_of(request: CompressRequest, stored: Statistics | None) -> Method:
         check_max_drop(request.max_drop)
         closed_form(solver)
     fitted = reconstructs(solver, request.reconstruct, request.data is not None, stored)
-    if request.data is not None and request.fisher is not None and not (fitted or request.max_drop or request.report):
-        raise DataError(
-            "a statistics file and data are given, and nothing would be read from the data: it is for reconstruction "
-            "(--reconstruct, with --method kfac), for --max-drop and for --report; give one of the two"
+    if stored is not None and request.labels not in (None, stored.source.labels):
+        raise StatisticsError(
+            f"--labels {request.labels} is given, and the statistics file was collected with labels "
+            f"{stored.source.labels}; leave --labels out, or collect again with --labels {request.labels}"
         )
     return Method(solver, options, fitted)
 

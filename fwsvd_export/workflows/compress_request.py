@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fwsvd_export.compression.checks import can_reconstruct
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.records import RankRequest
+from fwsvd_export.solvers.table import solver_named
 
 if TYPE_CHECKING:
     from fwsvd_export.workflows.source import Source
@@ -20,7 +22,8 @@ class CompressRequest:
 
     With ``max_drop`` the budget in ``size`` is not looked at: the smallest model is searched whose metric on
     ``validation`` (or on rows of ``data`` that calibration leaves) is at most that far below the dense one's. A folder
-    ``report`` gets predicted and measured losses of every layer. ``command`` is what was typed, for the record.
+    ``report`` gets predicted and measured losses of every layer. ``labels`` None is "data" where statistics are
+    collected, and whatever they were where they are given. ``command`` is what was typed, for the record.
     """
 
     source: Source
@@ -29,7 +32,7 @@ class CompressRequest:
     size: RankRequest
     data: DataRequest | None = None
     fisher: Path | None = None
-    labels: str = "data"
+    labels: str | None = None
     validation: DataRequest | None = None
     max_drop: float | None = None
     reconstruct: bool | None = None
@@ -38,3 +41,39 @@ class CompressRequest:
     dtype: str = "auto"
     overwrite: bool = False
     command: tuple[str, ...] = ()
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether the method looks at any."""
+        return solver_named(self.method).needs is not None
+
+    @property
+    def uses_data(self) -> bool:
+        """Whether anything is read from the data: for statistics, reconstruction, validation or the report."""
+        collects = self.fisher is None and self.needs_statistics
+        reconstructs = self.reconstruct is not False and can_reconstruct(solver_named(self.method))
+        validates = self.max_drop is not None and self.validation is None
+        return collects or reconstructs or validates or self.report is not None
+
+    def used(self) -> CompressRequest:
+        """The request without the data and the statistics that are not used."""
+        return replace(
+            self,
+            data=self.data if self.uses_data else None,
+            fisher=self.fisher if self.needs_statistics else None,
+            labels=self.labels if self.needs_statistics else None,
+        )
+
+    def unused(self) -> tuple[str, ...]:
+        """A sentence for everything that was given and is not used: one command line may serve several methods."""
+        without = f"method {self.method} needs no statistics"
+        sentences = []
+        if self.data is not None and not self.uses_data:
+            option = "--dataset" if self.data.file is None else "--data"
+            why = f"method {self.method} takes what it needs from --fisher" if self.needs_statistics else without
+            sentences.append(f"{option} is not used: {why}, and no layer is reconstructed.")
+        if self.fisher is not None and not self.needs_statistics:
+            sentences.append(f"--fisher is not used: {without}.")
+        if self.labels is not None and not self.needs_statistics:
+            sentences.append(f"--labels is not used: {without}.")
+        return tuple(sentences)

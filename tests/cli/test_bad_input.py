@@ -204,7 +204,11 @@ def test_a_task_of_another_kind_of_label(
         (["--rank", 4, "--data", "DATA"], 2, "--task is missing: one of sst2"),
         (["--rank", 4, "--data", "DATA", "--task", "sst3"], 2, "'sst3': one of sst2"),
         (["--rank", 4, "--data", "DATA", "--dataset", "glue:sst2", "--task", "sst2"], 1, "exactly one of --data"),
-        (["--rank", 4, "--data", "DATA", "--task", "sst2", "--fisher", "FISHER", "--no-match"], 1, "one of the two"),
+        (
+            ["--rank", 4, "--fisher", "FISHER", "--labels", "sampled"],
+            1,
+            "collected with labels data; leave --labels out",
+        ),
         (["--rank", 4, "--data", "DATA", "--task", "sst2", "--max-samples", 0], 1, "max_samples 0"),
         (
             ["--rank", 4, "--data", "DATA", "--task", "sst2", "--labels", "guessed"],

@@ -207,22 +207,6 @@ def test_reconstruction_without_data_is_refused(
     assert sentence.endswith("or leave out --reconstruct")
 
 
-@pytest.mark.parametrize("options", [["--no-reconstruct"], *(["--method", method] for method in OTHERS)])
-def test_data_that_nothing_would_read_is_refused(
-    options: list[str], data: list[object], statistics_file: Path, tiny_folder: Path, tmp_path: Path, refused: Refused
-) -> None:
-    words = ["compress", tiny_folder, tmp_path / "out", "--fisher", statistics_file, *data, "--rank", 4, *options]
-    sentence = refused(*words)
-    for word in (
-        "nothing would be read from the data",
-        "--reconstruct",
-        "--max-drop",
-        "--report",
-        "give one of the two",
-    ):
-        assert word in sentence
-
-
 def test_refusals_come_before_the_model_is_loaded(
     data: list[object],
     statistics_file: Path,
@@ -233,7 +217,7 @@ def test_refusals_come_before_the_model_is_loaded(
 ) -> None:
     monkeypatch.delattr(workflow, "load_dense")
     words = ["compress", tmp_path / "nowhere", tmp_path / "out", "--fisher", statistics_file, "--rank", 4]
-    assert "give one of the two" in refused(*words, *data, "--no-reconstruct")
+    assert "leave --labels out" in refused(*words, *data, "--labels", "sampled")
     assert "reconstruction needs calibration data" in refused(*words[:-3], without_texts, *words[-2:], "--reconstruct")
     assert "use --method kfac" in refused(*words, "--reconstruct", "--method", "svd")
 
