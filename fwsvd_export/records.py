@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fwsvd_export.errors import RankError, StatisticsError
+from fwsvd_export.errors import RankError, StatisticsError, at_least, given, share_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,10 +129,8 @@ class Statistics:
     def __post_init__(self) -> None:
         unknown = set(self.collected) - set(COLLECTIONS)
         if unknown or not self.collected:
-            raise StatisticsError(
-                f"collect {','.join(self.collected) or 'nothing'}: "
-                f"choose one or more of {', '.join(COLLECTIONS)}, separated by commas"
-            )
+            chosen, allowed = ",".join(self.collected) or "nothing", ", ".join(COLLECTIONS)
+            raise StatisticsError(f"collect {chosen}: choose one or more of {allowed}, separated by commas")
         if self.examples < 1 or self.tokens < 1:
             raise StatisticsError("the statistics hold no examples; give at least one batch of data")
 
@@ -259,18 +257,13 @@ class Budget:
     params: int | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("ratio", "rank", "params") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise RankError(f"{' and '.join(given) or 'no size'} given: give exactly one of ratio, rank and params")
-        if self.ratio is not None and not 0 < self.ratio <= 1:
-            raise RankError(
-                f"ratio {self.ratio:g}: a number above 0 and at most 1 is allowed "
-                "(the fraction of the linear weights to keep)"
-            )
-        if self.rank is not None and self.rank < 1:
-            raise RankError(f"rank {self.rank}: a whole number of at least 1 is allowed")
-        if self.params is not None and self.params < 1:
-            raise RankError(f"params {self.params}: a whole number of at least 1 is allowed")
+        named = [name for name in ("ratio", "rank", "params") if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise RankError(f"{' and '.join(named) or 'no size'} given: give exactly one of ratio, rank and params")
+        if self.ratio is not None:
+            object.__setattr__(self, "ratio", share_of("ratio", self.ratio, "the linear weights"))
+        for name in named if self.ratio is None else ():
+            object.__setattr__(self, name, at_least(name, getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -290,14 +283,15 @@ class RankLimits:
     keep_dense: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, value in (("rank multiple", self.multiple), ("smallest rank", self.smallest)):
-            if value < 1:
-                raise RankError(f"{name} {value}: a whole number of at least 1 is allowed")
-        if self.largest is not None and self.largest < max(self.smallest, self.multiple):
+        for field_name, name in (("multiple", "rank multiple"), ("smallest", "smallest rank")):
+            object.__setattr__(self, field_name, at_least(name, getattr(self, field_name)))
+        if not (isinstance(self.keep_dense, (tuple, list)) and all(isinstance(one, str) for one in self.keep_dense)):
             raise RankError(
-                f"largest rank {self.largest}: at least {max(self.smallest, self.multiple)} "
-                "(the smallest rank or the multiple) is allowed"
+                f'keep_dense {given(self.keep_dense)}: a tuple of patterns is allowed, ("encoder.layer.0.*",)'
             )
+        if self.largest is not None:
+            least, why = max(self.smallest, self.multiple), " (the smallest rank or the multiple)"
+            object.__setattr__(self, "largest", at_least("largest rank", self.largest, least, why))
 
 
 @dataclass(frozen=True)
@@ -319,10 +313,11 @@ class RankRequest:
     cost: str = "params"
 
     def __post_init__(self) -> None:
-        if self.embeddings is not None and not 0 < self.embeddings <= 1:
-            raise RankError(
-                f"embeddings {self.embeddings:g}: a number above 0 and at most 1 is allowed (the fraction of the word "
-                "embeddings' weights to keep)"
+        if not isinstance(self.limits, RankLimits):
+            raise RankError(f"limits {given(self.limits)}: a RankLimits is allowed, for example RankLimits(smallest=8)")
+        if self.embeddings is not None:
+            object.__setattr__(
+                self, "embeddings", share_of("embeddings", self.embeddings, "the word embeddings' weights")
             )
 
 

@@ -60,9 +60,12 @@ def test_a_budget_takes_its_limits(given: dict[str, Any]) -> None:
     [
         ({"multiple": 0}, "rank multiple 0: a whole number of at least 1"),
         ({"smallest": 0}, "smallest rank 0: a whole number of at least 1"),
-        ({"largest": 0}, r"largest rank 0: at least 1 \(the smallest rank or the multiple\) is allowed"),
-        ({"largest": 4, "smallest": 5}, "largest rank 4: at least 5"),
-        ({"largest": 7, "multiple": 8}, "largest rank 7: at least 8"),
+        (
+            {"largest": 0},
+            r"largest rank 0: a whole number of at least 1 \(the smallest rank or the multiple\) is allowed",
+        ),
+        ({"largest": 4, "smallest": 5}, "largest rank 4: a whole number of at least 5"),
+        ({"largest": 7, "multiple": 8}, "largest rank 7: a whole number of at least 8"),
     ],
 )
 def test_limits_of_ranks_that_no_rank_could_keep_are_refused(given: dict[str, Any], message: str) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.architectures.encoder import IDS, MASK
-from fwsvd_export.errors import DataError
+from fwsvd_export.errors import DataError, given, is_whole
 from fwsvd_export.runtime.progress import Steps, silent
 
 Batch = Mapping[str, Tensor]
@@ -49,12 +49,13 @@ class LatencyPlan:
     def __post_init__(self) -> None:
         for name in ("batch_sizes", "lengths"):
             values = getattr(self, name)
-            if not values or min(values) < 1:
-                given = ",".join(map(str, values)) or "nothing"
-                raise DataError(f"{name} {given}: whole numbers of at least 1, separated by commas, are allowed")
+            if not values or not all(is_whole(value) and value >= 1 for value in values):
+                came = ",".join(map(given, values)) or "nothing"
+                raise DataError(f"{name} {came}: whole numbers of at least 1, separated by commas, are allowed")
         for name in ("threads", "rounds", "repeats"):
-            if getattr(self, name) < 1:
-                raise DataError(f"{name} {getattr(self, name)}: a whole number of at least 1 is allowed")
+            value = getattr(self, name)
+            if not is_whole(value) or value < 1:
+                raise DataError(f"{name} {given(value)}: a whole number of at least 1 is allowed")
 
     @property
     def shapes(self) -> list[tuple[int, int]]:

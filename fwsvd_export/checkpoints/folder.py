@@ -26,7 +26,7 @@ def write_dense(model: Any, out: Path, tokenizer_files: Sequence[Path], overwrit
         write_model(model, folder, tokenizer_files)
 
 
-def read_compression(folder: Path) -> CompressionRecord:
+def read_compression(folder: str | Path) -> CompressionRecord:
     """The record of how the model in a folder was made.
 
     Args:
@@ -46,7 +46,7 @@ def read_compression(folder: Path) -> CompressionRecord:
         >>> record.method, record.history[0].action, record.since
         ('svd', 'compress', ())
     """
-    path = folder / COMPRESSION_FILE
+    path = Path(folder) / COMPRESSION_FILE
     if not path.is_file():
         raise CheckpointError(
             f"{folder} has no {COMPRESSION_FILE}, so it does not say how it was made; copy the one of the folder that "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fwsvd_export.architectures.encoder import IDS, POSITIONS, Encoder
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.norms import check_collected
-from fwsvd_export.errors import DataError, RankError, StatisticsError
+from fwsvd_export.errors import DataError, RankError, SolverOptionError, StatisticsError, given, shown
 from fwsvd_export.fisher.sample import CalibrationSample
 from fwsvd_export.ranks import ALLOCATORS, COSTS
 from fwsvd_export.records import Kronecker, RankRequest, Statistics
@@ -17,6 +19,27 @@ NO_SAMPLE = (
     "the statistics hold no texts (they were collected with --no-samples, or by an earlier version): give --data "
     "beside --fisher, or collect again without --no-samples"
 )
+
+
+def check_wishes(reconstruct: object, statistics: object, solver_options: object) -> None:
+    """Refuses what a caller of ``fe.compress`` can take for something else: a text for a switch, a path for statistics.
+
+    Raises:
+        RankError: ``reconstruct`` is neither True, False nor None.
+        StatisticsError: the statistics are not a ``Statistics``.
+        SolverOptionError: the options are not a mapping.
+    """
+    if reconstruct is not None and not isinstance(reconstruct, bool):
+        raise RankError(f"reconstruct {given(reconstruct)}: True, False or None is allowed")
+    if statistics is not None and not isinstance(statistics, Statistics):
+        raise StatisticsError(
+            f"statistics {shown(statistics)}: what collect_statistics returns is needed; read a file with "
+            "load_statistics"
+        )
+    if solver_options is not None and not isinstance(solver_options, Mapping):
+        raise SolverOptionError(
+            f'solver_options {shown(solver_options)}: a dictionary is needed, for example {{"max_iterations": 20}}'
+        )
 
 
 def closed_form(solver: ClosedForm | Iterative) -> ClosedForm:

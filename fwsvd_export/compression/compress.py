@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from fwsvd_export.architectures.batches import checked_batches
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.registry import dense_encoder_of
+from fwsvd_export.architectures.unwrap import check_own_weights, unwrapped
 from fwsvd_export.compression.build import Compressed
-from fwsvd_export.compression.checks import reconstructs
+from fwsvd_export.compression.checks import check_wishes, reconstructs
 from fwsvd_export.compression.inputs import Inputs, calibration_of
 from fwsvd_export.compression.prepare import compress_model
 from fwsvd_export.compression.record import record_of
@@ -17,6 +20,7 @@ from fwsvd_export.compression.size import check_size
 from fwsvd_export.errors import CompressionWarning
 from fwsvd_export.fisher import collect_statistics
 from fwsvd_export.records import Budget, RankLimits, RankRequest, Statistics
+from fwsvd_export.runtime.modes import usual_modes
 from fwsvd_export.solvers.options import options_from, with_fisher_axis
 from fwsvd_export.solvers.table import solver_named
 
@@ -63,15 +67,14 @@ def compress(
     What happened is on it as ``model.compression``; iterations that did not converge and the like are warned about.
 
     Args:
-        model: a supported dense transformers model; it is left as it was.
+        model: a supported dense transformers model, also in ``DataParallel`` or ``torch.compile``; it stays as it was.
         batches: task batches, to collect statistics on (with labels) unless they are given, and to reconstruct on.
         statistics: from ``collect_statistics`` of this very model; without batches, its sample is reconstructed on.
         method: a name from the solver table ("svd" needs neither batches nor statistics).
         ratio: fraction of the encoder's linear weights that may be used, 0 < ratio ≤ 1.
         rank: the same rank everywhere.
         params: total parameters that may be used. Give exactly one of ratio, rank and params.
-        reconstruct: whether every layer is fitted again, on its own inputs, to the dense model's output (kfac only);
-            None does it where it can be done: with kfac and batches, or statistics that have a sample.
+        reconstruct: whether layers are fitted again to the dense model's output; None: where it can be (kfac, on data).
         labels: "data" or "sampled", when statistics are collected here.
         seed: of sampled labels.
         fisher_axis: alias of that option of fwsvd.
@@ -89,18 +92,20 @@ def compress(
         ('LowRankBertForSequenceClassification', 4)
     """
     solver = solver_named(method)
+    check_wishes(reconstruct, statistics, solver_options)
     options = options_from(method, solver.options, with_fisher_axis(method, solver_options or {}, fisher_axis))
-    size = _rank_request(Budget(ratio=ratio, rank=rank, params=params), **ranks)
-    encoder = dense_encoder_of(model)
+    size = _rank_request(Budget(ratio=ratio, rank=rank, params=params), ranks)
+    encoder = _own_encoder_of(model)
     check_size(encoder, solver, size)
     fitted = reconstructs(solver, reconstruct, batches is not None, statistics)
-    if solver.needs is not None and batches is not None:
-        batches = list(batches)  # read more than once
-    if statistics is None and solver.needs is not None and batches is not None:
-        statistics = collect_statistics(model, batches, collect=(solver.needs,), labels=labels, seed=seed)
-    texts = calibration_of(batches, statistics)
-    inputs = Inputs(encoder, solver, options, size, statistics, texts if fitted else None, texts)
-    return _with_report(compress_model(inputs), inputs)
+    with usual_modes(encoder.device):
+        if solver.needs is not None and batches is not None:
+            batches = list(checked_batches(encoder, batches))  # read more than once
+        if statistics is None and solver.needs is not None and batches is not None:
+            statistics = collect_statistics(encoder.model, batches, collect=(solver.needs,), labels=labels, seed=seed)
+        texts = calibration_of(batches, statistics)
+        inputs = Inputs(encoder, solver, options, size, statistics, texts if fitted else None, texts)
+        return _with_report(compress_model(inputs), inputs)
 
 
 def _with_report(compressed: Compressed, inputs: Inputs) -> Any:
@@ -118,11 +123,20 @@ def _base_name(model: Any) -> str:
     return PurePath(getattr(model.config, "_name_or_path", "") or "").name or type(model).__name__
 
 
-def _rank_request(
-    budget: Budget,
-    allocate: str | None = None,
-    cost: str = "params",
-    limits: RankLimits | None = None,
-    embeddings: float | None = None,
-) -> RankRequest:
-    return RankRequest(budget, allocate, limits or RankLimits(), embeddings, cost)
+def _own_encoder_of(model: Any) -> Encoder:
+    encoder = dense_encoder_of(unwrapped(model))
+    check_own_weights(encoder)
+    return encoder
+
+
+def _rank_request(budget: Budget, ranks: RankOptions) -> RankRequest:
+    """The size asked for; raises TypeError as Python does for an argument that there is not."""
+    if unknown := sorted(set(ranks) - set(RankOptions.__annotations__)):
+        raise TypeError(f"compress() got an unexpected keyword argument {unknown[0]!r}")
+    return RankRequest(
+        budget,
+        ranks.get("allocate"),
+        RankLimits() if (limits := ranks.get("limits")) is None else limits,
+        ranks.get("embeddings"),
+        ranks.get("cost", "params"),
+    )

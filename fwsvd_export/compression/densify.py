@@ -6,17 +6,19 @@ from typing import Any
 
 from fwsvd_export.architectures.assembly import assemble, carried_settings
 from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES, encoder_of
+from fwsvd_export.architectures.unwrap import unwrapped
 from fwsvd_export.errors import UnsupportedModelError
+from fwsvd_export.runtime.modes import usual_modes
 
 
 def densify(model: Any) -> Any:
     """The plain model whose weights are ``up @ down``; products are taken in float64, the dtype stays.
 
     Args:
-        model: compressed; it is left as it was.
+        model: compressed, also in ``DataParallel`` or ``torch.compile``; it is left as it was.
 
     Raises:
-        UnsupportedModelError: the model is not compressed.
+        UnsupportedModelError: the model is not compressed, or not a model of transformers.
 
     Example:
         >>> from transformers import BertConfig, BertModel
@@ -25,6 +27,13 @@ def densify(model: Any) -> Any:
         >>> type(densify(fe.compress(BertModel(config), method="svd", rank=4))).__name__
         'BertModel'
     """
+    model = unwrapped(model)
+    with usual_modes(next(model.parameters()).device):
+        return _densified(model)
+
+
+def _densified(model: Any) -> Any:
+    """As ``densify``, of a model without wrappers."""
     if str(model.config.model_type) not in LOW_RANK_FAMILIES:
         raise UnsupportedModelError(
             f"{type(model).__name__} is not compressed, so nothing can be multiplied out; give a compressed checkpoint"

@@ -10,19 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fwsvd_export.architectures.batches import LABEL_KEYS, checked_batches
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.registry import encoder_of
+from fwsvd_export.architectures.unwrap import check_own_weights, unwrapped
 from fwsvd_export.checkpoints.weights import weights_sha256
-from fwsvd_export.errors import DataError, StatisticsError, WeightError
+from fwsvd_export.errors import DataError, StatisticsError, WeightError, given, is_whole, shown
 from fwsvd_export.fisher.hooks import Capture, eval_mode
 from fwsvd_export.fisher.sample import CalibrationSample, SampleCollector
 from fwsvd_export.fisher.sums import EmbeddingSums, GramSum, LayerSums
 from fwsvd_export.fisher.targets import example_losses, predictions_of
 from fwsvd_export.records import COLLECTIONS, Statistics, StatisticsSource
+from fwsvd_export.runtime.modes import usual_modes
 
-LABEL_KEYS = frozenset({"labels", "start_positions", "end_positions", "next_sentence_label"})
 # Larger batches are split: the sums do not depend on it, and it bounds the activations kept for the backward pass.
 TOKENS_PER_PASS = 384
+MOST_EXAMPLES = 2**64  # that an index can tell apart (``draws.uniform_numbers``)
 
 
 def collect_statistics(
@@ -41,10 +44,12 @@ def collect_statistics(
     The estimand is the mean over examples of g g^T, g the gradient of one example's loss, for each layer's weight:
     its Kronecker factors ("kfac"), its diagonal ("element") or the diagonal's row and column sums ("row"); and always
     the word embeddings' row sums and gradient Gram, as inputs (what a tied output layer adds is not in them). Gradients
-    are taken in evaluation mode; padding does not count; parameters, ``.grad`` and training mode stay as they are.
+    are taken in evaluation mode, also of frozen parameters and where the caller has switched them off; padding does not
+    count; parameters, ``.grad`` and training mode stay as they are.
 
     Args:
-        model: a supported dense model with a head (or a bare encoder, whose mean-pooled output is then the prediction).
+        model: a supported dense model with a head (or a bare encoder, whose mean-pooled output is then the prediction);
+            it is taken out of ``DataParallel`` and ``torch.compile``.
         batches: what the model takes by keyword, with labels (examples first), on any device.
         collect: any of "kfac", "row", "element".
         labels: "data" for the empirical Fisher, "sampled" to draw labels from the model's own prediction (always so
@@ -56,8 +61,10 @@ def collect_statistics(
             depends on seed and index. None counts from 0 on; for a shard, say ``range(1000, 2000)``.
 
     Raises:
-        StatisticsError: unknown collection, or no examples.
-        DataError: no labels where they are needed, or fewer indices than examples.
+        UnsupportedModelError: a model of another architecture, or one without values.
+        StatisticsError: unknown collection, label source or seed.
+        DataError: no examples, a batch that does not fit the model, labels that are missing or that the model cannot
+            have, or fewer indices than examples.
         WeightError: a loss that is not finite.
 
     Example:
@@ -68,23 +75,19 @@ def collect_statistics(
         >>> statistics.examples, statistics.tokens, statistics.sample.sequences
         (2, 6, 2)
     """
-    chosen = _chosen(collect)
+    model = unwrapped(model)
     encoder = encoder_of(model)
+    check_own_weights(encoder)
     if encoder.head.predicts == "embedding":
         labels = "sampled"  # an encoder without a head predicts no label that data could give
-    source = source or StatisticsSource(model_sha256=weights_sha256(model), seed=seed)
-    source = replace(source, labels=labels)
-    collector = _Collector(encoder, chosen, labels, seed)
+    source = replace(source or StatisticsSource(model_sha256=weights_sha256(model), seed=seed), labels=labels)
     indices = iter(count() if example_indices is None else example_indices)
-    sample = SampleCollector(encoder)
-    with eval_mode(model), collector.capture:
-        for batch in batches:
-            for part in _passes(batch):
-                placed = {name: tensor.to(collector.device) for name, tensor in part.items()}
-                collector.run(placed, _next_indices(indices, len(part["input_ids"])))
-                if samples:
-                    sample.add(part)
-    return collector.finished(source, sample.finished())
+    with usual_modes(encoder.device), eval_mode(model):
+        collector, sample = _Collector(encoder, _chosen(collect), labels, seed), SampleCollector(encoder)
+        for part in collector.run_all(checked_batches(encoder, batches), indices):
+            if samples:
+                sample.add(part)
+        return collector.finished(source, sample.finished())
 
 
 def _chosen(collect: Sequence[str]) -> tuple[str, ...]:
@@ -93,10 +96,14 @@ def _chosen(collect: Sequence[str]) -> tuple[str, ...]:
     Raises:
         StatisticsError: none, or an unknown one.
     """
+    if isinstance(collect, str):
+        raise StatisticsError(f"collect is the text {shown(collect)}: a list of {', '.join(COLLECTIONS)} is needed")
     chosen = tuple(name for name in COLLECTIONS if name in collect)
     unknown = [name for name in collect if name not in COLLECTIONS]
     if unknown or not chosen:
-        raise StatisticsError(f"collect {','.join(unknown) or 'nothing'}: choose from {', '.join(COLLECTIONS)}")
+        raise StatisticsError(
+            f"collect {','.join(map(str, unknown)) or 'nothing'}: choose from {', '.join(COLLECTIONS)}"
+        )
     return chosen
 
 
@@ -107,6 +114,11 @@ def _next_indices(indices: Iterator[int], examples: int) -> list[int]:
         DataError: there are too few.
     """
     taken = list(islice(indices, examples))
+    wrong = [index for index in taken if not is_whole(index) or not 0 <= index < MOST_EXAMPLES]
+    if wrong:
+        raise DataError(
+            f"example_indices holds {given(wrong[0])}: whole numbers from 0 are needed, places of examples in the data"
+        )
     if len(taken) < examples:
         raise DataError("there are more examples than example_indices; give one index per example")
     return taken
@@ -116,11 +128,13 @@ class _Collector:
     """The sums of all layers, and the pass that is under way."""
 
     def __init__(self, encoder: Encoder, chosen: tuple[str, ...], labels: str, seed: int) -> None:
+        if not is_whole(seed):
+            raise StatisticsError(f"seed {given(seed)}: a whole number is allowed")
         self.device = encoder.device
         self._model = encoder.model
         self._predicts = encoder.head.predicts
         self._labels = labels
-        self._seed = seed
+        self._seed = int(seed)
         self._chosen = chosen
         self._layers = encoder.layers
         grams = [layer for layer in self._layers if "kfac" in chosen]
@@ -133,13 +147,20 @@ class _Collector:
         captured = {layer.name: encoder.module(layer.name) for layer in self._layers}
         words = encoder.embedding
         self._embedding = EmbeddingSums(words.out_features, words.in_features, self.device)
-        self.capture = Capture(captured, encoder.module(words.name), self._add)
+        self._capture = Capture(captured, encoder.module(words.name), self._add)
         self._examples = self._tokens = self._examples_in_pass = 0
         self._mask: Tensor | None = None
 
-    @torch.enable_grad()
-    def run(self, part: Mapping[str, Tensor], indices: Sequence[int]) -> None:
-        """One forward and backward pass, also where the caller has switched gradients off."""
+    def run_all(self, batches: Iterable[Mapping[str, Tensor]], indices: Iterator[int]) -> Iterator[dict[str, Tensor]]:
+        """Runs all batches in passes of ``TOKENS_PER_PASS`` tokens at most; gives the passes back."""
+        with self._capture:
+            for part in (part for batch in batches for part in _passes(batch)):
+                placed = {name: tensor.to(self.device) for name, tensor in part.items()}
+                self._run(placed, _next_indices(indices, len(part["input_ids"])))
+                yield part
+
+    def _run(self, part: Mapping[str, Tensor], indices: Sequence[int]) -> None:
+        """One forward and backward pass."""
         self._examples_in_pass = len(part["input_ids"])
         mask = part.get("attention_mask")
         padded = mask is not None and not bool(mask.all())
@@ -150,7 +171,7 @@ class _Collector:
         losses = example_losses(predictions, self._labels, seed=self._seed, indices=indices)
         if not bool(torch.isfinite(losses).all()):
             raise WeightError("the model's loss is NaN or infinite on this data; check the model's weights and labels")
-        gradients = self.capture.backward(losses.sum())
+        gradients = self._capture.backward(losses.sum())
         words = part["input_ids"].reshape(self._examples_in_pass, -1)
         self._embedding.add(words, gradients.reshape(*words.shape, -1), self._mask)
         self._examples += self._examples_in_pass
@@ -173,17 +194,9 @@ class _Collector:
         return Statistics(layers, self._examples, self._tokens, self._chosen, source, embedding, sample)
 
 
-def _passes(batch: Mapping[str, Any]) -> Iterable[dict[str, Tensor]]:
+def _passes(batch: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:
     """The batch, or slices of it that hold at most ``TOKENS_PER_PASS`` tokens (and at least one example)."""
-    if not hasattr(batch, "items"):
-        raise DataError(
-            f"a batch is a {type(batch).__name__}; a mapping from the model's argument names to tensors is needed"
-        )
-    tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
-    if "input_ids" not in tensors:
-        raise DataError(f"a batch has {', '.join(map(str, batch)) or 'nothing'}: input_ids are needed")
-    examples = len(tensors["input_ids"])
-    tokens_per_example = max(1, tensors["input_ids"][0].numel())
-    step = max(1, TOKENS_PER_PASS // tokens_per_example)
+    examples = len(batch["input_ids"])
+    step = max(1, TOKENS_PER_PASS // batch["input_ids"][0].numel())
     for start in range(0, examples, step):
-        yield {name: tensor[start : start + step] for name, tensor in tensors.items()}
+        yield {name: tensor[start : start + step] for name, tensor in batch.items()}

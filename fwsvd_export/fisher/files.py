@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
-from fwsvd_export.errors import StatisticsError
+from fwsvd_export.errors import StatisticsError, shown
 from fwsvd_export.fisher.sample import CalibrationSample
 from fwsvd_export.records import EmbeddingStatistics, LayerStatistics, Statistics, StatisticsSource
 
@@ -27,7 +27,7 @@ _SAMPLE = "sample."
 _SAMPLE_FIELDS = ("token_ids", "lengths", "attention_mask")  # every other name is an input of the model
 
 
-def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False) -> None:
+def save_statistics(statistics: Statistics, path: str | Path, overwrite: bool = False) -> None:
     """Writes statistics as one safetensors file; a shared input Gram is stored once.
 
     Args:
@@ -36,6 +36,7 @@ def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False)
         overwrite: replace a file that exists.
 
     Raises:
+        StatisticsError: something else is given.
         OutputError: the file exists already, or the disk is full.
 
     Example:
@@ -49,6 +50,8 @@ def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False)
         ...     load_statistics(Path(folder) / "statistics.safetensors").tokens
         15
     """
+    if not isinstance(statistics, Statistics):
+        raise StatisticsError(f"statistics {shown(statistics)}: what collect_statistics returns is needed")
     from safetensors.torch import save_file  # loads torch, which reading JSON and digests do without
 
     tensors, inputs = _tensors_of(statistics)
@@ -69,7 +72,7 @@ def save_statistics(statistics: Statistics, path: Path, overwrite: bool = False)
             "seed": source.seed,
         },
     }
-    with atomic_output(path, overwrite) as file:
+    with atomic_output(Path(path), overwrite) as file:
         save_file(tensors, file, metadata={"statistics": json.dumps(description)})
 
 
@@ -96,7 +99,7 @@ def _tensors_of(statistics: Statistics) -> tuple[dict[str, Tensor], dict[str, st
     return tensors, inputs
 
 
-def load_statistics(path: Path) -> Statistics:
+def load_statistics(path: str | Path) -> Statistics:
     """Reads what ``save_statistics`` wrote; tensors stay mapped from disk until they are used.
 
     Args:
@@ -116,6 +119,7 @@ def load_statistics(path: Path) -> Statistics:
         ...     load_statistics(Path(folder) / "statistics.safetensors").collected
         ('kfac', 'row')
     """
+    path = Path(path)
     if not path.is_file():
         raise StatisticsError(f"statistics file {path} does not exist; make one with fwsvd-export fisher")
     try:

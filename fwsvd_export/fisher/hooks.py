@@ -9,17 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+_COMPILED = "_compiled_call_impl"  # where torch keeps what Module.compile() makes
 Sink = Callable[[str, Tensor, Tensor], None]
 
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; afterwards every module is as it was."""
+    """Evaluation mode inside the block, and no code of ``model.compile()``, which hooks would have compiled anew.
+
+    Afterwards every module is as it was.
+    """
     training = {module: module.training for module in model.modules()}
+    compiled = {module: vars(module).pop(_COMPILED) for module in training if _COMPILED in vars(module)}
     model.eval()
     try:
         yield
     finally:
+        for module, call in compiled.items():
+            setattr(module, _COMPILED, call)
         for module, mode in training.items():
             module.training = mode
 

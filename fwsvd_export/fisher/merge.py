@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from torch import Tensor
 
-from fwsvd_export.errors import StatisticsError
+from fwsvd_export.errors import StatisticsError, shown
 from fwsvd_export.fisher.sample import merge_samples
 from fwsvd_export.records import EmbeddingStatistics, LayerStatistics, Statistics, StatisticsSource
 
@@ -37,8 +37,18 @@ def merge_statistics(shards: Sequence[Statistics], names: Sequence[str] | None =
         >>> merge_statistics(shards).examples
         2
     """
+    if isinstance(shards, Statistics) or not isinstance(shards, Iterable):
+        raise StatisticsError(f"shards are of type {type(shards).__name__}: a list of statistics is needed")
+    shards = list(shards)
     if not shards:
         raise StatisticsError("no statistics to merge; give at least one")
+    for shard in shards:
+        if not isinstance(shard, Statistics):
+            raise StatisticsError(
+                f"a shard is {shown(shard)}: what collect_statistics returns is needed; read files with load_statistics"
+            )
+    if names is not None and len(names) != len(shards):
+        raise StatisticsError(f"{len(names)} names for {len(shards)} shards; give one name per shard, or none at all")
     names = names or [f"shard {place + 1}" for place in range(len(shards))]
     first = shards[0]
     for other, name in zip(shards[1:], names[1:], strict=True):

@@ -29,14 +29,17 @@ class Prediction:
     Attributes:
         kind: "categorical" (logits), "gaussian" (means) or "bernoulli" (logits).
         values: (examples, positions, classes or dimensions).
-        labels: (examples, positions) class numbers, or values' shape; None when the batch has none.
+        labels: as the batch has them: (examples, positions) class numbers, or values' shape, where an axis of one
+            position may be missing; None when the batch has none.
         present: (examples, positions) bool, where sampled labels are drawn; None for everywhere.
+        named: what the batch calls the labels.
     """
 
     kind: str
     values: Tensor
     labels: Tensor | None
     present: Tensor | None = None
+    named: str = "labels"
 
 
 def predictions_of(predicts: str, config: Any, outputs: Any, batch: Mapping[str, Tensor]) -> list[Prediction]:
@@ -59,10 +62,11 @@ def predictions_of(predicts: str, config: Any, outputs: Any, batch: Mapping[str,
         return [_one_position(outputs.logits, labels)]
     if predicts == "span":
         ends = ((outputs.start_logits, "start_positions"), (outputs.end_logits, "end_positions"))
-        return [_one_position(logits, _within(batch.get(name), logits)) for logits, name in ends]
+        return [_one_position(logits, _within(batch.get(name), logits), name) for logits, name in ends]
     if predicts == "pretraining":
         words = Prediction("categorical", outputs.prediction_logits, labels, present)
-        return [words, _one_position(outputs.seq_relationship_logits, batch.get("next_sentence_label"))]
+        order = "next_sentence_label"
+        return [words, _one_position(outputs.seq_relationship_logits, batch.get(order), order)]
     if predicts == "embedding":
         return [Prediction("gaussian", _mean_pooled(outputs.last_hidden_state, mask)[:, None], None)]
     raise UnsupportedModelError(f"no loss is known for a head that predicts {predicts!r}")
@@ -79,7 +83,7 @@ def example_losses(predictions: list[Prediction], source: str, *, seed: int, ind
             that neither batches nor shards change it.
 
     Raises:
-        DataError: labels from the data are asked for and the batch has none.
+        DataError: labels from the data are asked for and the batch has none, or some that the model cannot have.
     """
     if source == "sampled":
         drawn = _uniform(predictions, seed, indices)
@@ -100,8 +104,8 @@ def _within(positions: Tensor | None, logits: Tensor) -> Tensor | None:
     return None if positions is None else positions.masked_fill(positions >= logits.shape[-1], IGNORED_LABEL)
 
 
-def _one_position(logits: Tensor, labels: Tensor | None) -> Prediction:
-    return Prediction("categorical", logits[:, None], None if labels is None else labels.view(-1, 1))
+def _one_position(logits: Tensor, labels: Tensor | None, named: str = "labels") -> Prediction:
+    return Prediction("categorical", logits[:, None], labels, named=named)
 
 
 def _sequence_prediction(config: Any, logits: Tensor, labels: Tensor | None) -> Prediction:
@@ -117,8 +121,7 @@ def _sequence_prediction(config: Any, logits: Tensor, labels: Tensor | None) -> 
     if problem == "single_label_classification":
         return _one_position(logits, labels)
     kind = "gaussian" if problem == "regression" else "bernoulli"
-    shaped = None if labels is None else labels.to(logits.dtype).view_as(logits)[:, None]
-    return Prediction(kind, logits[:, None], shaped)
+    return Prediction(kind, logits[:, None], labels)
 
 
 def _mean_pooled(hidden: Tensor, mask: Tensor | None) -> Tensor:
@@ -130,17 +133,65 @@ def _mean_pooled(hidden: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _losses(prediction: Prediction) -> Tensor:
-    labels = prediction.labels
-    assert labels is not None, "the caller checks that labels are there"
-    values = prediction.values.float()
+    labels, values = _fitting_labels(prediction), prediction.values.float()
     if prediction.kind == "categorical":
         labelled = labels != IGNORED_LABEL
         losses = functional.cross_entropy(values.transpose(1, 2), labels, ignore_index=IGNORED_LABEL, reduction="none")
         return losses.sum(dim=1) / labelled.sum(dim=1).clamp_min(1)
     if prediction.kind == "gaussian":
-        return functional.mse_loss(values, labels.float(), reduction="none").mean(dim=(1, 2))
-    losses = functional.binary_cross_entropy_with_logits(values, labels.float(), reduction="none")
+        return functional.mse_loss(values, labels, reduction="none").mean(dim=(1, 2))
+    losses = functional.binary_cross_entropy_with_logits(values, labels, reduction="none")
     return losses.mean(dim=(1, 2))
+
+
+def _fitting_labels(prediction: Prediction) -> Tensor:
+    """The labels as the loss takes them: int64 class numbers, or float32 numbers, of the prediction's shape.
+
+    Raises:
+        DataError: another number or type of labels, or a label that the model cannot have.
+    """
+    labels, values, named = prediction.labels, prediction.values, prediction.named
+    assert labels is not None, "the caller checks that labels are there"
+    numbers = prediction.kind != "categorical"
+    shape = values.shape if numbers else values.shape[:2]
+    if labels.numel() != shape.numel() or labels.shape[:1] != shape[:1]:
+        needed = tuple(size for axis, size in enumerate(shape) if axis != 1 or size > 1)
+        raise DataError(
+            f"{named} of the type {_type_name(labels)} have the shape {tuple(labels.shape)}, and this model takes "
+            f"{needed}" + ("; for one class per example give class numbers as int64" if numbers else "")
+        )
+    return _checked_numbers(labels.reshape(shape), prediction) if numbers else _checked_classes(labels, prediction)
+
+
+def _checked_numbers(labels: Tensor, prediction: Prediction) -> Tensor:
+    labels, named = labels.float(), prediction.named
+    if not bool(torch.isfinite(labels).all()):
+        raise DataError(f"{named} hold NaN or an infinite number; finite ones are needed: leave these examples out")
+    if prediction.kind == "bernoulli" and not bool(((labels >= 0) & (labels <= 1)).all()):
+        wrong = float(labels[(labels < 0) | (labels > 1)][0])
+        raise DataError(f"{named} hold {wrong:g}: 0 or 1 is needed for every class, or a probability between them")
+    return labels
+
+
+def _checked_classes(labels: Tensor, prediction: Prediction) -> Tensor:
+    named, classes = prediction.named, prediction.values.shape[-1]
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise DataError(
+            f"{named} are {_type_name(labels)}: class numbers from 0 to {classes - 1} are needed as int64; convert "
+            "them with .long()"
+        )
+    labels = labels.reshape(prediction.values.shape[:2]).long()
+    wrong = labels[(labels != IGNORED_LABEL) & ((labels < 0) | (labels >= classes))]
+    if wrong.numel():
+        raise DataError(
+            f"{named} hold {int(wrong[0])}: class numbers from 0 to {classes - 1} are needed, or {IGNORED_LABEL} for "
+            "no label; number them as the model does (config.id2label)"
+        )
+    return labels
+
+
+def _type_name(labels: Tensor) -> str:
+    return str(labels.dtype).removeprefix("torch.")
 
 
 def _with_sampled_labels(prediction: Prediction, drawn: Tensor) -> Prediction:

@@ -73,6 +73,8 @@ def options_from(method: str, record: type[SolverOptions], given: Mapping[str, A
         if name not in known:
             raise SolverOptionError(f"solver option {name}: method {method} knows {', '.join(known)}")
         try:
+            if isinstance(value, bool):
+                raise TypeError("a truth value is not a number")
             values[name] = types[name](value)
             if isinstance(value, float) and isinstance(values[name], int) and values[name] != value:
                 raise ValueError("int drops the fraction")

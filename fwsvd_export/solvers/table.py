@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fwsvd_export.errors import RankError
+from fwsvd_export.errors import RankError, shown
 from fwsvd_export.records import ElementWeights, InputGram, Kronecker, Plain, RowWeights
 from fwsvd_export.solvers import activation, fwsvd, kfac, svd
 from fwsvd_export.solvers.als import Als, AlsOptions
@@ -114,6 +114,6 @@ def solver_named(method: str) -> ClosedForm | Iterative:
     Raises:
         RankError: no such method; the message lists them.
     """
-    if method not in SOLVERS:
-        raise RankError(f"method {method!r}: one of {', '.join(SOLVERS)} is allowed")
+    if not isinstance(method, str) or method not in SOLVERS:
+        raise RankError(f"method {shown(method)}: one of {', '.join(SOLVERS)} is allowed")
     return SOLVERS[method]

@@ -18,7 +18,7 @@ from fwsvd_export.checkpoints.record import FileDigest
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
-from fwsvd_export.errors import ExportError, OutputError
+from fwsvd_export.errors import ExportError, OutputError, given, is_number, is_whole
 from fwsvd_export.evaluation.chance import warn_below_chance
 from fwsvd_export.evaluation.int8 import Int8Data, Int8Files, Int8Report, write_int8
 from fwsvd_export.evaluation.metrics import evaluate_model
@@ -81,10 +81,10 @@ class OnnxRequest:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.opset not in OPSETS:
-            raise ExportError(f"opset {self.opset}: {OPSETS[0]} to {OPSETS[-1]} are allowed")
-        if not 0 <= self.atol < math.inf:
-            raise ExportError(f"atol {self.atol:g}: a number of at least 0 is allowed")
+        if not is_whole(self.opset) or self.opset not in OPSETS:
+            raise ExportError(f"opset {given(self.opset)}: {OPSETS[0]} to {OPSETS[-1]} are allowed")
+        if not is_number(self.atol) or not 0 <= self.atol < math.inf:
+            raise ExportError(f"atol {given(self.atol)}: a number of at least 0 is allowed")
         if self.max_drop is not None:
             check_max_drop(self.max_drop)
 

@@ -5,7 +5,6 @@ A model is written to a temporary folder where a command reads one, so that both
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,19 +14,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fwsvd_export.architectures.batches import checked_batches
 from fwsvd_export.architectures.registry import encoder_of
+from fwsvd_export.architectures.unwrap import unwrapped
 from fwsvd_export.benchmark.latency import LatencyPlan
 from fwsvd_export.benchmark.result import BenchResult
 from fwsvd_export.benchmark.runtimes import RUNTIMES
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.data.fit import check_task
 from fwsvd_export.data.tasks import task_named
-from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.errors import DataError, ExportError, shown
+from fwsvd_export.evaluation.labels import labelled
+from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
 from fwsvd_export.export.libraries import check_libraries
 from fwsvd_export.fisher.hooks import eval_mode
 from fwsvd_export.records import Measurement
 from fwsvd_export.runtime.progress import silent
 from fwsvd_export.storage.output import atomic_output
+from fwsvd_export.storage.temporary import scratch_folder
 from fwsvd_export.workflows.bench import BenchRequest, run_bench
 from fwsvd_export.workflows.export import Exported, OnnxRequest, export_into
 from fwsvd_export.workflows.source import Source, Stopwatch, load_source
@@ -63,14 +67,15 @@ def evaluate(model: Any, batches: Iterable[Mapping[str, Tensor]], *, task: str =
     """The task's metric of a model on labelled batches.
 
     Args:
-        model: with a sequence or token classification head, dense or compressed.
+        model: with a sequence or token classification head, dense or compressed, also in ``DataParallel`` or
+            ``torch.compile``.
         batches: what the model takes by keyword, with labels.
         task: a preset, which names the metric.
 
     Raises:
-        DataError: an unknown task or one without a metric, one that the model was not made for, or batches without
-            labels.
-        UnsupportedModelError: a model of another architecture.
+        DataError: an unknown task or one without a metric, no batches or some that do not fit the model, labels that
+            are missing or that the model does not know, or a model with another head.
+        UnsupportedModelError: a model of another architecture, or one without values.
 
     Example:
         >>> import torch
@@ -82,10 +87,12 @@ def evaluate(model: Any, batches: Iterable[Mapping[str, Tensor]], *, task: str =
         >>> measured.metric, measured.examples
         ('accuracy', 3)
     """
-    chosen = task_named(task)
-    check_task(chosen, encoder_of(model))
+    model, chosen = unwrapped(model), task_named(task)
+    metric_of(chosen)
+    encoder = encoder_of(model)
+    check_task(chosen, encoder)
     with eval_mode(model):
-        return evaluate_model(model, batches, chosen)
+        return evaluate_model(model, labelled(checked_batches(encoder, batches), chosen, model.config), chosen)
 
 
 def export_onnx(
@@ -101,7 +108,7 @@ def export_onnx(
     """Writes ``model.onnx``, a plain configuration and the record of the check against torch into a folder.
 
     Args:
-        model: dense or compressed.
+        model: dense or compressed, also in ``DataParallel`` or ``torch.compile``.
         folder: to make; ``"out/onnx"`` beside a checkpoint in ``"out"``.
         tokenizer: of transformers, to be saved beside it; None leaves it out.
         int8: whether to write ``model_quantized.onnx`` too.
@@ -110,7 +117,8 @@ def export_onnx(
         overwrite: replace the folder.
 
     Raises:
-        ExportError: the model does not fit an ONNX file.
+        ExportError: the model does not fit an ONNX file, or a value that is not allowed.
+        UnsupportedModelError: a model of another architecture, or one without values.
         MissingExtraError: the ``onnx`` extra is not installed.
         OutputError: the folder exists, or the disk is full.
 
@@ -124,6 +132,8 @@ def export_onnx(
         (True, ['config.json', 'export.json', 'model.onnx'])
     """
     check_libraries()
+    if tokenizer is not None and not hasattr(tokenizer, "save_pretrained"):
+        raise ExportError(f"tokenizer {shown(tokenizer)}: a tokenizer of transformers is needed, or None")
     with _saved(model, tokenizer) as source, atomic_output(Path(folder), overwrite) as place:
         request = OnnxRequest(source, opset=opset, atol=atol, int8=int8)
         place.mkdir()
@@ -144,7 +154,7 @@ def bench(
 
     Args:
         dense: what the others are compared with.
-        models: compressed or other ones.
+        models: compressed or other ones; all of them may be in ``DataParallel`` or ``torch.compile``.
         runtimes: any of "torch", "onnxruntime" and "onnxruntime-int8".
         batch_sizes: examples at once.
         lengths: tokens of each example.
@@ -156,6 +166,7 @@ def bench(
 
     Raises:
         DataError: an unknown runtime, a shape that is not positive, or a length above a model's.
+        UnsupportedModelError: a model of another architecture, or one without values.
         MissingExtraError: a runtime is not installed.
 
     Example:
@@ -165,11 +176,17 @@ def bench(
         >>> [(row.model, row.latency[0].speedup) for row in found.models]
         [('1 BertModel', 1.0)]
     """
-    plan = LatencyPlan(tuple(batch_sizes), tuple(lengths), threads or torch.get_num_threads(), rounds)
-    with tempfile.TemporaryDirectory(prefix="fwsvd-export-bench-") as scratch:
+    for name, values in (("runtimes", runtimes), ("batch_sizes", batch_sizes), ("lengths", lengths)):
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise DataError(f"{name} {shown(values)}: a list is needed, also for one")
+    plan = LatencyPlan(
+        tuple(batch_sizes), tuple(lengths), torch.get_num_threads() if threads is None else threads, rounds
+    )
+    plain = [unwrapped(model) for model in (dense, *models)]
+    with scratch_folder("bench") as scratch:
         sources = []
-        for place, model in enumerate((dense, *models), start=1):
-            folder = Path(scratch) / f"{place} {type(model).__name__}"
+        for place, model in enumerate(plain, start=1):
+            folder = scratch / f"{place} {type(model).__name__}"
             model.save_pretrained(folder)
             sources.append(Source(str(folder), device="cpu"))
         result = run_bench(BenchRequest(tuple(sources), tuple(runtimes), plan))
@@ -179,8 +196,9 @@ def bench(
 @contextmanager
 def _saved(model: Any, tokenizer: Any) -> Iterator[Source]:
     """The model in a temporary folder of its class's name."""
-    with tempfile.TemporaryDirectory(prefix="fwsvd-export-") as scratch:
-        folder = Path(scratch) / type(model).__name__
+    model = unwrapped(model)
+    with scratch_folder("export") as scratch:
+        folder = scratch / type(model).__name__
         model.save_pretrained(folder)
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)

@@ -247,7 +247,7 @@ def test_an_unknown_label_source_is_refused(tiny_model: Any, make_batches: MakeB
 
 
 def test_no_batches_are_refused(tiny_model: Any) -> None:
-    with pytest.raises(StatisticsError, match="hold no examples"):
+    with pytest.raises(DataError, match="hold no examples: give at least one batch"):
         collect_statistics(tiny_model, [])
 
 
