@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.data.batches import Batches
-from fwsvd_export.fisher.collect import LABEL_KEYS
+from fwsvd_export.data.batches import LABEL_KEYS, Batches
 from fwsvd_export.fisher.divergence import divergences
 from fwsvd_export.fisher.hooks import eval_mode
 from fwsvd_export.fisher.targets import Prediction, predictions_of

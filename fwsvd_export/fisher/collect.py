@@ -13,6 +13,7 @@ from torch import Tensor
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
+from fwsvd_export.data.batches import LABEL_KEYS
 from fwsvd_export.errors import DataError, StatisticsError, WeightError
 from fwsvd_export.fisher.hooks import Capture, eval_mode
 from fwsvd_export.fisher.sample import CalibrationSample, SampleCollector
@@ -20,7 +21,6 @@ from fwsvd_export.fisher.sums import EmbeddingSums, GramSum, LayerSums
 from fwsvd_export.fisher.targets import example_losses, predictions_of
 from fwsvd_export.records import COLLECTIONS, Statistics, StatisticsSource
 
-LABEL_KEYS = frozenset({"labels", "start_positions", "end_positions", "next_sentence_label"})
 # Larger batches are split: the sums do not depend on it, and it bounds the activations kept for the backward pass.
 TOKENS_PER_PASS = 384
 

@@ -63,7 +63,8 @@ def evaluate(model: Any, batches: Iterable[Mapping[str, Tensor]], *, task: str =
     """The task's metric of a model on labelled batches.
 
     Args:
-        model: with a sequence or token classification head, dense or compressed.
+        model: with a sequence or token classification head, dense or compressed; for question answering, whose answers
+            are texts, batches must be those of ``data.windows``.
         batches: what the model takes by keyword, with labels.
         task: a preset, which names the metric.
 
