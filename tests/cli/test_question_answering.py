@@ -370,8 +370,8 @@ def test_an_answer_that_does_not_stand_there_is_named_with_what_does(
     rows = asked(9, seed=4)
     rows[6] = {**flat("film", "a good film.", "film", id="odd"), "answers": {"text": ["film"], "answer_start": [2]}}
     assert refused("evaluate", answering, "--task", "squad", "--data", write_rows(rows)) == (
-        "Error: rows.jsonl, row 7 (id 'odd'): answer 'film' begins at character 2 of the context, where 'good' stands; "
-        "correct answer_start, which counts from 0"
+        "Error: rows.jsonl, row 7 (id 'odd'): answer 'film' begins at character 2 of the context, where 'good' stands "
+        "(answer_start counts from 0); correct it, or leave such rows out with --on-bad-row skip"
     )
 
 

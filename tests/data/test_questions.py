@@ -22,7 +22,7 @@ SQUAD = TASKS["squad"]
 
 def read(file: Path) -> list[Question]:
     rows = read_task_rows(DataRequest(SQUAD, file))
-    return read_questions(rows, range(len(rows)), SQUAD)
+    return read_questions(rows, range(len(rows)), SQUAD).found
 
 
 def told(questions: list[Question]) -> list[Any]:
@@ -76,7 +76,7 @@ def test_columns_may_have_other_names(write_rows: Callable[[Rows], Path]) -> Non
     row = {"asked": "Which?", "passage": CONTEXT, "gold": {"text": ["film"], "answer_start": [10]}}
     task = SQUAD.with_columns("asked", "passage", "gold")
     rows = read_task_rows(DataRequest(task, write_rows([row])))
-    (question,) = read_questions(rows, [0], task)
+    (question,) = read_questions(rows, [0], task).found
     assert (question.text, question.context, question.where) == ("Which?", CONTEXT, "rows.jsonl, row 1")
 
 
@@ -90,9 +90,12 @@ def listed(texts: list[Any], starts: list[Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (listed(["film"], [11]), "answer 'film' begins at character 11 of the context, where 'ilm ' stands; correct "),
-        (listed(["film"], [-1]), "begins at character -1 of the context, where nothing, of 57 characters stands; co"),
-        (listed(["film"], [99]), "begins at character 99 of the context, where nothing, of 57 characters stands; co"),
+        (
+            listed(["film"], [11]),
+            "answer 'film' begins at character 11 of the context, where 'ilm ' stands (answer_start counts",
+        ),
+        (listed(["film"], [-1]), "begins at character -1 of the context, where nothing, of 57 characters stands (ans"),
+        (listed(["film"], [99]), "begins at character 99 of the context, where nothing, of 57 characters stands (ans"),
         (listed(["film", "cast"], [10, 0]), "answer 'cast' begins at character 0 of the context, where 'The ' stands"),
         (listed(["film"], []), "column 'answers' holds {'text': ['film'], 'answer_start': []}, " + COLUMNS),
         (listed(["film"], ["10"]), "column 'answers' holds {'text': ['film'], 'answer_start': ['10']}, " + COLUMNS),
@@ -150,3 +153,16 @@ def test_an_answer_of_a_nested_file_that_does_not_stand_there_is_named_by_its_qu
     whole["data"][2]["paragraphs"][0]["qas"][0]["answers"][0]["answer_start"] = 1
     with pytest.raises(DataError, match=r"^dev.json, question 3 \(id 'c'\): answer 'very fine' begins at character 1 "):
         read(write_json(tmp_path / "dev.json", whole))
+
+
+def test_rows_that_do_not_fit_can_be_left_out_and_are_counted(write_rows: Callable[[Rows], Path]) -> None:
+    wrong = {**flat("Which?", CONTEXT, "film"), "answers": {"text": ["film"], "answer_start": [0]}}
+    rows = read_task_rows(DataRequest(SQUAD, write_rows([ASKED[0], wrong, {**ASKED[2], "context": ""}])))
+    read = read_questions(rows, [4, 5, 6], SQUAD, "skip")
+    assert ([question.number for question in read.found], read.places) == ([4], [0])
+    assert read.skipped == {"with a label that does not fit": 1, "without a text": 1}
+    assert read.first_skipped.startswith("rows.jsonl, row 2: answer 'film' begins at character 0 of the context")
+    with pytest.raises(
+        DataError, match=r"^none of the 1 rows of rows.jsonl can be used, so nothing is left; the first"
+    ):
+        read_questions(rows.select([1]), [0], SQUAD, "skip")

@@ -12,9 +12,8 @@ from transformers import AutoTokenizer
 
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.data.rows import Rows
-from fwsvd_export.data.tokens import check_knows_places, tokenised
-from fwsvd_export.errors import CheckpointError
-from tests.data.sentences import ENCODER
+from fwsvd_export.data.tokens import check_knows_places, check_numbers, warn_of_unknown
+from fwsvd_export.errors import CheckpointError, DataWarning
 from tests.helpers import tiny_head
 
 
@@ -26,16 +25,11 @@ def tokenizer(tiny_folder: Path) -> Any:
 ROWS = Rows(Dataset.from_dict({"number": [1, 2]}), "rows.csv", [4, 9])
 
 
-def test_texts_side_by_side_are_one_row(tokenizer: Any) -> None:
-    found = tokenised(tokenizer, [("good", "bad"), ("film", "plot")], ROWS, ENCODER)
-    assert found["input_ids"] == tokenizer(["good", "film"], ["bad", "plot"])["input_ids"]
-
-
 @pytest.mark.parametrize("options", [{}, {"truncation": True, "max_length": 4, "return_overflowing_tokens": True}])
 def test_ids_that_the_model_does_not_know_are_named_with_their_row(options: dict[str, Any], tokenizer: Any) -> None:
     small = encoder_of(tiny_head("BertForSequenceClassification", vocab_size=20))
     with pytest.raises(CheckpointError) as caught:
-        tokenised(tokenizer, [("a film a film a",), ("a a a a always",)], ROWS, small, **options)
+        check_numbers(tokenizer(["a film a film a", "a a a a always"], **options), ROWS, small)
     assert re.fullmatch(
         r"rows.csv, row 9: the tokenizer makes input_ids 24 of it, and the model knows input_ids from 0 to 19; use the "
         "tokenizer that belongs to the model",
@@ -43,13 +37,13 @@ def test_ids_that_the_model_does_not_know_are_named_with_their_row(options: dict
     )
 
 
-def test_a_tokenizer_that_fails_is_told_in_one_line(tokenizer: Any) -> None:
-    with pytest.raises(CheckpointError, match=r"^the model's tokenizer fails on rows.csv: .*Truncation error"):
-        tokenised(tokenizer, [("a film " * 9, "a")], ROWS, ENCODER, truncation="only_second", max_length=8)
-
-
 def test_only_tokenizers_of_the_tokenizers_library_know_places(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     check_knows_places(tokenizer, "ner")
     monkeypatch.setattr(type(tokenizer), "is_fast", False)
     with pytest.raises(CheckpointError, match="does not say where in a text its tokens stand, as task ner needs; use"):
         check_knows_places(tokenizer, "ner")
+
+
+def test_many_unknown_tokens_are_warned_of(tokenizer: Any) -> None:
+    with pytest.warns(DataWarning, match=r"^10 of the 20 tokens of rows.csv \(50%\) are unknown to the tokenizer: is"):
+        warn_of_unknown([[tokenizer.unk_token_id, 7]] * 10, tokenizer, "rows.csv")
