@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwsvd_export.architectures.encoder import IDS, Encoder
-from fwsvd_export.fisher.collect import LABEL_KEYS
+from fwsvd_export.data.batches import LABEL_KEYS
 from fwsvd_export.fisher.hooks import eval_mode
 from fwsvd_export.ranks.choices import smallest_ratio
 from fwsvd_export.records import Budget, Kronecker, RankPlan, Solution

@@ -208,7 +208,7 @@ def _row(
 def _batches(data: DataRequest, candidates: Sequence[_Candidate]) -> dict[str, Batches]:
     """Model -> the data as it reads it; what does not go together is refused before the exports, which take long."""
     metric_of(data.task)
-    found = {}
+    found: dict[str, Batches] = {}
     for candidate in candidates:
         tokenizer = load_tokenizer(candidate.checkpoint)
         found[candidate.source.model] = load_batches(data, tokenizer, candidate.checkpoint.encoder)
