@@ -35,6 +35,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
             f"{checkpoint.name} has no tokenizer with a vocabulary; save the tokenizer into the same folder"
         )
     tokenizer = read_tokenizer(checkpoint.folder, checkpoint.model.config)
+    tokenizer.padding_side = "right"  # labels and the places of answers are counted from the first token
     inputs, padding = set(tokenizer.model_input_names), tokenizer.pad_token_id
     if not inputs >= _NEEDED_INPUTS:
         raise CheckpointError(

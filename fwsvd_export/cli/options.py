@@ -123,9 +123,15 @@ data_options = together(
         Group.DATA,
         "--max-length",
         type=int,
-        default=128,
-        show_default=True,
-        help="Number of tokens per example at most; longer ones are cut.",
+        show_default="128, squad: 384",
+        help="Number of tokens per example at most; longer ones are cut, contexts of squad into windows.",
+    ),
+    option(
+        Group.DATA,
+        "--doc-stride",
+        type=int,
+        show_default="half of --max-length, at most 128",
+        help="Number of tokens that neighbouring windows of a context share, for squad.",
     ),
     option(
         Group.DATA, "--batch-size", type=int, default=16, show_default=True, help="Number of examples in one batch."
@@ -167,13 +173,17 @@ def data_request(options: Options) -> DataRequest | None:
     columns = [options.pop(name) for name in ("text_column", "text_pair_column", "label_column")]
     labels = [options.pop(name) for name in ("label_map", "label_names")]
     rest = {
-        name: options.pop(name) for name in ("split", "max_samples", "max_length", "batch_size", "seed", "on_bad_row")
+        name: options.pop(name)
+        for name in ("split", "max_samples", "max_length", "doc_stride", "batch_size", "seed", "on_bad_row")
     }
     if file is None and dataset is None:
         return None
     if task is None:
         raise click.UsageError(f"--task is missing: one of {', '.join(TASKS)} says which columns and metric to use")
-    return DataRequest(task_named(task).with_columns(*columns).with_labels(*labels), file, dataset, **rest)
+    preset = task_named(task).with_columns(*columns).with_labels(*labels)
+    if rest["max_length"] is None:
+        rest["max_length"] = preset.max_length
+    return DataRequest(preset, file, dataset, **rest)
 
 
 def required_data(options: Options) -> DataRequest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -43,6 +43,7 @@ class Batches(Sequence[dict[str, Tensor]]):
         order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]["input_ids"]))
         self._encoded = [encoded[place] for place in order]
         self.indices = tuple(order if indices is None else (indices[place] for place in order))
+        self._tokenizer = tokenizer
         self._pad = DataCollatorWithPadding(tokenizer)
         self._batch_size = batch_size
         self.examples = len(encoded)
@@ -56,7 +57,7 @@ class Batches(Sequence[dict[str, Tensor]]):
         """The examples whose token ids are not among those seen, in batches of the same size."""
         left = [place for place, row in enumerate(self._encoded) if tuple(row["input_ids"]) not in seen]
         rows, indices = [self._encoded[place] for place in left], [self.indices[place] for place in left]
-        return Batches(rows, self._pad.tokenizer, self._batch_size, self.task, indices)
+        return Batches(rows, self._tokenizer, self._batch_size, self.task, indices)
 
     def __len__(self) -> int:
         return math.ceil(self.examples / self._batch_size)
@@ -64,7 +65,10 @@ class Batches(Sequence[dict[str, Tensor]]):
     def __getitem__(self, index: Any) -> Any:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        rows = self._encoded[index * self._batch_size : (index + 1) * self._batch_size]
+        return self._batch(self._encoded[index * self._batch_size : (index + 1) * self._batch_size])
+
+    def _batch(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """Some examples as one padded batch."""
         labels = [row["labels"] for row in rows if "labels" in row]
         inputs = [{name: value for name, value in row.items() if name != "labels"} for row in rows]
         batch = dict(self._pad(inputs))

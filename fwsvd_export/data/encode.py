@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +11,14 @@ from fwsvd_export.data.batches import IGNORED_LABEL, Batches
 from fwsvd_export.data.examples import Example, read_examples
 from fwsvd_export.data.fit import check_task
 from fwsvd_export.data.labels import resolved
+from fwsvd_export.data.questions import question_rows
 from fwsvd_export.data.reading import Reading
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import Rows, chosen_rows, read_rows, shard_of
 from fwsvd_export.data.tasks import Task
-from fwsvd_export.errors import CheckpointError, DataError, DataWarning, is_failure, message_of
-
-_MOST_UNKNOWN = 0.05  # share of unknown tokens; on texts of its language a model's own tokenizer has far below 0.01
-_FEWEST_UNKNOWN = 10  # a handful says nothing
+from fwsvd_export.data.tokens import check_knows_places, check_numbers, warn_of_unknown
+from fwsvd_export.data.windows import WindowBatches, encode_windows
+from fwsvd_export.errors import CheckpointError, DataError, is_failure, message_of
 
 
 class ReadBatches(Batches):
@@ -42,7 +41,7 @@ class ReadBatches(Batches):
         self.reading = reading
 
 
-def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> ReadBatches:
+def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> ReadBatches | WindowBatches:
     """Reads, checks and tokenises the rows that were asked for.
 
     Args:
@@ -58,22 +57,32 @@ def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> Read
     Warns:
         DataWarning: rows were left out, texts were cut, or many tokens are unknown.
     """
-    batches = encode_rows(read_rows(request), request, tokenizer, encoder)
+    batches = encode_rows(read_task_rows(request), request, tokenizer, encoder)
     batches.reading.warn()
     return batches
 
 
-def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encoder) -> ReadBatches:
+def read_task_rows(request: DataRequest) -> Rows:
+    """All rows of the data, one per example of the task; raises as ``load_batches``."""
+    rows = read_rows(request)
+    return question_rows(rows, request.task) if request.task.labels == "span" else rows
+
+
+def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encoder) -> ReadBatches | WindowBatches:
     """Checks and tokenises what the request chooses of some rows; raises as ``load_batches``, warns of no reading."""
     task = request.task
     check_task(task, encoder)
     chosen, indices = shard_of(chosen_rows(rows, request), request.shard)
+    if task.labels == "span":
+        return encode_windows(chosen, indices, request, tokenizer, encoder)
+    if task.labels == "tokens" and task.label is not None:
+        check_knows_places(tokenizer, task.name)
     read = read_examples(chosen, task, encoder.model.config, request.on_bad_row)
     kept = chosen.select(read.places) if read.skipped else chosen
     limit = min(request.max_length, encoder.usable_length)
     tokenize = _Tokenize(tokenizer, task.labels == "tokens")
     encoding = _encoding(tokenize, read.found, kept, encoder, limit)
-    _warn_of_unknown(encoding["input_ids"], tokenizer, rows.name)
+    warn_of_unknown(encoding["input_ids"], tokenizer, rows.name)
     encoded = []
     for index, example in enumerate(read.found):
         # A tokenizer may make more than the model takes: token types for a model that has none
@@ -126,14 +135,7 @@ def _encoding(tokenize: _Tokenize, examples: list[Example], rows: Rows, encoder:
             raise
         place = _failing_place(tokenize, examples, rows, options)
         raise CheckpointError(f"the model's tokenizer fails on {place}: {message_of(error)}") from error
-    for field, known in encoder.ranges.items():
-        for index, row in enumerate(encoding.get(field, [])):
-            if not row or not 0 <= min(row) <= max(row) < known:
-                made = f"{field} {max(row)}" if row else "nothing"
-                raise CheckpointError(
-                    f"{rows.place(index)}: the tokenizer makes {made} of it, and the model knows {field} from 0 to "
-                    f"{known - 1}; use the tokenizer that belongs to the model"
-                )
+    check_numbers(encoding, rows, encoder)
     return encoding
 
 
@@ -156,19 +158,6 @@ def _whole_lengths(tokenize: _Tokenize, examples: list[Example], cut: list[list[
         return []
     again = tokenize(full, return_attention_mask=False, return_token_type_ids=False, verbose=False)
     return [length for tokens in again["input_ids"] if (length := len(tokens)) > limit]
-
-
-def _warn_of_unknown(token_ids: list[list[int]], tokenizer: Any, name: str) -> None:
-    """Warns when so many tokens are unknown that the tokenizer can hardly be the model's."""
-    tokens = sum(map(len, token_ids))
-    unknown = sum(row.count(tokenizer.unk_token_id) for row in token_ids) if tokenizer.unk_token_id is not None else 0
-    if unknown >= _FEWEST_UNKNOWN and unknown > _MOST_UNKNOWN * tokens:
-        warnings.warn(
-            f"{unknown:,} of the {tokens:,} tokens of {name} ({unknown / tokens:.0%}) are unknown to the tokenizer: is "
-            "it the model's own, with its settings (lower case, accents), and is the data in the model's language?",
-            DataWarning,
-            stacklevel=3,
-        )
 
 
 def _first_pieces(word_ids: list[int | None], numbers: list[int]) -> list[int]:

@@ -10,9 +10,9 @@ from typing import Any
 from fwsvd_export.data.labels import WITHOUT_LABEL, label_reader
 from fwsvd_export.data.rows import Rows
 from fwsvd_export.data.tasks import Task
-from fwsvd_export.errors import DataError, RowError, listed, shown
+from fwsvd_export.errors import DataError, RowError, shown
 
-_WITHOUT_TEXT = "without a text"  # the reason of a row's error
+WITHOUT_TEXT = "without a text"  # the reason of a row's error
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def read_examples(rows: Rows, task: Task, config: Any, on_bad_row: str = "stop")
         DataError: a column that is not there, labels of another kind than the model's, a row that cannot be used, or
             none that can.
     """
-    texts = {column: _column(rows, column) for column in (task.text, task.text_pair) if column is not None}
-    labels = None if task.label is None else _column(rows, task.label)
+    texts = {column: rows.column(column) for column in (task.text, task.text_pair) if column is not None}
+    labels = None if task.label is None else rows.column(task.label)
     read = None if task.label is None else label_reader(task, config, rows.table.features[task.label])
     found, places, skipped = [], [], Counter[str]()
     first = ""
@@ -86,28 +86,17 @@ def read_examples(rows: Rows, task: Task, config: Any, on_bad_row: str = "stop")
     return Examples(found, places, skipped, first)
 
 
-def _column(rows: Rows, column: str) -> list[Any]:
-    names = rows.table.column_names
-    if column not in names:
-        header = "; the first line of the file is its header" if getattr(rows.table, "header", False) else ""
-        raise DataError(
-            f"{rows.name} has no column {shown(column)}; it has {listed(names)}: "
-            f"name the right ones with --text-column, --text-pair-column and --label-column{header}"
-        )
-    return list(rows.table[column])
-
-
 def _text(value: Any, column: str, task: Task, where: str) -> Any:
     """A text, or a list of words."""
     words = task.labels == "tokens"
     kind, what = (list, "a list of words") if words else (str, "a text")
     if value is None or value == [] or (isinstance(value, str) and not value.strip()):
-        raise RowError(f"{where}: column {shown(column)} is empty, {what} is needed", _WITHOUT_TEXT)
+        raise RowError(f"{where}: column {shown(column)} is empty, {what} is needed", WITHOUT_TEXT)
     if not isinstance(value, kind):
-        raise RowError(f"{where}: column {shown(column)} holds {shown(value)}, {what} is needed", _WITHOUT_TEXT)
+        raise RowError(f"{where}: column {shown(column)} holds {shown(value)}, {what} is needed", WITHOUT_TEXT)
     for text in value if words else [value]:
         if not isinstance(text, str) or not _is_unicode(text):
-            raise RowError(f"{where}: column {shown(column)} holds {shown(text)}, which is not a text", _WITHOUT_TEXT)
+            raise RowError(f"{where}: column {shown(column)} holds {shown(text)}, which is not a text", WITHOUT_TEXT)
     return value
 
 

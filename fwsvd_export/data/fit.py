@@ -40,6 +40,8 @@ def _kinds(head: Head, config: Any) -> tuple[str, ...]:
     """The kinds of label that a model may have been made for, as transformers tells them apart."""
     if head.ending == "ForTokenClassification":
         return ("tokens",)
+    if head.ending == "ForQuestionAnswering":
+        return ("span",)
     if head.ending != "ForSequenceClassification":
         return ()
     problem, single = getattr(config, "problem_type", None), config.num_labels == 1

@@ -60,6 +60,8 @@ def _whole(text: str) -> Any:
 
 def _single(value: Any, file: Path) -> Any:
     """One object that is a whole document: a row, unless it holds columns, or rows under a key."""
+    if isinstance(value, dict) and _holds_questions(value):
+        return value
     cells = list(value.values()) if isinstance(value, dict) else []
     if any(isinstance(cell, list) for cell in cells) or (cells and all(isinstance(cell, dict) for cell in cells)):
         raise DataError(
@@ -67,6 +69,13 @@ def _single(value: Any, file: Path) -> Any:
             "as JSON lines, with pandas by frame.to_json('rows.jsonl', orient='records', lines=True)"
         )
     return value
+
+
+def _holds_questions(value: dict[str, Any]) -> bool:
+    """Whether an object is a document of questions in SQuAD's published form, which is read as one row."""
+    articles = value.get("data")
+    nested = isinstance(articles, list) and any(isinstance(row, dict) and "paragraphs" in row for row in articles)
+    return nested or isinstance(value.get("paragraphs"), list) or isinstance(value.get("qas"), list)
 
 
 def _parsed(text: str, where: str) -> Any:

@@ -24,6 +24,8 @@ class DataRequest:
         max_length: tokens at most per example; longer ones are cut.
         batch_size: examples per batch.
         seed: of the choice of rows.
+        doc_stride: tokens of a context that two neighbouring windows share, for question answering; None for half of
+            ``max_length`` and at most 128.
         shard: (i, n) for the i-th of n shares of the chosen rows: the rows i, i + n, i + 2n, … of them, counted from 1.
         on_bad_row: "stop" for an error at a row without a text or without a label that fits, "skip" to leave it out.
     """
@@ -36,6 +38,7 @@ class DataRequest:
     max_length: int = 128
     batch_size: int = 16
     seed: int = 0
+    doc_stride: int | None = None
     shard: tuple[int, int] = (1, 1)
     on_bad_row: str = ON_BAD_ROW[0]
 
@@ -46,6 +49,13 @@ class DataRequest:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise DataError(f"{name} {value}: a whole number of at least 1 is allowed")
+        if self.doc_stride is not None and self.doc_stride < 0:
+            raise DataError(f"doc_stride {self.doc_stride}: a whole number of at least 0 is allowed")
+        if self.doc_stride is not None and self.task.labels != "span":
+            raise DataError(
+                f"doc_stride is how far windows of a long context overlap in question answering (task squad), and task "
+                f"{self.task.name} has no windows: leave --doc-stride out"
+            )
         part, parts = self.shard
         if not 1 <= part <= parts:
             raise DataError(f"shard {part}/{parts}: I/N with 1 <= I <= N is allowed")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from fwsvd_export.data.files import read_file
 from fwsvd_export.data.request import DataRequest
-from fwsvd_export.errors import DataError, message_of
+from fwsvd_export.errors import DataError, listed, message_of, shown
 
 HELD_OUT_PART = 5  # one in so many rows is for validation when calibration would otherwise take all
 HELD_OUT_ROWS = 2000  # for validation at most
@@ -23,23 +23,44 @@ class Rows:
     Attributes:
         table: a ``Table`` or a ``datasets.Dataset``.
         name: of the data, for messages.
+        table: a ``Table`` or a ``datasets.Dataset``.
+        name: of the data, for messages.
         numbers: of the rows in the file, counted from 1. Headers and blank lines are not rows; a sentence of CoNLL is.
+        unit: what a row is to the user: a nested file of questions has no rows.
+        lacks_answers: of questions: whether any in the data has no answer.
     """
 
     table: Any
     name: str
     numbers: Sequence[int]
+    unit: str = "row"
+    lacks_answers: bool = False
 
     def __len__(self) -> int:
         return len(self.table)
 
     def select(self, places: Sequence[int]) -> Rows:
         """The rows at some places."""
-        return Rows(self.table.select(places), self.name, [self.numbers[place] for place in places])
+        return replace(self, table=self.table.select(places), numbers=[self.numbers[place] for place in places])
+
+    def column(self, name: str) -> list[Any]:
+        """The cells of a column.
+
+        Raises:
+            DataError: it is not there.
+        """
+        names = self.table.column_names
+        if name not in names:
+            header = "; the first line of the file is its header" if getattr(self.table, "header", False) else ""
+            raise DataError(
+                f"{self.name} has no column {shown(name)}; it has {listed(names)}: "
+                f"name the right ones with --text-column, --text-pair-column and --label-column{header}"
+            )
+        return list(self.table[name])
 
     def place(self, index: int) -> str:
         """The row at a place, as a message names it."""
-        return f"{self.name}, row {self.numbers[index]:,}"
+        return f"{self.name}, {self.unit} {self.numbers[index]:,}"
 
 
 def read_rows(request: DataRequest) -> Rows:
@@ -73,14 +94,31 @@ def chosen_rows(rows: Rows, request: DataRequest) -> Rows:
 
 
 def split_rows(rows: Rows, request: DataRequest) -> tuple[Rows, Rows]:
-    """The rows for calibration, and others for validation.
+    """The rows for calibration, and others for validation; questions about one context are not in both.
 
     Calibration gets the ``max_samples`` that it would have without a split, or four fifths when it would have all.
+
+    Raises:
+        DataError: none can be held out, as calibration needs all rows, or questions about every context.
     """
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(request.seed)).tolist()
-    cut = request.max_samples if request.max_samples is not None and request.max_samples < len(rows) else None
-    cut = len(rows) - max(1, len(rows) // HELD_OUT_PART) if cut is None else cut
-    return rows.select(sorted(order[:cut])), rows.select(sorted(order[cut : cut + HELD_OUT_ROWS]))
+    contexts = request.task.labels == "span"
+    groups = rows.column(str(request.task.text_pair)) if contexts else range(len(rows))
+    groups_of = {row: groups[row] for row in order}
+    if request.max_samples is not None and request.max_samples < len(rows):
+        chosen = order[: request.max_samples]
+        calibrated = {groups_of[row] for row in chosen}
+    else:
+        shuffled = list(dict.fromkeys(groups_of.values()))
+        calibrated = set(shuffled[: len(shuffled) - max(1, len(shuffled) // HELD_OUT_PART)])
+        chosen = [row for row in order if groups_of[row] in calibrated]
+    rest = [row for row in order if groups_of[row] not in calibrated]
+    if not chosen or not rest:
+        raise DataError(
+            f"{rows.name} has no {'context' if contexts else 'row'} that calibration leaves for validation; give "
+            "other data with --validation, or lower --max-samples"
+        )
+    return rows.select(sorted(chosen)), rows.select(sorted(rest[:HELD_OUT_ROWS]))
 
 
 def shard_of(rows: Rows, shard: tuple[int, int]) -> tuple[Rows, range]:

@@ -14,12 +14,14 @@ class Task:
     Attributes:
         name: what ``--task`` takes.
         text: column of the text (of words, for token labels).
-        text_pair: column of the second text, or None.
+        text_pair: column of the second text, or None; of the context that spans are taken from.
         label: column of the label, or None for text without labels.
-        labels: "class", "number", "multilabel" (several classes or none) or "tokens" (a class per word).
+        labels: "class", "number", "multilabel" (several classes or none), "tokens" (a class per word) or "span" (a part
+            of the context).
         metric: name of the main metric, None when nothing can be measured.
         label_map: pairs of a label of the data and a class of the model, by name or number, where they differ.
         label_names: of the model's classes by number, in place of its own; None for its own.
+        max_length: tokens at most per example unless asked otherwise.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Task:
     metric: str | None
     label_map: tuple[tuple[str, str], ...] = ()
     label_names: tuple[str, ...] | None = None
+    max_length: int = 128
 
     def with_columns(self, text: str | None, text_pair: str | None, label: str | None) -> Task:
         """The task with other column names where any are given."""
@@ -38,7 +41,16 @@ class Task:
     def with_labels(
         self, label_map: tuple[tuple[str, str], ...] | None = None, label_names: tuple[str, ...] | None = None
     ) -> Task:
-        """The task with another map of labels or other names of classes where any are given."""
+        """The task with another map of labels or other names of classes where any are given.
+
+        Raises:
+            DataError: the task has no classes.
+        """
+        if (label_map or label_names) and self.labels in ("number", "span"):
+            raise DataError(
+                f"task {self.name} has {LABELS[self.labels]}, and no classes that names could be given to; leave "
+                "--label-map and --label-names out"
+            )
         return replace(self, label_map=label_map or self.label_map, label_names=label_names or self.label_names)
 
     def without_labels(self) -> Task:
@@ -52,6 +64,7 @@ LABELS = {
     "number": "one number",
     "multilabel": "several classes or none, as a list of names or of 0 or 1 per class",
     "tokens": "one class per word, as a list",
+    "span": "texts of the context and where they begin, or none",
 }
 
 _ROWS = (
@@ -65,6 +78,7 @@ _ROWS = (
     Task("mnli", "premise", "hypothesis", "label", "class", "accuracy"),
     Task("ner", "tokens", None, "ner_tags", "tokens", "entity_f1"),
     Task("pos", "tokens", None, "pos_tags", "tokens", "accuracy"),
+    Task("squad", "question", "context", "answers", "span", "f1", max_length=384),  # as in transformers' run_qa
     Task("classification", "text", None, "label", "class", "accuracy"),
     Task("multilabel", "text", None, "labels", "multilabel", "f1_micro"),
     Task("regression", "text", None, "label", "number", "pearson_spearman_mean"),

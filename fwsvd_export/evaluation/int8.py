@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.data.tasks import Task
+from fwsvd_export.evaluation.forward import Forward
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.evaluation.precision import Mixed, MixedTrial, fewest_in_float, in_order_of_worth
 from fwsvd_export.export.quantize import quantize, units_of, weights_of
@@ -102,7 +103,7 @@ def write_int8(graph: Any, files: Int8Files, data: Int8Data | None, steps: Steps
     wanted = before.value - data.max_drop
     if after.value >= wanted:
         return Int8Report(*found, after.value, data.max_drop, kept=True)
-    sensitivities = _sensitivities(graph, files, data.batches, steps)
+    sensitivities = _sensitivities(graph, files, data, steps)
     mixed = _search(graph, files, data, sensitivities, wanted)
     value = after.value
     if mixed.kept:
@@ -113,17 +114,15 @@ def write_int8(graph: Any, files: Int8Files, data: Int8Data | None, steps: Steps
     )
 
 
-def _sensitivities(
-    graph: Any, files: Int8Files, batches: Sequence[dict[str, Tensor]], steps: Steps
-) -> dict[str, float]:
+def _sensitivities(graph: Any, files: Int8Files, data: Int8Data, steps: Steps) -> dict[str, float]:
     """How far the predictions on some examples move when one unit alone is quantised."""
-    sample = _spread(batches)
-    expected = _predictions(OnnxModel(files.folder, files.float_file), sample)
+    sample = _spread(data.batches)
+    expected = _predictions(Forward(OnnxModel(files.folder, files.float_file), data.task), sample)
     units = units_of(graph)
     trial, found = files.folder / _TRIAL_FILE, {}
     for unit in tracked(units, len(units), "sensitivity to int8", steps):
         quantize(graph, trial, set(units) - {unit})
-        moved = _predictions(OnnxModel(files.folder, _TRIAL_FILE), sample) - expected
+        moved = _predictions(Forward(OnnxModel(files.folder, _TRIAL_FILE), data.task), sample) - expected
         found[unit] = float(moved.square().mean().sqrt())
         trial.unlink()
     return found
@@ -148,6 +147,5 @@ def _spread(batches: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
     return [batches[index] for index in range(0, len(batches), stride)][:wanted]
 
 
-def _predictions(model: OnnxModel, batches: Sequence[dict[str, Tensor]]) -> Tensor:
-    inputs = ({name: tensor for name, tensor in batch.items() if name != "labels"} for batch in batches)
-    return torch.cat([model(**given).logits.flatten() for given in inputs])
+def _predictions(forward: Forward, batches: Sequence[Mapping[str, Tensor]]) -> Tensor:
+    return torch.cat([output.flatten() for batch in batches for output in forward(batch)])

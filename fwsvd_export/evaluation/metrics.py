@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from fwsvd_export.data.batches import IGNORED_LABEL
 from fwsvd_export.data.tasks import Task
-from fwsvd_export.errors import DataError, MissingExtraError, WeightError, listed, shown
+from fwsvd_export.errors import DataError, MissingExtraError, listed, shown
+from fwsvd_export.evaluation.answers import Answers
+from fwsvd_export.evaluation.forward import Forward
 from fwsvd_export.records import Measurement
 
 Names = Mapping[int, str]
@@ -23,6 +23,7 @@ Score = Callable[[list[Any], list[Any]], dict[str, float]]
 """(references, predictions) -> metrics by name."""
 
 _ENTITY_TAG = re.compile(r"O|[BIES](-.+)?")  # IOB1, IOB2 and IOBES; a tag may stand without a type
+_NO_EXAMPLES = "there are no examples to score; give at least one batch"
 _F1_TASKS = ("mrpc", "qqp")  # GLUE reports F1 beside the accuracy of these two
 
 
@@ -43,8 +44,8 @@ def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Ta
     """Runs the model over labelled batches and scores its predictions.
 
     Args:
-        model: with a sequence or token classification head, in evaluation mode; a torch model, or one that is called
-            like it and has ``config`` and ``device`` (``export.session.OnnxModel``).
+        model: with a head for sequence or token classification or question answering, in evaluation mode; a torch
+            model, or one that is called like it and has ``config`` and ``device`` (``export.session.OnnxModel``).
         batches: with labels.
         task: names the metric; its names of classes stand in place of the model's.
 
@@ -55,36 +56,40 @@ def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Ta
         WeightError: predictions that are not finite.
     """
     metric = metric_of(task)
-    names = model.config.id2label if task.label_names is None else dict(enumerate(task.label_names))
-    score = _scorer(task, names)
-    device = model.device
-    pairs = Pairs()
-    seconds = 0.0
-    with torch.inference_mode():
-        for batch in batches:
-            if "labels" not in batch:
-                raise DataError("a batch has no labels; name the label column")
-            inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
-            start = time.perf_counter()
-            logits = _logits(model(**inputs), task)
-            seconds += time.perf_counter() - start
-            if not bool(torch.isfinite(logits).all()):
-                raise WeightError("the model predicts NaN or infinite values; its weights are damaged")
-            _append(task, names, logits, batch["labels"], pairs)
-    if not pairs.references:
-        raise DataError("there are no examples to score; give at least one batch")
-    values = score(pairs.references, pairs.predictions)
+    forward = Forward(model, task)
+    if task.labels == "span":
+        examples, values = _measured_answers(forward, batches)
+    else:
+        examples, values = _measured_labels(forward, batches, task, model.config)
     main = values.pop(metric)
-    return Measurement(metric, main, len(pairs.references), seconds, values)
+    return Measurement(metric, main, examples, forward.seconds, values)
 
 
-def _logits(outputs: Any, task: Task) -> Tensor:
-    """The predictions: a row of numbers per example, or per token where the task labels tokens."""
-    logits: Tensor | None = getattr(outputs, "logits", None)
-    dimensions, head = (3, "token") if task.labels == "tokens" else (2, "sequence")
-    if logits is None or logits.dim() != dimensions:
-        raise DataError(f"task {task.name} needs a model with a {head} classification head, and this one has another")
-    return logits.float().cpu()
+def _measured_labels(
+    forward: Forward, batches: Iterable[Mapping[str, Tensor]], task: Task, config: Any
+) -> tuple[int, dict[str, float]]:
+    """How many examples there are, and metrics by name."""
+    names = config.id2label if task.label_names is None else dict(enumerate(task.label_names))
+    score = _scorer(task, names)
+    pairs = Pairs()
+    for batch in batches:
+        if "labels" not in batch:
+            raise DataError("a batch has no labels; name the label column")
+        (logits,) = forward(batch)
+        _append(task, names, logits, batch["labels"], pairs)
+    if not pairs.references:
+        raise DataError(_NO_EXAMPLES)
+    return len(pairs.references), score(pairs.references, pairs.predictions)
+
+
+def _measured_answers(forward: Forward, batches: Iterable[Mapping[str, Tensor]]) -> tuple[int, dict[str, float]]:
+    """As ``_measured_labels``; an example is a question with all its windows."""
+    answers = Answers()
+    for batch in batches:
+        answers.add(batch, *forward(batch))
+    if not len(answers):
+        raise DataError(_NO_EXAMPLES)
+    return len(answers), answers.metrics()
 
 
 def metric_of(task: Task) -> str:

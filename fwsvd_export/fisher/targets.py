@@ -62,7 +62,9 @@ def predictions_of(predicts: str, config: Any, outputs: Any, batch: Mapping[str,
         return [_one_position(outputs.logits, labels)]
     if predicts == "span":
         ends = ((outputs.start_logits, "start_positions"), (outputs.end_logits, "end_positions"))
-        return [_one_position(logits, _within(batch.get(name), logits), name) for logits, name in ends]
+        return [
+            _one_position(_without(present, logits), _within(batch.get(name), logits), name) for logits, name in ends
+        ]
     if predicts == "pretraining":
         words = Prediction("categorical", outputs.prediction_logits, labels, present)
         order = "next_sentence_label"
@@ -106,6 +108,11 @@ def _within(positions: Tensor | None, logits: Tensor) -> Tensor | None:
 
 def _one_position(logits: Tensor, labels: Tensor | None, named: str = "labels") -> Prediction:
     return Prediction("categorical", logits[:, None], labels, named=named)
+
+
+def _without(present: Tensor | None, logits: Tensor) -> Tensor:
+    """An answer's logits with padding ruled out: how long the batch's other examples are does not change a loss."""
+    return logits if present is None else logits.masked_fill(~present, -torch.inf)
 
 
 def _sequence_prediction(config: Any, logits: Tensor, labels: Tensor | None) -> Prediction:
@@ -200,7 +207,9 @@ def _with_sampled_labels(prediction: Prediction, drawn: Tensor) -> Prediction:
     drawn = drawn.to(values.device)
     if prediction.kind == "categorical":
         cumulative = values.softmax(dim=-1).cumsum(dim=-1)
-        labels = (cumulative < drawn[..., None]).sum(dim=-1).clamp_max(values.shape[-1] - 1)
+        numbers = torch.arange(values.shape[-1], device=values.device)
+        last = numbers.masked_fill(values.isneginf(), 0).amax(dim=-1)  # what was ruled out is not drawn by rounding
+        labels = (cumulative < drawn[..., None]).sum(dim=-1).minimum(last)
         if prediction.present is not None:
             labels = labels.masked_fill(~prediction.present, IGNORED_LABEL)
         return Prediction(prediction.kind, prediction.values, labels)

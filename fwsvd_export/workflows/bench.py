@@ -15,11 +15,12 @@ from fwsvd_export.benchmark.result import BenchEnvironment, BenchModel, BenchRes
 from fwsvd_export.benchmark.runtimes import RUNTIME_FILES, RUNTIMES, TORCH
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.chance import warn_below_chance
-from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
 from fwsvd_export.export.folder import open_exported
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries
@@ -120,11 +121,12 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
     with scratch_folder("bench") as scratch:
         candidates = _candidates(request, scratch)
         _check_lengths(request, candidates)
+        data = {} if request.data is None else _batches(request.data, candidates)
         if exported:
             for candidate in candidates:
                 _prepare_onnx(candidate, exported, request.exported, steps)
         scores = {
-            candidate.source.model: _scores(candidate, request, steps) if request.data is not None else {}
+            candidate.source.model: _scores(candidate, request, data.get(candidate.source.model), steps)
             for candidate in candidates
         }
         openers = {
@@ -203,12 +205,23 @@ def _row(
     )
 
 
-def _scores(candidate: _Candidate, request: BenchRequest, steps: Steps) -> dict[str, Measurement]:
-    """Runtime -> what was measured under it."""
-    data = request.data
-    assert data is not None, "the caller checks"
-    batches = load_batches(data, load_tokenizer(candidate.checkpoint), candidate.checkpoint.encoder)
-    found = {}
+def _batches(data: DataRequest, candidates: Sequence[_Candidate]) -> dict[str, Batches]:
+    """Model -> the data as it reads it; what does not go together is refused before the exports, which take long."""
+    metric_of(data.task)
+    found: dict[str, Batches] = {}
+    for candidate in candidates:
+        tokenizer = load_tokenizer(candidate.checkpoint)
+        found[candidate.source.model] = load_batches(data, tokenizer, candidate.checkpoint.encoder)
+    return found
+
+
+def _scores(
+    candidate: _Candidate, request: BenchRequest, batches: Batches | None, steps: Steps
+) -> dict[str, Measurement]:
+    """Runtime -> what was measured under it; nothing without data."""
+    found: dict[str, Measurement] = {}
+    if batches is None:
+        return found
     for runtime in request.runtimes:
         runner = candidate.under(runtime, request.plan.threads)
         what = f"evaluating {candidate.label} ({runtime})"

@@ -8,9 +8,9 @@ from typing import cast
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.batches import Batches
-from fwsvd_export.data.encode import encode_rows, load_batches
+from fwsvd_export.data.encode import encode_rows, load_batches, read_task_rows
 from fwsvd_export.data.request import DataRequest
-from fwsvd_export.data.rows import read_rows, split_rows
+from fwsvd_export.data.rows import split_rows
 from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.metrics import metric_of
 from fwsvd_export.fisher.merge import DATA_SEPARATOR
@@ -53,7 +53,7 @@ def calibration_and_validation(
         calibration = None if texts is None else load_batches(texts, tokenizer, encoder)
         validation = load_batches(request.validation, tokenizer, encoder)
     else:
-        chosen, rest = split_rows(read_rows(measured), measured)
+        chosen, rest = split_rows(read_task_rows(measured), measured)
         parts = [
             encode_rows(rows, replace(data, max_samples=None), tokenizer, encoder)
             for rows, data in ((chosen, cast(DataRequest, texts)), (rest, measured))

@@ -144,7 +144,7 @@ def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | No
         metric=dense.metric,
         dense=dense.value,
         validation=measured.name,
-        validation_examples=validation.examples,
+        validation_examples=dense.examples,
         kept=found.kept,
         trials=tuple(RecordedTrial(trial.ratio, trial.value, trial.kept) for trial in found.trials),
     )

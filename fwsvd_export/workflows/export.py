@@ -21,7 +21,7 @@ from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import ExportError, OutputError, given, is_number, is_whole
 from fwsvd_export.evaluation.chance import warn_below_chance
 from fwsvd_export.evaluation.int8 import Int8Data, Int8Files, Int8Report, write_int8
-from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
 from fwsvd_export.evaluation.target import check_max_drop
 from fwsvd_export.export import OPSETS
 from fwsvd_export.export.check import Difference, Shape, differences, shapes_up_to, worst_of
@@ -240,6 +240,7 @@ def _parent_of(source: Source, given: Path | None) -> Path:
 def _int8_data(request: OnnxRequest, checkpoint: Checkpoint) -> Int8Data | None:
     if request.data is None:
         return None
+    metric_of(request.data.task)  # a task without one is refused before the long work
     batches = load_batches(request.data, load_tokenizer(checkpoint), checkpoint.encoder)
     return Int8Data(batches, batches.task, request.data.name, request.max_drop)
 

@@ -68,7 +68,8 @@ def evaluate(model: Any, batches: Iterable[Mapping[str, Tensor]], *, task: str =
 
     Args:
         model: with a sequence or token classification head, dense or compressed, also in ``DataParallel`` or
-            ``torch.compile``.
+            ``torch.compile``; for question answering, whose answers are texts, batches must be those of
+            ``data.windows``.
         batches: what the model takes by keyword, with labels.
         task: a preset, which names the metric.
 

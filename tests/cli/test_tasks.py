@@ -29,6 +29,7 @@ def test_the_table_shows_what_each_preset_reads(succeed: Succeed) -> None:
     for name, words in {
         "stsb": ["sentence1, sentence2", "label", "one number", "pearson_spearman_mean"],
         "ner": ["tokens", "ner_tags", "one class per word", "entity_f1"],
+        "squad": ["question, context", "answers", "texts of the context and where they begin, or none", "f1"],
         "text": ["text", "none"],
     }.items():
         (line,) = [line for line in lines if f"│ {name} " in line]

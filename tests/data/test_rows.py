@@ -70,6 +70,25 @@ def test_rows_are_split_without_overlap_and_the_same_each_time(
     assert split(seed=1) == [chosen, rest] != split(seed=2)
 
 
+@pytest.mark.parametrize("max_samples", [None, 10])
+def test_questions_about_one_context_are_not_on_both_sides_of_a_split(max_samples: int | None, tmp_path: Path) -> None:
+    questions = rows_of_table(Dataset.from_dict({"number": range(60), "context": [str(row // 3) for row in range(60)]}))
+    request = DataRequest(TASKS["squad"], tmp_path / "rows.csv", max_samples=max_samples, seed=1)
+    chosen, rest = split_rows(questions, request)
+    assert not set(chosen.column("context")) & set(rest.column("context"))
+    if max_samples is None:
+        assert (len(chosen), len(rest)) == (48, 12)
+    else:
+        assert chosen.column("number") == chosen_rows(questions, request).column("number")
+        assert len(rest) == 60 - 3 * len(set(chosen.column("context")))
+
+
+def test_a_single_row_cannot_be_held_out(tmp_path: Path) -> None:
+    rows = rows_of_table(Dataset.from_dict({"number": [1]}))
+    with pytest.raises(DataError, match=r"^rows.csv has no row that calibration leaves for validation; give other"):
+        split_rows(rows, DataRequest(TASKS["sst2"], tmp_path / "rows.csv"))
+
+
 def test_a_split_leaves_calibration_the_rows_it_would_have_without(
     tokenizer: Any, make_sentences: Callable[..., list[str]], tmp_path: Path
 ) -> None:

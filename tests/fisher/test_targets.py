@@ -83,7 +83,14 @@ def made(head: str, make_head: MakeHead) -> tuple[Any, Batch, Batch]:
 
 
 def rows(batch: Batch) -> list[Batch]:
-    return [{name: tensor[row : row + 1] for name, tensor in batch.items()} for row in range(EXAMPLES)]
+    """Every example as a batch of its own, which needs no padding."""
+    found = [{name: tensor[row : row + 1] for name, tensor in batch.items()} for row in range(EXAMPLES)]
+    if batch["attention_mask"].ndim > 2:  # choices of one example are as long as each other
+        return found
+    return [
+        {name: tensor[:, :length] if tensor.shape[1:] == (TOKENS,) else tensor for name, tensor in row.items()}
+        for row, length in zip(found, LENGTHS.tolist(), strict=True)
+    ]
 
 
 def predictions(model: Any, inputs: Batch, labels: Batch) -> list[Prediction]:
