@@ -3,7 +3,7 @@
     python scripts/emulate_int8.py MODEL... --task sst2 --data validation.jsonl [--rows 100] [--cpu Haswell] [--float]
 
 Every MODEL, dense or compressed, has onnx/ as ``onnx --int8`` writes it; beside it the same file with plain scales is
-run, as onnxruntime's own tool writes it, and with ``--float`` model.onnx, which an emulator takes longest for. Haswell
+run, as onnxruntime's own tool writes it, and with ``--float`` model.onnx in the emulator too. Haswell
 has AVX2 and no VNNI: sums of two products of bytes are cut off at 16 bits. Nehalem (``--cpu Haswell,Nehalem``) has
 neither: onnxruntime adds in 32 bits there, like processors with VNNI, which QEMU does not emulate.
 "exact" is this processor with sums in 32 bits (``session.x64quantprecision``). All machines run the same rows in the
