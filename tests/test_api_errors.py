@@ -281,3 +281,10 @@ def test_a_model_made_under_inference_mode(function: str, tiny_folder: Any, tmp_
     sentence = sentence_of(lambda: ON_MODELS[function](model, tmp_path))
     assert "was made under torch.inference_mode()" in sentence
     assert "load the model outside of that block" in sentence
+
+
+def test_answers_are_cut_from_texts_that_batches_do_not_hold() -> None:
+    model = tiny_head("BertForQuestionAnswering")
+    said = sentence_of(lambda: fe.evaluate(model, [batch(labels=None)], task="squad"))
+    assert "a batch has no windows, and answers are texts" in said
+    assert "fwsvd-export evaluate --task squad" in said

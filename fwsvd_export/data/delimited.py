@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fwsvd_export.data.table import Table
 from fwsvd_export.errors import DataError, listed, message_of
+from fwsvd_export.wording import counted
 
 COMMA, TAB = ",", "\t"
 
@@ -46,8 +47,8 @@ def _table(lines: Iterator[list[str]], file: Path, delimiter: str) -> Table:
         if len(row) != len(header):
             advice = "quote a text that holds commas" if delimiter == COMMA else "take tabs out of the texts"
             raise DataError(
-                f"{file.name}, row {number:,} has {_counted(len(row), 'cell')}, and the header has "
-                f"{_counted(len(header), 'column')} ({listed(header)}); {advice}"
+                f"{file.name}, row {number:,} has {counted(len(row), 'cell')}, and the header has "
+                f"{counted(len(header), 'column')} ({listed(header)}); {advice}"
             )
         for name, place in named.items():
             cells[name].append(row[place] or None)
@@ -82,7 +83,3 @@ def _cells_of_any_length() -> Iterator[None]:
         yield
     finally:
         csv.field_size_limit(before)
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

@@ -11,6 +11,7 @@ from fwsvd_export.data.labels import WITHOUT_LABEL, label_reader
 from fwsvd_export.data.rows import Rows
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import DataError, RowError, shown
+from fwsvd_export.wording import counted
 
 WITHOUT_TEXT = "without a text"  # the reason of a row's error
 
@@ -81,7 +82,7 @@ def read_examples(rows: Rows, task: Task, config: Any, on_bad_row: str = "stop")
             places.append(index)
     if not found:
         raise DataError(
-            f"none of the {len(rows):,} rows of {rows.name} can be used, so nothing is left; the first: {first}"
+            f"no row of {rows.name} can be used ({counted(len(rows), 'row')}), so nothing is left; the first: {first}"
         )
     return Examples(found, places, skipped, first)
 

@@ -10,6 +10,7 @@ from fwsvd_export.data.batches import IGNORED_LABEL
 from fwsvd_export.data.classes import Classes, ClassReader
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import RowError, shown
+from fwsvd_export.wording import counted
 
 Reader = Callable[[Any, Any, str], Any]
 """(label, text it belongs to, row as a message names it) -> what the model is to predict."""
@@ -63,7 +64,7 @@ def number_of(value: Any, where: str) -> float:
 def _tags(value: Any, words: Any, read: ClassReader, where: str) -> list[int]:
     """A class number per word; -100 is a word without a label."""
     if not isinstance(value, list) or len(value) != len(words):
-        raise RowError(f"{where}: one label per word is needed ({len(words)} words)")
+        raise RowError(f"{where}: one label per word is needed ({counted(len(words), 'word')})")
     numbers = [IGNORED_LABEL if tag in _NO_LABEL else read(tag, where) for tag in value]
     if set(numbers) <= {IGNORED_LABEL}:
         raise RowError(f"{where}: no word has a label ({IGNORED_LABEL} stands for none)", WITHOUT_LABEL)

@@ -18,6 +18,7 @@ from fwsvd_export.data.table import Table
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import DataError, RowError, shown
 from fwsvd_export.storage.schema import Mismatch, convert, sentence
+from fwsvd_export.wording import counted
 
 _QUESTIONS = "data", "paragraphs", "qas"  # a file of the nested form has articles, paragraphs or contexts for rows
 _FORMS = (
@@ -128,9 +129,8 @@ def read_questions(rows: Rows, numbers: Sequence[int], task: Task, on_bad_row: s
         else:
             places.append(index)
     if not found:
-        raise DataError(
-            f"none of the {len(rows):,} {rows.unit}s of {rows.name} can be used, so nothing is left; the first: {first}"
-        )
+        asked = counted(len(rows), rows.unit)
+        raise DataError(f"no {rows.unit} of {rows.name} can be used ({asked}), so nothing is left; the first: {first}")
     return Questions(found, places, skipped, first)
 
 

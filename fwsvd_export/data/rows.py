@@ -11,6 +11,7 @@ import torch
 from fwsvd_export.data.files import read_file
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import DataError, listed, message_of, shown
+from fwsvd_export.wording import counted
 
 HELD_OUT_PART = 5  # one in so many rows is for validation when calibration would otherwise take all
 HELD_OUT_ROWS = 2000  # for validation at most
@@ -130,5 +131,6 @@ def shard_of(rows: Rows, shard: tuple[int, int]) -> tuple[Rows, range]:
     part, parts = shard
     places = range(part - 1, len(rows), parts)
     if not places:
-        raise DataError(f"shard {part}/{parts} of {rows.name} is empty: it has {len(rows)} rows; make fewer shards")
+        there = counted(len(rows), "row")
+        raise DataError(f"shard {part}/{parts} of {rows.name} is empty: it has {there}; make fewer shards")
     return (rows if parts == 1 else rows.select(places)), places

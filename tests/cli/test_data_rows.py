@@ -100,7 +100,7 @@ def test_every_command_with_data_skips_and_counts_once(
 def test_nothing_that_is_left_is_refused(tiny_folder: Path, tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "rows.jsonl").write_text('{"sentence": "", "label": 0}\n{"sentence": "good", "label": 5}\n')
     sentence = refused("evaluate", tiny_folder, *SST2, tmp_path / "rows.jsonl", "--on-bad-row", "skip")
-    assert "none of the 2 rows of rows.jsonl can be used" in sentence
+    assert "no row of rows.jsonl can be used (2 rows)" in sentence
     assert "row 1: column 'sentence' is empty" in sentence
 
 
