@@ -229,7 +229,9 @@ def _mutate_tensor(random: Random, content: bytes, header: dict[str, Any]) -> tu
     name = random.choice(sorted(tensors))
     tensor = tensors[name]
     spoiled = tensor.copy()
-    spoiled.reshape(-1)[random.randrange(tensor.size)] = random.choice((np.nan, np.inf, -np.inf, 3e38, -1e30))
+    whole = np.issubdtype(tensor.dtype, np.integer)  # token ids, which have no infinity
+    values = (-1, 2**31 - 1, -(2**31)) if whole else (np.nan, np.inf, -np.inf, 3e38, -1e30)
+    spoiled.reshape(-1)[random.randrange(tensor.size)] = random.choice(values)
     choices = {
         "one value": spoiled,
         "zeros": np.zeros_like(tensor),

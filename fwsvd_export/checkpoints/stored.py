@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fwsvd_export.errors import CheckpointError, shown
+from fwsvd_export.checkpoints.weights import weights_files
+from fwsvd_export.errors import CheckpointError
 from fwsvd_export.storage.file_names import SHARDS_INDEX, WEIGHTS_FILE
 from fwsvd_export.storage.json_files import read_json
 from fwsvd_export.storage.tensors import StoredTensor, named, read_header
@@ -22,24 +23,16 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
         CheckpointError: a file is damaged or missing, or the index and the files do not name the same tensors: those
             that the index does not name would not be read.
     """
-    if (folder / WEIGHTS_FILE).is_file():
+    files = weights_files(folder)
+    if files == (folder / WEIGHTS_FILE,):
         return read_header(folder / WEIGHTS_FILE)
-    index = folder / SHARDS_INDEX
-    places = read_json(index).get("weight_map")
-    shards: dict[str, set[str]] = {}
-    for tensor, file in places.items() if isinstance(places, dict) else ():
-        shards.setdefault(str(file), set()).add(tensor)
-    for name in sorted(shards):
-        if Path(name).name != name or not name.endswith(".safetensors") or not (folder / name).is_file():
-            raise CheckpointError(f"{index} names {shown(name)}, which is no safetensors file in the same folder")
-    if not shards:
-        raise CheckpointError(f"{index} names no files; save the model again")
-    stored: dict[str, StoredTensor] = {}
-    for name in sorted(shards):
-        found = read_header(folder / name)
-        if other := shards[name] ^ found.keys():
+    index, stored = folder / SHARDS_INDEX, dict[str, StoredTensor]()
+    places = read_json(index)["weight_map"]  # ``weights_files`` has checked it
+    for file in files:
+        found = read_header(file)
+        if other := found.keys() ^ {tensor for tensor, name in places.items() if str(name) == file.name}:
             raise CheckpointError(
-                f"{index} and {name} do not name the same tensors: {named(sorted(other))}; save the model again"
+                f"{index} and {file.name} do not name the same tensors: {named(sorted(other))}; save the model again"
             )
         stored |= found
     return stored
