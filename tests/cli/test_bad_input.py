@@ -194,7 +194,9 @@ def test_a_task_of_another_kind_of_label(
     assert "with 2 outputs" in refused("evaluate", tiny_folder, "--task", "regression", *columns)
     assert "with one output" in refused("evaluate", regression_folder, "--task", "classification", *columns)
     assert "no labels" in refused("evaluate", tiny_folder, "--task", "text", *columns)
-    assert "a list of words" in refused("evaluate", tiny_folder, "--task", "ner", "--label-column", "label", *columns)
+    assert "one class per word" in refused(
+        "evaluate", tiny_folder, "--task", "ner", "--label-column", "label", *columns
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,7 +231,7 @@ def test_a_task_of_another_kind_of_label(
         (["--fisher", "FISHER", "--ratio", 0.001], 1, "ask for a ratio of at least"),
         (["--fisher", "FISHER", "--rank", 0], 1, "rank 0: "),
         (["--fisher", "FISHER", "--rank", 33], 1, "encoder.layer.0.attention.self.query: at most 32"),
-        (["--fisher", "FISHER", "--params", "many"], 2, "write 20000000, 20M or 1.5M"),
+        (["--fisher", "FISHER", "--params", "many"], 2, "write 20_000_000, 20M, .5M or 2e7"),
         (["--fisher", "FISHER", "--params", "-5"], 2, "'-5'"),
         (["--fisher", "FISHER", "--params", 0], 1, "params 0: "),
         (["--fisher", "FISHER", "--params", "1K"], 1, "parameters"),

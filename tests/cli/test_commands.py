@@ -20,6 +20,7 @@ from transformers import AutoModelForSequenceClassification
 from fwsvd_export.architectures.registry import FAMILIES
 from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.digest import file_sha256
+from fwsvd_export.wording import grouped
 
 Run = Callable[..., Result]
 Succeed = Callable[..., str]
@@ -131,7 +132,7 @@ def test_layers_that_would_grow_stay_dense_and_are_named(tiny_folder: Path, tmp_
     record = json.loads((tmp_path / "small" / "compression.json").read_text())
     kept = [layer["name"] for layer in record["layers"] if layer["kept_dense"]]
     assert len(kept) == 8
-    assert all(name in result.stderr for name in kept)
+    assert all(name in result.stderr for name in grouped(kept))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -153,9 +154,9 @@ def test_evaluate_prints_the_fields_of_the_contract(
 ) -> None:
     found = json.loads(succeed("evaluate", compressed_folder, "--task", task, "--data", data_file, "--json"))
     contract = ["model", "task", "metric", "value", "examples", "runtime", "seconds"]
-    assert list(found) == [*contract, "beside", "data", "sha256", "environment"]
+    assert list(found) == [*contract, "beside", "data", "sha256", "environment", "cut", "skipped"]
     assert (found["model"], found["task"], found["metric"]) == (str(compressed_folder), task, metric)
-    assert (found["examples"], found["runtime"]) == (48, "torch")
+    assert (found["examples"], found["runtime"], found["cut"], found["skipped"]) == (48, "torch", 0, 0)
     assert -1 <= found["value"] <= 1
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from datasets import Dataset
 from transformers import PreTrainedModel
 
 Run = Callable[..., Result]
@@ -89,7 +90,7 @@ def test_weights_that_were_already_written_go_when_the_rest_fails(
 
     def save_then_stop(model: Any, folder: Path, *arguments: Any, **options: Any) -> None:
         whole(model, folder, *arguments, **options)
-        assert (folder / "model.safetensors").is_file()
+        assert (Path(folder) / "model.safetensors").is_file()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(PreTrainedModel, "save_pretrained", save_then_stop)
@@ -153,7 +154,7 @@ main()
 """
 # Command, and the function that it waits in
 STAGES = {
-    "data": (["fisher", "MODEL", "-o", "OUT", "--task", "sst2", "--data", "DATA"], "datasets.load_dataset"),
+    "data": (["fisher", "MODEL", "-o", "OUT", "--task", "sst2", "--data", "PARQUET"], "datasets.load_dataset"),
     "folder": (
         ["compress", "MODEL", "OUT", "--rank", "4", "--method", "svd"],
         "fwsvd_export.workflows.write.write_card",
@@ -219,8 +220,12 @@ class Begun:
 
 
 @pytest.fixture
-def places(tiny_folder: Path, data_file: Path, compressed_folder: Path) -> dict[str, Path]:
-    return {"MODEL": tiny_folder, "DATA": data_file, "SMALL": compressed_folder}
+def places(
+    tiny_folder: Path, data_file: Path, compressed_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    parquet = tmp_path_factory.mktemp("data") / "train.parquet"
+    Dataset.from_json(str(data_file), cache_dir=str(parquet.parent / "cache")).to_parquet(str(parquet))
+    return {"MODEL": tiny_folder, "DATA": data_file, "PARQUET": parquet, "SMALL": compressed_folder}
 
 
 @pytest.mark.parametrize(

@@ -286,7 +286,7 @@ def test_an_accuracy_target_that_no_mixture_meets_ends_with_three(
         (["DATA"], 2, "task data measures the int8 model; give --int8 with it"),
         (["--int8", "DATA", "--label-column", "nowhere"], 1, "has no column 'nowhere'"),
         (["--int8", "DATA", "--task", "text", "--text-column", "sentence"], 1, "task text has no labels"),
-        (["--int8", "DATA", "--task", "ner", "--text-column", "words"], 1, "has no column 'words'"),
+        (["--int8", "DATA", "--task", "ner"], 1, "does not predict that; choose one of sst2"),
         (["-o", "NOWHERE"], 1, "does not exist; create it first"),
     ],
 )
@@ -308,7 +308,7 @@ def test_data_for_another_kind_of_head_is_refused(
     shutil.copyfile(tiny_folder / "tokenizer.json", folder / "tokenizer.json")
     data = ["--task", "sst2", "--data", data_file]
     for command in (["onnx", folder, "--int8", *data], ["evaluate", folder, *data]):
-        assert "task sst2 needs a model with a sequence classification head" in refused(*command)
+        assert "this model (BertModel) does not predict that; no task measures such a model" in refused(*command)
     assert not (folder / "onnx").exists()
 
 

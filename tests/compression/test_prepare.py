@@ -32,7 +32,7 @@ def test_a_model_prepared_once_gives_every_size_as_if_made_for_it(
         tried = prepared.at(size.budget)
         made = compress_model(inputs_of(tiny_model, "kfac", size, statistics, calibration))
         assert (tried.report.reconstruction is not None) == matched
-        assert tried.report == made.report
+        assert tried.report == replace(made.report, collapse=None)  # who tries a size measures what is left of the task
         assert weights_sha256(tried.model) == weights_sha256(made.model)
 
 

@@ -359,10 +359,19 @@ def test_what_was_matched_on_is_counted(
 
 
 @pytest.mark.parametrize(
-    "nothing", [[], [{"input_ids": torch.tensor([[5, 6]]), "attention_mask": torch.zeros(1, 2, dtype=torch.long)}]]
+    ("nothing", "words"),
+    [
+        ([], "hold no examples: give at least one batch"),
+        (
+            [{"input_ids": torch.tensor([[5, 6]]), "attention_mask": torch.zeros(1, 2, dtype=torch.long)}],
+            "no calibration data.*give at least one batch",
+        ),
+    ],
 )
-def test_batches_without_tokens_are_refused(nothing: Batches, tiny_model: Any, statistics: Statistics) -> None:
-    with pytest.raises(DataError, match=r"no calibration data.*give at least one batch"):
+def test_batches_without_tokens_are_refused(
+    nothing: Batches, words: str, tiny_model: Any, statistics: Statistics
+) -> None:
+    with pytest.raises(DataError, match=words):
         compress(tiny_model, nothing, statistics=statistics, rank=4)
 
 

@@ -10,8 +10,10 @@ from fwsvd_export.linalg.decomposition import decompose
 
 
 def test_a_layer_without_a_rank_is_dense_and_loses_nothing() -> None:
-    assert truncated(decompose(torch.eye(3), None, None, "layer"), None, "layer") is DENSE
-    assert (DENSE.factors, DENSE.loss) == (None, 0.0)
+    decomposition = decompose(torch.eye(3), None, None, "layer")
+    solution = truncated(decomposition, None, "layer")
+    assert (solution.factors, solution.loss, solution.status) == (None, 0.0, DENSE.status)
+    assert solution.losses is decomposition.losses, "what other ranks would lose is known all the same"
 
 
 def test_a_rank_gives_its_factors_and_the_loss_that_they_have() -> None:

@@ -69,7 +69,7 @@ def test_the_end_of_a_word_is_no_key_and_a_key_is_one(changed: Change, checkpoin
 def test_json_that_cannot_be_read(changed: Change) -> None:
     folder = changed({"tokenizer_config.json": b"{", "onnx/export.json": b"[" * 100_000})
     problems = found(folder)
-    assert problems["tokenizer_config.json"] == "is not readable JSON"
+    assert problems["tokenizer_config.json"].startswith("is not readable JSON")
     assert "onnx/export.json" in problems
 
 
