@@ -9,6 +9,7 @@ from pathlib import Path
 from fwsvd_export.errors import CheckpointError
 from fwsvd_export.storage.json_files import read_json
 from fwsvd_export.storage.tensors import named
+from fwsvd_export.wording import counted
 
 ADAPTER_FILE = "adapter_config.json"
 
@@ -63,7 +64,7 @@ def refuse_adapter_tensors(names: Iterable[str], source: str) -> None:
     found = [name for name in sorted(names) if _ADAPTER_TENSOR.search(name)]
     if found:
         raise CheckpointError(
-            f"the weights in {source} hold {len(found):,} tensors of an adapter that is not merged into the model "
-            f"({named(found)}); merge it where the peft model is at hand, and give that folder: "
+            f"the weights in {source} hold {counted(len(found), 'tensor')} of an adapter that is not merged into the "
+            f"model ({named(found)}); merge it where the peft model is at hand, and give that folder: "
             "model.merge_and_unload().save_pretrained('merged')"
         )

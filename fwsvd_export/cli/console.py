@@ -75,12 +75,14 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     if not rows:
         return
     width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(width=width, markup=False, emoji=False).print(table)  # names come from files
+    console = Console(width=width, markup=False, emoji=False, highlight=False)  # names come from files
+    console.print(title, style="italic", soft_wrap=True)  # a table's own title is folded at the table's width
+    console.print(table)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fwsvd_export.data.table import Table
 from fwsvd_export.errors import DataError, shown
+from fwsvd_export.wording import counted
 
 _DOCUMENT = "-DOCSTART-"  # the token of a line between documents
 
@@ -62,6 +63,6 @@ def _check_line(cells: list[str], width: int, where: str) -> None:
         raise DataError(f"{where}: {shown(' '.join(cells))} is not a token and its tag, which every line needs")
     if len(cells) != width:
         raise DataError(
-            f"{where} has {len(cells)} columns, and the first line has {width}; write as many on every line, and a "
-            "blank line between sentences"
+            f"{where} has {counted(len(cells), 'column')}, and the first line has {width}; write as many on every line, and "
+            "a blank line between sentences"
         )

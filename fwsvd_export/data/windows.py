@@ -23,6 +23,7 @@ from fwsvd_export.data.spans import NO_ANSWER, Question, Window, WindowBatch
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.data.tokens import check_knows_places, check_numbers, warn_of_unknown
 from fwsvd_export.errors import CheckpointError, DataError, DataWarning, is_failure, message_of
+from fwsvd_export.wording import counted
 
 LARGEST_STRIDE = 128  # tokens that two windows share unless asked otherwise, as in transformers' pipeline and run_qa
 _AT_ONCE = 1000  # questions; the tokenizer's own answer takes ten times the memory of what is kept of it
@@ -158,9 +159,9 @@ def _check_room(questions: Sequence[Question], tokenizer: Any, length: int, stri
             room = length - special - len(tokens)
             if room <= stride:
                 raise DataError(
-                    f"{question.where}: the question has {len(tokens)} tokens, which leaves a window of {length} room "
-                    f"for {max(room, 0)} of the context, of which the next window repeats {stride} (--doc-stride); "
-                    "raise --max-length, up to what the model takes, or lower --doc-stride"
+                    f"{question.where}: the question has {counted(len(tokens), 'token')}, which leaves a window of "
+                    f"{length} room for {max(room, 0)} of the context, of which the next window repeats {stride} "
+                    "(--doc-stride); raise --max-length, up to what the model takes, or lower --doc-stride"
                 )
 
 
