@@ -62,7 +62,8 @@ def _check_line(cells: list[str], width: int, where: str) -> None:
     if len(cells) < 2 or not cells[0] or not cells[-1]:
         raise DataError(f"{where}: {shown(' '.join(cells))} is not a token and its tag, which every line needs")
     if len(cells) != width:
+        found = counted(len(cells), "column")
         raise DataError(
-            f"{where} has {counted(len(cells), 'column')}, and the first line has {width}; write as many on every line, and "
-            "a blank line between sentences"
+            f"{where} has {found}, and the first line has {width}; write as many on every line, and a blank line "
+            "between sentences"
         )
