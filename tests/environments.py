@@ -20,7 +20,6 @@ ANY_TRANSFORMERS = (
     "data/test_request.py",
     "data/test_table.py",
     "data/test_tasks.py",
-    "data/test_text.py",
     "export/test_saturation.py",
     "hub/card/test_blocks.py",
     "hub/card/test_measurements.py",
