@@ -83,7 +83,7 @@ def guessing(model: Any, batches: Batches, texts: Batches | None = None) -> Any:
     [
         ("BertForSequenceClassification", {"num_labels": 7}, math.log(7), 1),
         ("BertForSequenceClassification", {"num_labels": 3, "problem_type": MULTI}, math.log(2), 3),
-        ("BertForSequenceClassification", {"num_labels": 1, "problem_type": "single_label_classification"}, None, 1),
+        ("BertForTokenClassification", {"num_labels": 1}, None, None),
         ("BertForTokenClassification", {"num_labels": 5}, math.log(5), None),
         ("BertForMaskedLM", {}, None, 1),
         ("BertForQuestionAnswering", {}, None, 1),
