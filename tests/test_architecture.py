@@ -163,12 +163,18 @@ def import_cycles(graph: Mapping[str, set[str]]) -> list[str]:
 
 
 def unsafe_uses(sources: Sources) -> list[str]:
-    """Modules and functions that read or write pickles."""
+    """Modules and functions that read or write pickles, or tell a user to."""
     found = []
     for module, source in sources.items():
         names = {name for imported in imported_names(module, source) for name in (imported, imported.partition(".")[0])}
-        calls = {ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
-        found += [f"{module} uses {name}" for name in sorted((names | calls) & (UNSAFE_MODULES | UNSAFE_CALLS))]
+        tree = ast.parse(source)
+        calls = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        texts = [
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        advised = {name for name in UNSAFE_CALLS for text in texts if name in text}
+        unsafe = sorted(((names | calls) & (UNSAFE_MODULES | UNSAFE_CALLS)) | advised)
+        found += [f"{module} uses {name}" for name in unsafe]
     return found
 
 
@@ -204,6 +210,8 @@ def family_names(sources: Sources) -> list[str]:
                 name, searched = node.attr, f".{node.attr}"
             elif isinstance(node, ast.Name):
                 name = searched = node.id
+            elif isinstance(node, ast.keyword) and node.arg is not None:
+                name = searched = node.arg
             else:
                 continue
             read_elsewhere = name == LENGTH_SETTING and isinstance(node, ast.Attribute) and id(node) not in lengths
@@ -315,7 +323,10 @@ def test_the_checker_reports_a_made_up_cycle() -> None:
     assert import_cycles(import_graph(made_up)) == ["p.a -> p.b -> p.c -> p.a"]
 
 
-@pytest.mark.parametrize("source", ["import pickle", "from joblib import dump", "import torch\ntorch.load('x')"])
+@pytest.mark.parametrize(
+    "source",
+    ["import pickle", "from joblib import dump", "import torch\ntorch.load('x')", "advice = 'torch.load(file)'"],
+)
 def test_the_checker_reports_a_made_up_pickle(source: str) -> None:
     assert len(unsafe_uses({"p.a": source})) == 1
 
@@ -328,6 +339,7 @@ def test_the_checker_reports_a_made_up_pickle(source: str) -> None:
         "model.bert.encoder",
         "model.distilbert",
         "batch['token_type_ids']",
+        "tokenizer(texts, return_token_type_ids=False)",
         "from transformers import BertModel\nBertModel(config)",
         "transformers.BertForMaskedLM",
         "if config.model_type == 'bert': pass",

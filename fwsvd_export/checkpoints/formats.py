@@ -25,9 +25,9 @@ _READ = "from transformers import {model}; {model}.from_pretrained({source}).sav
 _READ_OTHERS = (
     "from transformers import {model}; {model}.from_pretrained({source}, from_%s=True).save_pretrained({out})"
 )
-_FILL = (
-    "import torch, transformers as t; m = t.{model}(t.{config}.from_pretrained({source})); m.load_state_dict("
-    "torch.load(t.utils.cached_file({source}, {file}), weights_only=True)%s); m.save_pretrained({out})"
+# No line of ours opens a pickle: which names its tensors have, only the program knows that saved it
+_SAVE_THERE = (
+    "load it in the program that saved it, and give the folder that model.save_pretrained('converted') writes there"
 )
 
 
@@ -68,8 +68,7 @@ FORMATS = (
         "config={config}.from_pretrained({source})).save_pretrained({out})",
         needed=_WITH_TENSORFLOW,
     ),
-    *(Format(pattern, _PICKLE, lines=_FILL % "") for pattern in ("*.bin", "*.pt", "*.pth")),
-    Format("*.ckpt", _PICKLE, lines=_FILL % '["state_dict"]'),
+    *(Format(pattern, _PICKLE, _SAVE_THERE) for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt")),
     Format(
         "*.gguf", "quantised for other programs, which cannot be undone", "give the checkpoint that it was made from"
     ),
@@ -121,7 +120,6 @@ def refuse_format(name: str, row: Format, source: str, names: Names | None = Non
         model=names.model,
         config=names.config,
         source=repr(source),
-        file=repr(name),
         path=repr(f"{source}/{name}"),
         out=repr(names.out),
     )

@@ -156,7 +156,7 @@ def _whole_lengths(tokenize: _Tokenize, examples: list[Example], cut: list[list[
     full = [example for example, tokens in zip(examples, cut, strict=True) if len(tokens) >= limit]
     if not full:
         return []
-    again = tokenize(full, return_attention_mask=False, return_token_type_ids=False, verbose=False)
+    again = tokenize(full, verbose=False)
     return [length for tokens in again["input_ids"] if (length := len(tokens)) > limit]
 
 
