@@ -7,41 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.data.batches import IGNORED_LABEL, Batches
+from fwsvd_export.data.batches import IGNORED_LABEL
 from fwsvd_export.data.examples import Example, read_examples
 from fwsvd_export.data.fit import check_task
 from fwsvd_export.data.labels import resolved
 from fwsvd_export.data.questions import question_rows
+from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.reading import Reading
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import Rows, chosen_rows, read_rows, shard_of
-from fwsvd_export.data.tasks import Task
 from fwsvd_export.data.tokens import check_knows_places, check_numbers, warn_of_unknown
-from fwsvd_export.data.windows import WindowBatches, encode_windows
+from fwsvd_export.data.windows import encode_windows
 from fwsvd_export.errors import CheckpointError, DataError, is_failure, message_of
 
 
-class ReadBatches(Batches):
-    """Batches of rows that were read.
-
-    Attributes:
-        reading: what became of the rows.
-    """
-
-    def __init__(
-        self,
-        encoded: list[dict[str, Any]],
-        tokenizer: Any,
-        batch_size: int,
-        task: Task,
-        indices: Sequence[int],
-        reading: Reading,
-    ) -> None:
-        super().__init__(encoded, tokenizer, batch_size, task, indices)
-        self.reading = reading
-
-
-def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> ReadBatches | WindowBatches:
+def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> ReadBatches:
     """Reads, checks and tokenises the rows that were asked for.
 
     Args:
@@ -68,7 +48,7 @@ def read_task_rows(request: DataRequest) -> Rows:
     return question_rows(rows, request.task) if request.task.labels == "span" else rows
 
 
-def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encoder) -> ReadBatches | WindowBatches:
+def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encoder) -> ReadBatches:
     """Checks and tokenises what the request chooses of some rows; raises as ``load_batches``, warns of no reading."""
     task = request.task
     check_task(task, encoder)

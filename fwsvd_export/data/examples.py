@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fwsvd_export.data.labels import WITHOUT_LABEL, label_reader
 from fwsvd_export.data.rows import Rows
 from fwsvd_export.data.tasks import Task
-from fwsvd_export.errors import DataError, RowError, shown
-from fwsvd_export.wording import counted
+from fwsvd_export.data.usable import Usable, read_usable
+from fwsvd_export.errors import RowError, shown
 
 WITHOUT_TEXT = "without a text"  # the reason of a row's error
 
@@ -29,24 +27,7 @@ class Example:
     label: Any
 
 
-@dataclass(frozen=True)
-class Examples:
-    """The examples of some rows.
-
-    Attributes:
-        found: an example per row that can be used.
-        places: of these rows among all.
-        skipped: why rows were left out -> how many.
-        first_skipped: the sentence about the first of them.
-    """
-
-    found: list[Example]
-    places: list[int]
-    skipped: Mapping[str, int]
-    first_skipped: str
-
-
-def read_examples(rows: Rows, task: Task, config: Any, on_bad_row: str = "stop") -> Examples:
+def read_examples(rows: Rows, task: Task, config: Any, on_bad_row: str = "stop") -> Usable[Example]:
     """An example per row.
 
     Args:
@@ -63,28 +44,15 @@ def read_examples(rows: Rows, task: Task, config: Any, on_bad_row: str = "stop")
     texts = {column: rows.column(column) for column in (task.text, task.text_pair) if column is not None}
     labels = None if task.label is None else rows.column(task.label)
     read = None if task.label is None else label_reader(task, config, rows.table.features[task.label])
-    found, places, skipped = [], [], Counter[str]()
-    first = ""
-    for index in range(len(rows)):
-        where = rows.place(index)
-        try:
-            values = tuple(_text(cells[index], column, task, where) for column, cells in texts.items())
-            label = None
-            if labels is not None and read is not None:
-                label = read(_given(labels[index], f"{where}: column {shown(task.label)}"), values[0], where)
-        except RowError as error:
-            if on_bad_row == "stop":
-                raise DataError(f"{error}; correct it, or leave such rows out with --on-bad-row skip") from error
-            skipped[error.reason] += 1
-            first = first or str(error)
-        else:
-            found.append(Example(values, label))
-            places.append(index)
-    if not found:
-        raise DataError(
-            f"no row of {rows.name} can be used ({counted(len(rows), 'row')}), so nothing is left; the first: {first}"
-        )
-    return Examples(found, places, skipped, first)
+
+    def example_at(index: int) -> Example:
+        where, label = rows.place(index), None
+        values = tuple(_text(cells[index], column, task, where) for column, cells in texts.items())
+        if labels is not None and read is not None:
+            label = read(_given(labels[index], f"{where}: column {shown(task.label)}"), values[0], where)
+        return Example(values, label)
+
+    return read_usable(rows, example_at, on_bad_row)
 
 
 def _text(value: Any, column: str, task: Task, where: str) -> Any:

@@ -6,8 +6,7 @@ no answer, 2018, arXiv 1806.03822), the flat one that of the same data on the Hu
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,9 +15,9 @@ from fwsvd_export.data.rows import Rows
 from fwsvd_export.data.spans import Answer, Question
 from fwsvd_export.data.table import Table
 from fwsvd_export.data.tasks import Task
+from fwsvd_export.data.usable import Usable, read_usable
 from fwsvd_export.errors import DataError, RowError, shown
 from fwsvd_export.storage.schema import Mismatch, convert, sentence
-from fwsvd_export.wording import counted
 
 _QUESTIONS = "data", "paragraphs", "qas"  # a file of the nested form has articles, paragraphs or contexts for rows
 _FORMS = (
@@ -85,24 +84,7 @@ def question_rows(rows: Rows, task: Task) -> Rows:
     return replace(rows, lacks_answers=bool(impossible or without))
 
 
-@dataclass(frozen=True)
-class Questions:
-    """The questions of some rows.
-
-    Attributes:
-        found: of every row that can be used.
-        places: of these rows among all.
-        skipped: why rows were left out -> how many.
-        first_skipped: the sentence about the first of them.
-    """
-
-    found: list[Question]
-    places: list[int]
-    skipped: Mapping[str, int]
-    first_skipped: str
-
-
-def read_questions(rows: Rows, numbers: Sequence[int], task: Task, on_bad_row: str = "stop") -> Questions:
+def read_questions(rows: Rows, numbers: Sequence[int], task: Task, on_bad_row: str = "stop") -> Usable[Question]:
     """A question per row.
 
     Args:
@@ -116,22 +98,7 @@ def read_questions(rows: Rows, numbers: Sequence[int], task: Task, on_bad_row: s
             where it says, or one where there shall be none, unless such rows are left out; or none that is left.
     """
     read = _Reader(rows, task)
-    found, places, skipped = [], [], Counter[str]()
-    first = ""
-    for index, number in enumerate(numbers):
-        try:
-            found.append(read(index, number))
-        except RowError as error:
-            if on_bad_row == "stop":
-                raise DataError(f"{error}; correct it, or leave such rows out with --on-bad-row skip") from error
-            skipped[error.reason] += 1
-            first = first or str(error)
-        else:
-            places.append(index)
-    if not found:
-        asked = counted(len(rows), rows.unit)
-        raise DataError(f"no {rows.unit} of {rows.name} can be used ({asked}), so nothing is left; the first: {first}")
-    return Questions(found, places, skipped, first)
+    return read_usable(rows, lambda index: read(index, numbers[index]), on_bad_row)
 
 
 class _Reader:

@@ -14,13 +14,12 @@ import numpy as np
 import torch
 
 from fwsvd_export.architectures.encoder import IDS, Encoder
-from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.questions import read_questions
+from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.reading import Reading
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import Rows
 from fwsvd_export.data.spans import NO_ANSWER, Question, Window, WindowBatch
-from fwsvd_export.data.tasks import Task
 from fwsvd_export.data.tokens import check_knows_places, check_numbers, warn_of_unknown
 from fwsvd_export.errors import CheckpointError, DataError, DataWarning, is_failure, message_of
 from fwsvd_export.wording import counted
@@ -31,24 +30,8 @@ _WINDOWS = 2**20  # of one question, more than any has: indices of windows do no
 _CONTEXT = 1  # the tokenizer's number of the second text
 
 
-class WindowBatches(Batches):
-    """Padded batches of windows, with ``start_positions`` and ``end_positions`` for labels.
-
-    Attributes:
-        reading: what became of the rows; no text is cut.
-    """
-
-    def __init__(
-        self,
-        encoded: list[dict[str, Any]],
-        tokenizer: Any,
-        batch_size: int,
-        task: Task,
-        indices: Sequence[int],
-        reading: Reading,
-    ) -> None:
-        super().__init__(encoded, tokenizer, batch_size, task, indices)
-        self.reading = reading
+class WindowBatches(ReadBatches):
+    """Padded batches of windows, with ``start_positions`` and ``end_positions`` for labels; no text is cut."""
 
     def without(self, seen: Collection[tuple[int, ...]]) -> WindowBatches:
         """The questions of which no window's token ids are among those seen."""

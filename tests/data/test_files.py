@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.examples import Examples, read_examples
+from fwsvd_export.data.examples import Example, read_examples
 from fwsvd_export.data.files import read_file
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import read_rows
 from fwsvd_export.data.tasks import TASKS, Task
+from fwsvd_export.data.usable import Usable
 from fwsvd_export.errors import DataError
 from tests.data.sentences import ENCODER, ROWS, TEXTS, Rows, assert_same, encoder_with, rows_of
 
@@ -102,16 +103,16 @@ SENTENCES = st.lists(SENTENCE, min_size=1, max_size=4)
 
 def examples_of(
     writers: dict[str, Callable[[Path, Rows], None]], rows: Rows, task: Task, config: Any
-) -> list[Examples | str]:
+) -> list[Usable[Example] | str]:
     """What every kind of file gives: its examples, or the error without the file's name."""
-    found: list[Examples | str] = []
+    found: list[Usable[Example] | str] = []
     for name, write in writers.items():
         with tempfile.TemporaryDirectory() as folder:
             write(Path(folder) / name, rows)
             read = read_rows(DataRequest(task, Path(folder) / name))
         try:
             examples = read_examples(read, task, config, "skip")
-            found.append(Examples(examples.found, examples.places, examples.skipped, ""))
+            found.append(Usable(examples.found, examples.places, examples.skipped, ""))
         except DataError as error:
             found.append(str(error).replace(name, "rows"))
     return found
