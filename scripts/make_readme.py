@@ -107,7 +107,7 @@ def speed_table() -> str:
         ]
         for shape in SHAPES:
             median, base = timing(model, runtime, shape).median_ms, timing(dense, FLOAT, shape).median_ms
-            cells.append(f"{median:.1f} ms" + ("" if median == base else f" (x{base / median:.1f})"))
+            cells.append(f"{median:.1f} ms" + ("" if median == base else f" (x{base / median:.2f})"))
         lines.append(f"| {' | '.join(cells)} |")
     where = f"{environment.task}, {dense.examples} sentences; {environment.cpu}, {environment.threads} threads"
     return "\n".join([*lines, "", f"({where}; medians, faster than dense float32 in brackets)"])
