@@ -205,6 +205,21 @@ class FileDigest:
         return cls(file.stat().st_size, file_sha256(file))
 
 
+@dataclass(frozen=True)
+class RecordedRecipe:
+    """A file of options that a command was given.
+
+    Attributes:
+        file: its name.
+        sha256: of the file.
+        command: words of a command without the file that does the same.
+    """
+
+    file: Line
+    sha256: Line
+    command: Words
+
+
 @dataclass(frozen=True, kw_only=True)
 class CompressionRecord:
     """The content of ``compression.json``; docs/formats.md describes every field.
@@ -221,6 +236,7 @@ class CompressionRecord:
     base_card: Inherited | None = None
     left_out: tuple[Line, ...] = ()
     command: Words | None = None
+    recipe: RecordedRecipe | None = None
     method: Line
     allocate: Line
     asked: Asked = Asked()
@@ -256,10 +272,11 @@ class CompressionRecord:
         return replace(record, history=(HistoryEntry("compress", weights.sha256 if weights else None),))
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in ``compression.json``; ``gate`` is there only with ``--max-drop``."""
+        """As it stands in ``compression.json``; ``gate`` and ``recipe`` are there only where there is one."""
         content: dict[str, Any] = to_builtins(self)
-        if self.gate is None:
-            del content["gate"]
+        for name in ("gate", "recipe"):
+            if content[name] is None:
+                del content[name]
         return content
 
     @property

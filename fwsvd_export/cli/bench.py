@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fwsvd_export.benchmark.runtimes import RUNTIMES
-from fwsvd_export.cli.choices import SomeOf
+from fwsvd_export.cli.choices import Numbers, SomeOf
 from fwsvd_export.cli.groups import Command, Group, option, together
 from fwsvd_export.cli.options import (
     PATH,
@@ -18,19 +18,10 @@ from fwsvd_export.cli.options import (
     overwrite_option,
     trust_option,
 )
+from fwsvd_export.cli.recipe import recipe_option
 
 if TYPE_CHECKING:
     from fwsvd_export.benchmark.latency import LatencyPlan
-
-
-def parse_numbers(context: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
-    """Whole numbers separated by commas."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise click.BadParameter(
-            f"{text!r}: whole numbers separated by commas are allowed, as 1,8", context, option
-        ) from error
 
 
 # Adds what is measured; pass the values to ``latency_plan``.
@@ -48,19 +39,19 @@ measurement_options = together(
     option(
         Group.MEASUREMENT,
         "--batch-sizes",
+        type=Numbers(),
         metavar="N,...",
         default="1,8",
         show_default=True,
-        callback=parse_numbers,
         help="Numbers of examples in one batch.",
     ),
     option(
         Group.MEASUREMENT,
         "--lengths",
+        type=Numbers(),
         metavar="N,...",
         default="32,128",
         show_default=True,
-        callback=parse_numbers,
         help="Numbers of tokens per example.",
     ),
     option(
@@ -96,6 +87,7 @@ def latency_plan(options: Options) -> LatencyPlan:
 @option(Group.OUTPUT, "-o", "--output", "out", type=PATH, help="Folder for results.json and a picture.")
 @overwrite_option
 @json_option
+@recipe_option
 def command(dense: str, models: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Measure the DENSE model and compressed MODELS under several runtimes, on the CPU.
 

@@ -143,6 +143,37 @@ class Names(click.ParamType):  # type: ignore[type-arg] # generic only since cli
         return names
 
 
+class Numbers(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.4
+    """Numbers between commas.
+
+    Args:
+        whole: whether only whole numbers are allowed.
+    """
+
+    name = "numbers"
+
+    def __init__(self, whole: bool = True) -> None:
+        self._number = int if whole else float
+        self._allowed = (
+            "whole numbers between commas are allowed, as 1,8"
+            if whole
+            else "numbers between commas are allowed, as 0.5,0.25"
+        )
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """The numbers.
+
+        Raises:
+            click.BadParameter: a part is not a number, or one is not whole.
+        """
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self._number(word) for word in str(value).split(","))
+        except ValueError:
+            self.fail(f"{shown(value)}: {self._allowed}", param, ctx)
+
+
 class LabelMap(Names):
     """Labels and classes between commas, LABEL=CLASS each."""
 

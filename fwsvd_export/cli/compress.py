@@ -30,6 +30,7 @@ from fwsvd_export.cli.options import (
     source_of,
     source_options,
 )
+from fwsvd_export.cli.recipe import recipe_option, recorded_recipe
 from fwsvd_export.wording import counted, grouped
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
         reconstruct=reconstruct,
         solver_options=solver_options(options),
         command=tuple(context.meta[TYPED]),
+        recipe=recorded_recipe(),
         **options,
     )
 
@@ -99,6 +101,7 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
 )
 @overwrite_option
 @json_option
+@recipe_option
 def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
     """Write a compressed copy of MODEL into the folder OUT.
 

@@ -207,6 +207,7 @@ def _record_of(run: Run, compressed: Compressed, gate: Gate | None) -> Compressi
         base_card=read_base_card(checkpoint.folder),
         left_out=run.left_out,
         command=tuple(command_line(request.command)) if request.command else None,
+        recipe=request.recipe,
         asked=asked,
         fisher=fisher,
         gate=gate,

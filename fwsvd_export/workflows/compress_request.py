@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fwsvd_export.checkpoints.record import RecordedRecipe
 from fwsvd_export.compression.checks import can_reconstruct
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.records import RankRequest
@@ -23,7 +24,8 @@ class CompressRequest:
     With ``max_drop`` the budget in ``size`` is not looked at: the smallest model is searched whose metric on
     ``validation`` (or on rows of ``data`` that calibration leaves) is at most that far below the dense one's. A folder
     ``report`` gets predicted and measured losses of every layer. ``labels`` None is "data" where statistics are
-    collected, and whatever they were where they are given. ``command`` is what was typed, for the record.
+    collected, and whatever they were where they are given. ``command`` is what was typed, and
+    ``recipe`` the file of options that was used, for the record.
     """
 
     source: Source
@@ -41,6 +43,7 @@ class CompressRequest:
     dtype: str = "auto"
     overwrite: bool = False
     command: tuple[str, ...] = ()
+    recipe: RecordedRecipe | None = None
 
     @property
     def needs_statistics(self) -> bool:

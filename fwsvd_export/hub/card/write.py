@@ -120,7 +120,8 @@ def _blocks(facts: Facts) -> dict[str, str]:
     from fwsvd_export.solvers.table import SOLVERS  # late: it needs torch, and who only checks a card does not
 
     solver, snippets = SOLVERS.get(compression["method"]), Snippets.of(facts)
-    words = [one_line(word) for word in compression.get("command") or ()]
+    made = compression.get("recipe") or compression  # the command of a recipe needs no other file
+    words = [one_line(word) for word in made.get("command") or ()]
     languages = (compression.get("base_card") or {}).get("language") or []
     scores = score_table(measurements["scores"])
     counts = compression["parameters"]
