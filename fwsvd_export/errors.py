@@ -71,6 +71,10 @@ class SolverOptionError(FwsvdExportError):
     """An option that the method does not know, or a value that it does not allow."""
 
 
+class SweepError(FwsvdExportError):
+    """A grid of compressions that cannot be, or a folder that holds another sweep."""
+
+
 class ExportError(FwsvdExportError):
     """A model that does not fit an ONNX file, or an ONNX file that is missing, damaged or another checkpoint's."""
 

@@ -12,6 +12,7 @@ ANY_TRANSFORMERS = (
     "ranks",
     "report",
     "solvers",
+    "sweep",
     "benchmark/test_latency.py",
     "data/test_conll.py",
     "data/test_delimited.py",

@@ -39,9 +39,16 @@ TESTED_ELSEWHERE = {
     "modeling.modeling_lowrank_distilbert": "modeling/test_reload.py",
     "report.bench": "cli/test_bench.py",
     "runtime.modes": "test_api_modes.py",
+    "sweep.watch": "cli/test_sweep_progress.py",
     "workflows.calibration": "cli/test_max_drop.py",
     "workflows.compress_request": "workflows/test_compress.py",
     "workflows.memory": "test_api.py",
+    "workflows.sweep": "cli/test_sweep.py",
+    "workflows.sweep_data": "cli/test_sweep.py",
+    "workflows.sweep_keys": "cli/test_sweep.py",
+    "workflows.sweep_models": "cli/test_sweep.py",
+    "workflows.sweep_request": "cli/test_sweep.py",
+    "workflows.sweep_statistics": "cli/test_sweep.py",
 }
 
 

@@ -47,25 +47,8 @@ def parse_pairs(context: click.Context, parameter: click.Parameter, texts: tuple
     return pairs
 
 
-# Adds the options of the size; pass their values to ``size_request``.
-size_options = together(
-    option(Group.SIZE, "--ratio", type=float, help="Fraction of the encoder's linear weights to keep at most."),
-    option(Group.SIZE, "--rank", type=int, help="Rank of every layer, the same everywhere."),
-    option(
-        Group.SIZE,
-        "--params",
-        metavar="COUNT",
-        callback=parse_count,
-        help="Number of parameters of the whole model at most, for example 20M.",
-    ),
-    option(
-        Group.SIZE,
-        "--max-drop",
-        type=float,
-        metavar="X",
-        help="Accuracy target instead of a size: the smallest model whose metric on validation data is at most X "
-        "below the dense model's.",
-    ),
+# Adds what else is asked for of every size; pass the values to ``size_limits``.
+limit_options = together(
     option(
         Group.SIZE,
         "--allocate",
@@ -106,6 +89,27 @@ size_options = together(
         metavar="PATTERN",
         help="Layers to leave as they are; * stands for anything. Repeatable.",
     ),
+)
+# Adds the options of the size; pass their values to ``size_request``.
+size_options = together(
+    option(Group.SIZE, "--ratio", type=float, help="Fraction of the encoder's linear weights to keep at most."),
+    option(Group.SIZE, "--rank", type=int, help="Rank of every layer, the same everywhere."),
+    option(
+        Group.SIZE,
+        "--params",
+        metavar="COUNT",
+        callback=parse_count,
+        help="Number of parameters of the whole model at most, for example 20M.",
+    ),
+    option(
+        Group.SIZE,
+        "--max-drop",
+        type=float,
+        metavar="X",
+        help="Accuracy target instead of a size: the smallest model whose metric on validation data is at most X "
+        "below the dense model's.",
+    ),
+    limit_options,
 )
 # Adds the options of the method; ``reconstruct_wish`` makes one of --reconstruct and its former name.
 method_options = together(
@@ -163,6 +167,15 @@ def size_request(options: Options) -> RankRequest:
     if max_drop is not None and sized:
         raise click.UsageError("give a size or --max-drop, not both: it searches for the size")
     budget = Budget(ratio=1.0) if max_drop is not None else Budget(ratio, rank, params)
+    return size_limits(options, budget)
+
+
+def size_limits(options: Options, budget: Budget) -> RankRequest:
+    """The record of a budget with the options that go with any, taken out of ``options``.
+
+    Raises:
+        RankError: a value that is not allowed.
+    """
     limits = RankLimits(*(options.pop(name) for name in ("rank_multiple", "min_rank", "max_rank", "keep_dense")))
     return RankRequest(budget, options.pop("allocate"), limits, options.pop("embeddings"), options.pop("cost"))
 

@@ -12,7 +12,15 @@ from typing import Any, TextIO
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from fwsvd_export.errors import FwsvdExportWarning
@@ -85,9 +93,9 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     console.print(table)
 
 
-@contextmanager
-def _bars(what: str, total: int) -> Iterator[Advance]:
-    columns = (
+def progress_columns() -> tuple[ProgressColumn, ...]:
+    """What stands in a progress bar; its tasks have a field ``note``."""
+    return (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -95,7 +103,11 @@ def _bars(what: str, total: int) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+
+@contextmanager
+def _bars(what: str, total: int) -> Iterator[Advance]:
+    with Progress(*progress_columns(), console=Console(stderr=True)) as progress:
         task = progress.add_task(what, total=total, note="")
 
         def advance(note: str = "") -> None:

@@ -10,11 +10,13 @@ import torch
 
 from fwsvd_export.data.files import read_file
 from fwsvd_export.data.request import DataRequest
+from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import DataError, listed, message_of, shown
 from fwsvd_export.wording import counted
 
 HELD_OUT_PART = 5  # one in so many rows is for validation when calibration would otherwise take all
 HELD_OUT_ROWS = 2000  # for validation at most
+_HELD_OUT_SEED = 0  # of rows that stay the same whatever else is drawn
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,6 @@ class Rows:
     """Rows of one file or data set.
 
     Attributes:
-        table: a ``Table`` or a ``datasets.Dataset``.
-        name: of the data, for messages.
         table: a ``Table`` or a ``datasets.Dataset``.
         name: of the data, for messages.
         numbers: of the rows in the file, counted from 1. Headers and blank lines are not rows; a sentence of CoNLL is.
@@ -120,6 +120,29 @@ def split_rows(rows: Rows, request: DataRequest) -> tuple[Rows, Rows]:
             "other data with --validation, or lower --max-samples"
         )
     return rows.select(sorted(chosen)), rows.select(sorted(rest[:HELD_OUT_ROWS]))
+
+
+def hold_out(rows: Rows, task: Task) -> tuple[Rows, Rows]:
+    """The rows to use, and others that are left out: one in five, at most 2,000, the same ones whatever a seed is.
+
+    Questions about one context are not in both. Each part keeps the order of the rows.
+
+    Raises:
+        DataError: there is one row, or there are questions about one context alone.
+    """
+    groups = rows.column(str(task.text_pair)) if task.labels == "span" else range(len(rows))
+    members: dict[Any, list[int]] = {}
+    for place in torch.randperm(len(rows), generator=torch.Generator().manual_seed(_HELD_OUT_SEED)).tolist():
+        members.setdefault(groups[place], []).append(place)
+    kept = list(members.values())
+    left_out = kept.pop()
+    while kept and len(left_out) + len(kept[-1]) <= min(len(rows) // HELD_OUT_PART, HELD_OUT_ROWS):
+        left_out = left_out + kept.pop()
+    if not kept:
+        raise DataError(
+            f"{rows.name} has {counted(len(rows), 'row')}, of which none can be held out and the others used; give more"
+        )
+    return rows.select(sorted(place for group in kept for place in group)), rows.select(sorted(left_out))
 
 
 def shard_of(rows: Rows, shard: tuple[int, int]) -> tuple[Rows, range]:

@@ -84,7 +84,7 @@ def draw_latencies(models: Sequence[BenchModel], path: Path) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    pyplot = _pyplot()
+    pyplot = pyplot_or_error()
     timings = [timing for model in models for timing in model.latency]
     shapes = list(dict.fromkeys((timing.batch_size, timing.length) for timing in timings))
     runtimes = list(dict.fromkeys(timing.runtime for timing in timings))
@@ -119,7 +119,7 @@ def draw_accuracy_and_latency(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    pyplot = _pyplot()
+    pyplot = pyplot_or_error()
     metric = (models[0].metric or "metric").replace("_", " ")
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.2, 4), width_ratios=(2, 3))
     colours = [_DENSE_COLOUR, *[_COMPRESSED_COLOUR] * (len(values) - 1)]
@@ -165,7 +165,7 @@ def check_figures() -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    _pyplot()
+    pyplot_or_error()
 
 
 def draw_predicted_against_measured(losses: Sequence[Any], path: Path, *, same_unit: bool) -> None:
@@ -179,7 +179,7 @@ def draw_predicted_against_measured(losses: Sequence[Any], path: Path, *, same_u
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    pyplot = _pyplot()
+    pyplot = pyplot_or_error()
     figure, axis = pyplot.subplots(figsize=(5.6, 4.6))
     groups: dict[str, list[tuple[float, float]]] = {}
     for loss in losses:
@@ -210,7 +210,12 @@ def _timing_of(model: BenchModel, runtime: str, shape: tuple[int, int]) -> Bench
     )
 
 
-def _pyplot() -> Any:
+def pyplot_or_error() -> Any:
+    """Matplotlib's functions, which draw into files alone.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         import matplotlib
     except ModuleNotFoundError as error:
@@ -222,7 +227,7 @@ def _pyplot() -> Any:
 
 
 def _draw(panels: Sequence[Panel], path: Path, draw: Callable[[Any, Panel], None]) -> None:
-    pyplot = _pyplot()
+    pyplot = pyplot_or_error()
     figure, axes = pyplot.subplots(1, len(panels), figsize=(4.6 * len(panels), 4), squeeze=False)
     for axis, panel in zip(axes[0], panels, strict=True):
         if panel.dense is not None:

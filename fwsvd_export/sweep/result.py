@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fwsvd_export.checkpoints.record import RecordedRecipe
 from fwsvd_export.errors import FwsvdExportError
 from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.runtime.environment import Environment
@@ -83,6 +84,7 @@ class SweepResult:
         planned: cells of the whole grid.
         seconds: wall time by phase, over all runs of the sweep.
         command: what was typed last.
+        recipe: the file of options that was given last, None without one.
         environment: where.
     """
 
@@ -98,6 +100,7 @@ class SweepResult:
     planned: Count
     seconds: dict[str, Number] = field(default_factory=dict)
     command: Words | None = None
+    recipe: RecordedRecipe | None = None
     environment: Environment
 
     @classmethod

@@ -156,7 +156,7 @@ def write_run(run: Run, compressed: Compressed, gate: Gate | None, steps: Steps 
     request, checkpoint = run.request, run.checkpoint
     dtype = checkpoint.declared_dtype if request.dtype == "auto" else getattr(torch, request.dtype)
     small = compressed.model.cpu().to(dtype)
-    record = _record_of(run, compressed, gate)
+    record = record_of_run(run, compressed, gate)
     if request.report is not None and run.calibration is not None:
         with run.clock.phase("report"):
             losses = measure_layer_losses(checkpoint.encoder, compressed.solutions, run.calibration, steps)
@@ -189,7 +189,7 @@ def _check_report(request: CompressRequest, report: Path) -> None:
         raise DataError("--report measures every layer's loss and needs data to do it on; give --data")
 
 
-def _record_of(run: Run, compressed: Compressed, gate: Gate | None) -> CompressionRecord:
+def record_of_run(run: Run, compressed: Compressed, gate: Gate | None) -> CompressionRecord:
     """What ``compression.json`` says of how the model was made, with what only files tell."""
     request, checkpoint = run.request, run.checkpoint
     record = record_of(run.inputs, compressed.report, checkpoint.name)

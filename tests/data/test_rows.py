@@ -12,7 +12,7 @@ from datasets import Dataset
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import encode_rows, load_batches
 from fwsvd_export.data.request import DataRequest
-from fwsvd_export.data.rows import HELD_OUT_ROWS, Rows, chosen_rows, shard_of, split_rows
+from fwsvd_export.data.rows import HELD_OUT_ROWS, Rows, chosen_rows, hold_out, shard_of, split_rows
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.errors import DataError
 from tests.data.sentences import ENCODER, ROWS, assert_same, rows_of
@@ -68,6 +68,32 @@ def test_rows_are_split_without_overlap_and_the_same_each_time(
     assert (len(chosen), len(rest)) == (calibration, validation)
     assert not set(chosen) & set(rest)
     assert split(seed=1) == [chosen, rest] != split(seed=2)
+
+
+@pytest.mark.parametrize(("rows", "held_out"), [(2, 1), (9, 1), (60, 12), (6 * HELD_OUT_ROWS, HELD_OUT_ROWS)])
+def test_rows_are_held_out_once_whatever_else_is_drawn(rows: int, held_out: int) -> None:
+    everything = rows_of_table(Dataset.from_dict({"number": range(rows)}))
+    kept, left_out = (part.table["number"][:] for part in hold_out(everything, TASKS["sst2"]))
+    assert len(left_out) == held_out
+    assert sorted([*kept, *left_out]) == list(range(rows))
+    assert (sorted(kept), sorted(left_out)) == (kept, left_out)
+    assert hold_out(everything, TASKS["sst2"])[1].table["number"][:] == left_out
+
+
+def test_questions_about_one_context_are_held_out_together() -> None:
+    contexts = [str(row // 4) for row in range(60)]
+    questions = rows_of_table(Dataset.from_dict({"number": range(60), "context": contexts}))
+    kept, left_out = hold_out(questions, TASKS["squad"])
+    assert (len(kept), len(left_out)) == (48, 12)
+    assert not set(kept.column("context")) & set(left_out.column("context"))
+
+
+def test_of_one_row_or_one_context_nothing_can_be_held_out() -> None:
+    one = rows_of_table(Dataset.from_dict({"number": [1, 2], "context": ["same", "same"]}))
+    with pytest.raises(DataError, match=r"rows\.csv has 2 rows, of which none can be held out and the others used; give"):
+        hold_out(one, TASKS["squad"])
+    with pytest.raises(DataError, match=r"rows\.csv has 1 row, of which none"):
+        hold_out(one.select([0]), TASKS["sst2"])
 
 
 @pytest.mark.parametrize("max_samples", [None, 10])

@@ -1,0 +1,201 @@
+"""The models of a sweep: statistics and decompositions are shared, and what training begins with is made once."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fwsvd_export.checkpoints.folder import read_compression
+from fwsvd_export.checkpoints.load import Checkpoint, load_checkpoint
+from fwsvd_export.checkpoints.record import Action, CompressionRecord
+from fwsvd_export.compression.inputs import Inputs
+from fwsvd_export.compression.prepare import Prepared, compress_model, prepare
+from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.runtime.device import release_freed_memory
+from fwsvd_export.runtime.progress import Steps
+from fwsvd_export.solvers.solver import ClosedForm
+from fwsvd_export.solvers.table import solver_named
+from fwsvd_export.storage.locks import exclusive
+from fwsvd_export.sweep.grid import Cell
+from fwsvd_export.sweep.store import SweepStore
+from fwsvd_export.training.state import TrainingState, training_state
+from fwsvd_export.workflows.compress import Run, record_of_run
+from fwsvd_export.workflows.compress_request import CompressRequest
+from fwsvd_export.workflows.source import Stopwatch
+from fwsvd_export.workflows.sweep_data import SweepData
+from fwsvd_export.workflows.sweep_keys import SweepKeys
+from fwsvd_export.workflows.sweep_request import SweepRequest
+from fwsvd_export.workflows.sweep_statistics import SweepStatistics
+from fwsvd_export.workflows.write import write_compressed
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model, how it was compressed, and the seconds that it took, shared work left out."""
+
+    model: Any
+    record: CompressionRecord
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a sweep reads.
+
+    Attributes:
+        dense: the model.
+        left_out: sentences on what it has and compressed ones will not.
+        teacher: of models that are distilled.
+        data: the rows.
+    """
+
+    dense: Checkpoint
+    left_out: tuple[str, ...]
+    teacher: Checkpoint
+    data: SweepData
+
+
+class SweepModels:
+    """Makes the models of a sweep, one after the other.
+
+    Args:
+        request: what was asked for.
+        sources: what is read.
+        store: the folder.
+        keys: digests of what is made.
+        clock: seconds by phase.
+        steps: progress.
+    """
+
+    def __init__(
+        self, request: SweepRequest, sources: Sources, store: SweepStore, keys: SweepKeys, clock: Stopwatch, steps: Steps
+    ) -> None:
+        self._request = request
+        self._sources = sources
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._steps = steps
+        self._statistics = SweepStatistics(sources.dense, sources.data, request.labels, steps)
+        self._run: tuple[tuple[str, int], Run] | None = None
+        self._prepared: Prepared | None = None
+
+    @contextmanager
+    def made(self, cell: Cell, work: Path, others: Iterable[str]) -> Iterator[Made]:
+        """The model of a cell; what a killed run goes on from is removed when the block ends without an error.
+
+        Args:
+            cell: which.
+            work: where a run that is killed leaves what it goes on from.
+            others: collections of statistics that later cells of the seed need, too.
+        """
+        start = self._start(cell.start, others)
+        if cell.training == "none":
+            yield start
+            return
+        origin = {"cell": self._keys.cell(cell), **{name: version(name) for name in ("torch", "transformers")}}
+        with training_state(work / "training", origin, anew=True) as state:
+            yield self._trained(cell, start, state)
+
+    def keep(self, made: Made, place: Path, trained: bool) -> None:
+        """Writes the folder of a model."""
+        request, dense = self._request, self._sources.dense
+        dtype = dense.declared_dtype if request.dtype == "auto" else getattr(torch, request.dtype)
+        self._write(made, place, dtype, trained)
+
+    def forget_start(self, cell: Cell) -> None:
+        """Removes what the training of some cells began with, as all of them are done."""
+        shutil.rmtree(self._store.start(self._keys.start(cell)), ignore_errors=True)
+
+    def _start(self, cell: Cell, others: Iterable[str]) -> Made:
+        """The compressed model; where models are trained from it, from its folder, which the first one writes."""
+        if not self._request.trains:
+            return self._compressed(cell, others)
+        folder = self._store.start(self._keys.start(cell))
+        place = folder / "model"
+        with exclusive(folder):
+            if not place.is_dir():
+                self._write(self._compressed(cell, others), place, torch.float32, trained=False)
+        model, record = load_checkpoint(str(place)).model, read_compression(place)
+        return Made(model.to(self._sources.dense.encoder.device), record, record.seconds["compress"])
+
+    def _compressed(self, cell: Cell, others: Iterable[str]) -> Made:
+        run = self._run_of(cell, others)
+        size = replace(run.inputs.size, budget=cell.budget)
+        inputs = replace(run.inputs, size=size)
+        begin = time.perf_counter()
+        with self._clock.phase("compress"):
+            if self._prepared is None:
+                compressed = compress_model(inputs, self._steps)
+            else:
+                compressed = self._prepared.at(cell.budget, self._steps)
+        seconds = time.perf_counter() - begin
+        release_freed_memory()
+        run = replace(run, inputs=inputs, clock=Stopwatch({"compress": round(seconds, 3)}))
+        return Made(compressed.model, record_of_run(run, compressed, None), seconds)
+
+    def _run_of(self, cell: Cell, others: Iterable[str]) -> Run:
+        """What all sizes of a method share; of a closed form its decompositions."""
+        key = cell.method, cell.seed
+        if self._run is not None and self._run[0] == key:
+            return self._run[1]
+        self._run = self._prepared = None  # before the next ones need the memory
+        release_freed_memory()
+        request, sources = self._request, self._sources
+        solver, encoder = solver_named(cell.method), sources.dense.encoder
+        statistics = calibration = None
+        if solver.needs is not None:
+            with self._clock.phase("statistics"):
+                folder = self._store.statistics(self._keys.statistics(cell.seed))
+                statistics = self._statistics.of(cell.seed, folder, solver.needs, others)
+                calibration = self._statistics.calibration(cell.seed)
+        fitted_on = calibration if request.reconstructs(cell.method) else None
+        options, size = request.options_of(cell.method), replace(request.size, budget=cell.budget)
+        inputs = Inputs(encoder, solver, options, size, statistics, fitted_on, calibration)
+        if isinstance(solver, ClosedForm):
+            with self._clock.phase("decompose"):
+                self._prepared = prepare(inputs, self._steps)
+        asked = CompressRequest(
+            request.source, self._store.folder, cell.method, size, command=request.command, recipe=request.recipe
+        )
+        run = Run(asked, sources.dense, sources.left_out, inputs, calibration, None, Stopwatch())
+        self._run = key, run
+        return run
+
+    def _trained(self, cell: Cell, start: Made, state: TrainingState) -> Made:
+        """The model of a start after training."""
+        from fwsvd_export.training.train import train  # transformers' Trainer, which takes seconds
+
+        request, data = self._request, self._sources.data
+        begin = time.perf_counter()
+        with self._clock.phase("train"):
+            batches, selection = data.training(cell.seed, request.train_samples)
+
+            def score(model: Any) -> float:
+                return evaluate_model(model, selection, selection.task).value
+
+            train(
+                start.model,
+                batches,
+                request.settings_of(cell),
+                score=score,
+                teacher=self._sources.teacher.model if cell.training == "distilled" else None,
+                state=state,
+                steps=self._steps,
+            )
+        return replace(start, seconds=time.perf_counter() - begin)
+
+    def _write(self, made: Made, place: Path, dtype: torch.dtype, trained: bool) -> None:
+        model = copy.deepcopy(made.model).cpu().to(dtype)
+        files = self._sources.dense.tokenizer_files
+        action: Action = "finetune" if trained else "compress"
+        write_compressed(model, place, made.record, files, overwrite=True, action=action)
