@@ -176,8 +176,12 @@ def command(model: str, as_json: bool, **options: Any) -> None:
     from fwsvd_export.workflows.sweep import run_sweep
 
     prepare_libraries()
-    with sweep_progress() as watch:
-        result = run_sweep(request, watch)
+    try:
+        with sweep_progress() as watch:
+            result = run_sweep(request, watch)
+    except KeyboardInterrupt:
+        hint(f"Models that are done stay in {request.out}: the same command makes the others.")
+        raise
     if as_json:
         print_json(result.to_json())
     else:

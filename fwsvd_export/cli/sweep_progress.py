@@ -74,7 +74,7 @@ class LiveTable:
         self._rows: dict[Cell, SweepRow] = {}
         self._current: Cell | None = None
         self.live = Live(
-            get_renderable=self._rendered, console=console, refresh_per_second=_REFRESHES, vertical_overflow="visible"
+            get_renderable=self._rendered, console=console, refresh_per_second=_REFRESHES, transient=True
         )
 
     @property

@@ -56,7 +56,8 @@ class SweepData:
         validation = encode_rows(held_out, replace(measured, max_samples=None), tokenizer, encoder)
         validation.reading.warn()
         digest = rows_sha256(held_out, measured.task)
-        return cls(data, tokenizer, encoder, rows, validation, measured.name, digest)
+        name = measured.name if request.validation is not None else f"{measured.name} (rows held out)"
+        return cls(data, tokenizer, encoder, rows, validation, name, digest)
 
     def calibration(self, seed: int, labelled: bool) -> Batches:
         """The rows of a seed that models are calibrated on.

@@ -206,8 +206,9 @@ def test_an_interrupted_run_has_its_result_its_picture_and_its_page(
         save(self, *arguments)
 
     monkeypatch.setattr(workflow._Sweep, "_save", stop_after_two)
-    result = run("-q", "sweep", *words, "-o", folder, *GRID)
+    result = run("sweep", *words, "-o", folder, *GRID)
     assert result.exit_code == 130
+    assert f"Models that are done stay in {folder}: the same command makes the others." in result.stderr
     assert (len(read_result(folder).rows), read_result(folder).planned) == (2, 6)
     assert "2 of 6 cells are done" in (folder / "report.md").read_text()
     assert (folder / "sweep.png").is_file()
@@ -277,6 +278,7 @@ def test_rows_that_are_held_out_are_the_same_for_every_seed_and_in_no_calibratio
     assert result.exit_code == 0, result.output
     made = json.loads(result.stdout)
     assert {row["examples"] for row in made["rows"]} == {9}
+    assert made["validation"] == f"{data_file.name} (rows held out)"
     assert len(seen) == 3
     assert seen[0] != seen[1]
     assert all(rows == held_out[0] for rows in held_out)
