@@ -26,10 +26,10 @@ from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import DataError, OutputError, StatisticsError
 from fwsvd_export.evaluation.chance import warn_below_chance
+from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.evaluation.layer_losses import measure_layer_losses
-from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.evaluation.paired import paired_difference, scored
 from fwsvd_export.evaluation.ratio import smallest_within
-from fwsvd_export.evaluation.target import check_max_drop
 from fwsvd_export.fisher.files import load_statistics
 from fwsvd_export.hub.card.base import read_base_card
 from fwsvd_export.records import LABEL_SOURCES, Statistics
@@ -125,28 +125,35 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
 def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | None]:
     """The model of the size that was asked for, or the smallest one within an accuracy target and how it was found."""
     request, clock = run.request, run.clock
-    if request.max_drop is None or run.validation is None:
+    target = request.target
+    if target is None or run.validation is None:
         with clock.phase("solve"):
             return compress_model(run.inputs, steps), None
     with clock.phase("solve"):
         prepared = prepare(run.inputs, steps)
     measured, validation = cast(DataRequest, request.validation or request.data), run.validation
     with clock.phase("trials"):
-        dense = evaluate_model(run.checkpoint.model, validation, validation.task)
-        warn_below_chance(dense, validation.task, run.checkpoint.model.config)
+        dense = scored(run.checkpoint.model, validation, validation.task)
+        warn_below_chance(dense.measurement, validation.task, run.checkpoint.model.config)
 
-        def value_of(model: Any) -> float:
-            return evaluate_model(model, validation, validation.task).value
+        def compare(model: Any) -> tuple[float, Difference]:
+            ours = scored(model, validation, validation.task)
+            difference = paired_difference(ours, dense, run.checkpoint.name, target.confidence, measured.seed)
+            return ours.measurement.value, difference
 
-        found = smallest_within(prepared, value_of, dense.value, request.max_drop)
+        found = smallest_within(prepared, compare, target)
     gate = Gate(
-        max_drop=request.max_drop,
-        metric=dense.metric,
-        dense=dense.value,
+        max_drop=target.max_drop,
+        metric=dense.measurement.metric,
+        dense=dense.measurement.value,
         validation=measured.name,
-        validation_examples=dense.examples,
+        validation_examples=dense.measurement.examples,
         kept=found.kept,
-        trials=tuple(RecordedTrial(trial.ratio, trial.value, trial.kept) for trial in found.trials),
+        trials=tuple(
+            RecordedTrial(trial.ratio, trial.value, trial.kept, trial.difference.low, trial.difference.high)
+            for trial in found.trials
+        ),
+        confidence=target.confidence,
     )
     return found.compressed, gate
 
@@ -168,8 +175,7 @@ def _method_of(request: CompressRequest, stored: Statistics | None) -> Method:
     """The method, once everything that was asked for goes with it and with the data that is given."""
     solver = solver_named(request.method)
     options = options_from(request.method, solver.options, request.solver_options)
-    if request.max_drop is not None:
-        check_max_drop(request.max_drop)
+    if request.target is not None:  # one that is not allowed is refused here
         closed_form(solver)
     fitted = reconstructs(solver, request.reconstruct, request.data is not None, stored)
     if stored is not None and request.labels not in (None, stored.source.labels):
