@@ -40,6 +40,7 @@ TESTED_ELSEWHERE = {
     "report.bench": "cli/test_bench.py",
     "runtime.modes": "test_api_modes.py",
     "sweep.watch": "cli/test_sweep_progress.py",
+    "workflows.base": "workflows/test_compress.py",
     "workflows.calibration": "cli/test_max_drop.py",
     "workflows.compress_request": "workflows/test_compress.py",
     "workflows.memory": "test_api.py",

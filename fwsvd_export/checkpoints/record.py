@@ -172,16 +172,22 @@ class RecordedReconstruction:
 
 @dataclass(frozen=True)
 class RecordedTrial:
-    """One size that ``--max-drop`` tried."""
+    """One size that ``--max-drop`` tried.
+
+    ``low`` and ``high`` are the ends of the interval of its difference from the dense model's metric; None in files of
+    earlier versions, where the value alone decided.
+    """
 
     ratio: Number
     value: Number
     kept: bool
+    low: Number | None = None
+    high: Number | None = None
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What ``--max-drop`` asked for, tried and reached."""
+    """What ``--max-drop`` asked for, tried and reached; ``confidence`` is None where the values alone decided."""
 
     max_drop: Number
     metric: Line
@@ -190,6 +196,7 @@ class Gate:
     validation_examples: Count
     kept: bool
     trials: tuple[RecordedTrial, ...] = ()
+    confidence: Number | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from fwsvd_export.cli.options import (
     GATE_NOT_MET,
     PATH,
     Options,
+    confidence_of,
     data_and_validation,
     data_options,
     dtype_option,
@@ -31,6 +32,7 @@ from fwsvd_export.cli.options import (
     source_options,
 )
 from fwsvd_export.cli.recipe import recipe_option, recorded_recipe
+from fwsvd_export.cli.targets import Missed, change_from
 from fwsvd_export.wording import counted, grouped
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
         click.UsageError: options that do not go together.
         FwsvdExportError: a value that is not allowed.
     """
+    confidence = confidence_of(options, "--max-drop")
     size, reconstruct = size_request(options), reconstruct_wish(options)
     if options["validation"] is not None and options["max_drop"] is None:
         raise click.UsageError("--validation is for --max-drop; calibration data comes with --data")
@@ -62,6 +65,7 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
         size=size,
         data=data,
         validation=validation,
+        confidence=confidence,
         reconstruct=reconstruct,
         solver_options=solver_options(options),
         command=tuple(context.meta[TYPED]),
@@ -131,7 +135,10 @@ def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
     if _lacks_texts(request, record):
         hint(f"Layers are not reconstructed: {NO_SAMPLE}.")
     if gate is not None and not gate.kept:
-        hint(f"The accuracy target is missed: even at ratio 1 {gate.metric} drops by more than {request.max_drop:g}.")
+        (largest,) = gate.trials
+        change = change_from(gate.dense, largest.value, largest.low, largest.high)
+        missed = Missed(gate.metric, change, gate.max_drop, request.confidence, gate.validation_examples)
+        hint(missed.sentence("even at ratio 1"))
         click.get_current_context().exit(GATE_NOT_MET)
 
 
@@ -203,5 +210,6 @@ def _gate_rows(gate: Gate) -> list[list[str]]:
     rows = [["validation", f"{counted(gate.validation_examples, 'example')} of {gate.validation}"]]
     rows.append([f"dense {gate.metric}", f"{gate.dense:.4f} (may drop by {gate.max_drop:g})"])
     for trial in gate.trials:
-        rows.append([f"ratio {trial.ratio:.3f}", f"{trial.value:.4f} {'met' if trial.kept else 'missed'}"])
+        change = change_from(gate.dense, trial.value, trial.low, trial.high)
+        rows.append([f"ratio {trial.ratio:.3f}", f"{trial.value:.4f} ({change}) {'met' if trial.kept else 'missed'}"])
     return rows

@@ -9,7 +9,7 @@ import click
 
 from fwsvd_export.cli.choices import OneOf
 from fwsvd_export.cli.groups import Group, option, together
-from fwsvd_export.cli.options import Options
+from fwsvd_export.cli.options import Options, confidence_option
 from fwsvd_export.errors import shown
 from fwsvd_export.ranks import ALLOCATORS, COSTS
 from fwsvd_export.records import Budget, RankLimits, RankRequest
@@ -107,8 +107,9 @@ size_options = together(
         type=float,
         metavar="X",
         help="Accuracy target instead of a size: the smallest model whose metric on validation data is at most X "
-        "below the dense model's.",
+        "below the dense model's, with the confidence asked for.",
     ),
+    confidence_option(Group.SIZE, "that --max-drop is kept to on data like the validation data"),
     limit_options,
 )
 # Adds the options of the method; ``reconstruct_wish`` makes one of --reconstruct and its former name.

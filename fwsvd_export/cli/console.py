@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -76,6 +76,12 @@ def hint(text: str) -> None:
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines on stdout, as they are."""
+    for line in lines:
+        click.echo(line)
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:

@@ -11,17 +11,20 @@ from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import (
     GATE_NOT_MET,
     PATH,
+    confidence_of,
+    confidence_option,
     data_options,
     data_request,
     json_option,
     overwrite_option,
     trust_option,
 )
+from fwsvd_export.cli.targets import Missed, change_from
 from fwsvd_export.export import OPSETS
 from fwsvd_export.wording import counted, grouped
 
 if TYPE_CHECKING:
-    from fwsvd_export.export.record import RecordedSaturation
+    from fwsvd_export.export.record import RecordedInt8, RecordedSaturation
     from fwsvd_export.workflows.export import Exported
 
 
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     help="Accuracy target of the int8 model: its metric on the data is at most X below the float model's; layers "
     "that would miss it stay in float.",
 )
+@confidence_option(Group.EXPORT, "that --max-drop is kept to on data like this")
 @option(Group.OUTPUT, "-o", "--output", "out", type=PATH, show_default="MODEL itself", help="Folder that gets onnx/.")
 @overwrite_option
 @json_option
@@ -73,10 +77,11 @@ def command(model: str, as_json: bool, **options: Any) -> None:
     Example:
       fwsvd-export onnx my-model-small --int8 --task sst2 --data validation.jsonl --max-drop 0.01
     """
-    data, max_drop, atol = data_request(options), options["max_drop"], options["atol"]
+    options["confidence"] = confidence_of(options, "--max-drop")
+    data, atol = data_request(options), options["atol"]
     if data is not None and not options["int8"]:
         raise click.UsageError("task data measures the int8 model; give --int8 with it")
-    if max_drop is not None and data is None:
+    if options["max_drop"] is not None and data is None:
         raise click.UsageError("--max-drop needs --int8 and data to measure it on: give --task and --data")
     from fwsvd_export.cli.console import hint, prepare_libraries, print_json, steps
     from fwsvd_export.workflows.export import OnnxRequest, run_onnx
@@ -98,7 +103,7 @@ def command(model: str, as_json: bool, **options: Any) -> None:
             f"{exported.worst.max_difference:.3g}, --atol allows {atol:g}."
         )
     if not exported.within_drop:
-        hint(f"The accuracy target is missed: with any layer in int8 the metric drops by more than {max_drop:g}.")
+        hint(_missed(exported.record.int8))
     if not (exported.within_atol and exported.within_drop):
         click.get_current_context().exit(GATE_NOT_MET)
 
@@ -121,14 +126,25 @@ def _print_summary(exported: Exported) -> None:
         if int8.saturation is not None:
             rows.append(["largest sum of two int8 products", _bound(int8.saturation)])
         if int8.metric is not None:
+            change = change_from(int8.float_value, int8.value, int8.low, int8.high)
             rows.append([f"{int8.metric}, float", f"{int8.float_value:.4f}"])
             rows.append([f"{int8.metric}, int8", f"{int8.value:.4f}"])
+            rows.append([f"difference, {100 * (int8.confidence or 0):g} %", str(change)])
             rows.append(["examples", f"{int8.examples:,} of {int8.data}"])
             rows.append(["layers left in float", str(len(int8.kept_float))])
     rows.append(["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items())])
     print_table(f"{exported.folder}", ["what", "value"], rows)
     if int8 is not None and int8.kept_float:
         hint("Left in float: " + ", ".join(grouped(int8.kept_float)))
+
+
+def _missed(int8: RecordedInt8 | None) -> str:
+    """Why not even the mixture with the most layers in float meets the target; without one, the whole int8 model."""
+    assert int8 is not None, "it has the target"
+    best = int8.trials[0] if int8.trials else int8
+    change = change_from(int8.float_value, best.value, best.low, best.high)
+    asked = (int8.max_drop or 0, int8.confidence or 0, int8.examples or 0)
+    return Missed(str(int8.metric), change, *asked).sentence("with any layer in int8")
 
 
 def _bound(saturation: RecordedSaturation) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from fwsvd_export.cli.choices import Device, LabelMap, Names, OneOf, UserPath
 from fwsvd_export.cli.groups import Group, option, together
 from fwsvd_export.data.request import ON_BAD_ROW, DataRequest
 from fwsvd_export.data.tasks import TASKS, Task, task_named
+from fwsvd_export.evaluation.difference import CONFIDENCE
 from fwsvd_export.records import LABEL_SOURCES
 
 if TYPE_CHECKING:
@@ -61,6 +62,34 @@ dtype_option = option(
     show_default=True,
     help="Data type of the saved weights; auto is what the model's config.json declares.",
 )
+
+
+def confidence_option(group: Group, what: str) -> Callable[[Any], Any]:
+    """--confidence of an interval; pass its value to ``confidence_of``.
+
+    Args:
+        group: its heading.
+        what: the end of "Confidence …" in help.
+    """
+    text = f"Confidence {what}, above 0.5 and below 1."
+    return option(group, "--confidence", type=float, metavar="SHARE", show_default=f"{CONFIDENCE:g}", help=text)
+
+
+def confidence_of(options: Options, needed: str) -> float:
+    """The confidence that was asked for, or the usual one; taken out of ``options``.
+
+    Args:
+        options: with the value of ``needed`` among them.
+        needed: the option that it belongs to: "--max-drop".
+
+    Raises:
+        click.UsageError: it was given without that option.
+    """
+    confidence: float | None = options.pop("confidence")
+    if confidence is not None and options[needed.removeprefix("--").replace("-", "_")] is None:
+        raise click.UsageError(f"--confidence is for {needed}, which is not given")
+    return CONFIDENCE if confidence is None else confidence
+
 
 # Adds --device and --trust-remote-code; pass their values to ``source_of``.
 source_options = together(device_option, trust_option)

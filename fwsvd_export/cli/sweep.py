@@ -14,6 +14,7 @@ from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import (
     PATH,
     Options,
+    confidence_option,
     data_and_validation,
     data_options,
     dtype_option,
@@ -25,6 +26,7 @@ from fwsvd_export.cli.options import (
 from fwsvd_export.cli.recipe import recipe_option, recorded_recipe
 from fwsvd_export.cli.training_options import settings_of, training_options
 from fwsvd_export.errors import at_least, shown
+from fwsvd_export.evaluation.difference import CONFIDENCE
 from fwsvd_export.records import Budget
 from fwsvd_export.solvers.names import METHODS
 from fwsvd_export.sweep.result import TRAININGS, SweepResult, Training
@@ -128,14 +130,7 @@ def parse_solver_options(
     show_default="all",
     help="Number of rows of --data to train on at most; the seed chooses them.",
 )
-@option(
-    Group.MEASUREMENT,
-    "--confidence",
-    type=float,
-    default=0.95,
-    show_default=True,
-    help="Confidence of the intervals of the differences from the dense model.",
-)
+@confidence_option(Group.MEASUREMENT, "of the intervals of the differences from the dense model")
 @option(
     Group.OUTPUT,
     "-o",
@@ -214,6 +209,7 @@ def sweep_request(model: str, options: Options) -> SweepRequest:
     from fwsvd_export.workflows.sweep_request import SweepRequest  # torch, which wrong usage does without
 
     seeds = range(data.seed, data.seed + at_least("seeds", options.pop("seeds")))
+    confidence = options.pop("confidence")
     source, teacher = source_of(model, options), options.pop("teacher")
     return SweepRequest(
         source=source,
@@ -223,6 +219,7 @@ def sweep_request(model: str, options: Options) -> SweepRequest:
         size=size,
         training=training,
         teacher=None if teacher is None else Source(teacher, source.trust_remote_code, source.device),
+        confidence=CONFIDENCE if confidence is None else confidence,
         command=tuple(click.get_current_context().meta[TYPED]),
         recipe=recorded_recipe(),
         **options,

@@ -73,9 +73,7 @@ class LiveTable:
         self._dense = ""
         self._rows: dict[Cell, SweepRow] = {}
         self._current: Cell | None = None
-        self.live = Live(
-            get_renderable=self._rendered, console=console, refresh_per_second=_REFRESHES, transient=True
-        )
+        self.live = Live(get_renderable=self._rendered, console=console, refresh_per_second=_REFRESHES, transient=True)
 
     @property
     def steps(self) -> Steps:

@@ -52,6 +52,11 @@ class CompressionReport:
         return tuple(layer.name for layer in self.layers if layer.kept_dense)
 
     @property
+    def approximates(self) -> bool:
+        """Whether anything was factorised; what has no factors at all is the dense model."""
+        return self.embedding.rank is not None or len(self.kept_dense) < len(self.layers)
+
+    @property
     def unsettled(self) -> tuple[LayerReport, ...]:
         """Layers whose solver asks for something: iterations that did not converge, statistics that are zero."""
         return tuple(layer for layer in self.layers if not layer.settled)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,24 +72,31 @@ class Answers:
                 best.score = score
                 best.text = question.context[window.places[first, 0] : window.places[last, 1]]
 
-    def __len__(self) -> int:
-        return len(self._found)
-
     def texts(self) -> dict[int, str]:
         """Number of a question -> the answer, empty for none."""
         return {number: best.answer() for number, best in self._found.items()}
 
-    def metrics(self) -> dict[str, float]:
-        """Means over all questions, from 0 to 1; where some have no answer, F1 also over these and over the others."""
-        scores = [(best.question, *scores_of(best.answer(), best.question)) for best in self._found.values()]
-        parts = {
-            "exact_match": [exact for _, exact, _ in scores],
-            "f1": [f1 for _, _, f1 in scores],
-        }
-        if any(not question.answers for question, _, _ in scores):
-            parts["has_answer_f1"] = [f1 for question, _, f1 in scores if question.answers]
-            parts["no_answer_f1"] = [f1 for question, _, f1 in scores if not question.answers]
-        return {name: sum(values) / len(values) for name, values in parts.items() if values}
+    def questions(self) -> list[Question]:
+        """All questions, in the order of ``texts``."""
+        return [best.question for best in self._found.values()]
+
+
+def answer_metrics(questions: Sequence[Question], texts: Sequence[str]) -> dict[str, float]:
+    """Means over all questions, from 0 to 1; where some have no answer, F1 also over these and over the others.
+
+    Args:
+        questions: with their right answers.
+        texts: what was answered, empty for none.
+    """
+    scores = [(question, *scores_of(text, question)) for question, text in zip(questions, texts, strict=True)]
+    parts = {
+        "exact_match": [exact for _, exact, _ in scores],
+        "f1": [f1 for _, _, f1 in scores],
+    }
+    if any(not question.answers for question in questions):
+        parts["has_answer_f1"] = [f1 for question, _, f1 in scores if question.answers]
+        parts["no_answer_f1"] = [f1 for question, _, f1 in scores if not question.answers]
+    return {name: sum(values) / len(values) for name, values in parts.items() if values}
 
 
 def best_spans(starts: Tensor, ends: Tensor, windows: Iterable[Window]) -> list[tuple[float, int, int]]:

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from fwsvd_export.errors import DataError, given, is_number
 from fwsvd_export.storage.schema import Count, Line, Number
+
+CONFIDENCE = 0.95  # of an interval, unless asked otherwise
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A difference of one metric, and both ends of its interval."""
+
+    value: Number
+    low: Number
+    high: Number
+
+    def __str__(self) -> str:
+        return f"{self.value:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
 
 
 @dataclass(frozen=True)
@@ -19,6 +34,9 @@ class Difference:
         confidence: of the two-sided interval, such as 0.95.
         examples: that both were measured on.
         dense: the dense model's metric.
+        beside: the same of further metrics, by name.
+        changed: examples of which the two models do not say the same.
+        against_sha256: of the dense model's weights, as ``evaluate`` gives it; None for a model in memory.
     """
 
     against: Line
@@ -28,6 +46,24 @@ class Difference:
     confidence: Number
     examples: Count
     dense: Number
+    beside: dict[str, Interval] = field(default_factory=dict)
+    changed: Count | None = None
+    against_sha256: Line | None = None
 
     def __str__(self) -> str:
-        return f"{self.value:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+        return str(self.interval)
+
+    @property
+    def interval(self) -> Interval:
+        """Of the main metric."""
+        return Interval(self.value, self.low, self.high)
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuses a confidence that no interval has.
+
+    Raises:
+        DataError: it is not above 0.5 and below 1.
+    """
+    if not (is_number(confidence) and 0.5 < confidence < 1):
+        raise DataError(f"confidence {given(confidence)}: a number above 0.5 and below 1 is allowed, as 0.95")

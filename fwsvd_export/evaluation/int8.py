@@ -11,15 +11,18 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.data.tasks import Task
+from fwsvd_export.evaluation.difference import CONFIDENCE, Difference
 from fwsvd_export.evaluation.forward import Forward
-from fwsvd_export.evaluation.metrics import evaluate_model
-from fwsvd_export.evaluation.precision import Mixed, MixedTrial, fewest_in_float, in_order_of_worth
+from fwsvd_export.evaluation.paired import Scored, paired_difference, scored
+from fwsvd_export.evaluation.precision import Compare, MixedTrial, fewest_in_float, in_order_of_worth
+from fwsvd_export.evaluation.target import Target
 from fwsvd_export.export.quantize import quantize, units_of, weights_of
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.runtime.progress import Steps, silent, tracked
 
 SENSITIVITY_EXAMPLES = 128  # how far predictions move shows on any hundred examples
 _TRIAL_FILE = "trial.onnx"
+_FLOAT = "float"  # what a difference calls the model that it is taken from
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,16 @@ class Int8Files:
 
 @dataclass(frozen=True)
 class Int8Data:
-    """What the int8 model is measured on, and how far its metric may be below the float model's (None: any)."""
+    """What the int8 model is measured on, and what it must meet against the float model (None: nothing).
+
+    The seed is that of the resamples.
+    """
 
     batches: Sequence[dict[str, Tensor]]
     task: Task
     name: str
-    max_drop: float | None = None
+    target: Target | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class Int8Report:
         metric: its name.
         float_value: of the float ONNX model.
         value: of the int8 model that was written.
-        max_drop: the accuracy target, or None.
+        difference: of it from the float model; with a target bounded as ``Target.bounded`` does it.
+        target: the accuracy target, or None.
         kept: whether it is met; None without a target.
         kept_float: units left in float.
         trials: mixed models that were tried.
@@ -65,7 +73,8 @@ class Int8Report:
     metric: str
     float_value: float
     value: float
-    max_drop: float | None = None
+    difference: Difference
+    target: Target | None = None
     kept: bool | None = None
     kept_float: tuple[str, ...] = ()
     trials: tuple[MixedTrial, ...] = ()
@@ -90,28 +99,36 @@ def write_int8(graph: Any, files: Int8Files, data: Int8Data | None, steps: Steps
     quantize(graph, files.folder / files.int8_file)
     if data is None:
         return None
-    total = len(data.batches)
-    before = evaluate_model(
-        OnnxModel(files.folder, files.float_file), tracked(data.batches, total, "measuring float", steps), data.task
-    )
-    after = evaluate_model(
-        OnnxModel(files.folder, files.int8_file), tracked(data.batches, total, "measuring int8", steps), data.task
-    )
-    found = (data.task.name, data.name, before.examples, before.metric, before.value)
-    if data.max_drop is None:
-        return Int8Report(*found, after.value)
-    wanted = before.value - data.max_drop
-    if after.value >= wanted:
-        return Int8Report(*found, after.value, data.max_drop, kept=True)
+    before = _scored(files.folder / files.float_file, data, steps, "measuring float")
+    after = _scored(files.folder / files.int8_file, data, steps, "measuring int8")
+    measured = before.measurement
+    found = (data.task.name, data.name, measured.examples, measured.metric, measured.value)
+    difference = _difference(after, before, data)
+    if data.target is None:
+        return Int8Report(*found, after.measurement.value, difference)
+    difference = data.target.bounded(difference)
+    if data.target.met(difference):
+        return Int8Report(*found, after.measurement.value, difference, data.target, kept=True)
     sensitivities = _sensitivities(graph, files, data, steps)
-    mixed = _search(graph, files, data, sensitivities, wanted)
-    value = after.value
+    order = in_order_of_worth(sensitivities, weights_of(graph))
+    mixed = fewest_in_float(order, _comparison(graph, files, data, before), data.target)
+    value = after.measurement.value
     if mixed.kept:
         quantize(graph, files.folder / files.int8_file, mixed.kept_float)
-        value = next(trial.value for trial in mixed.trials if trial.kept_float == len(mixed.kept_float))
+        chosen = next(trial for trial in mixed.trials if trial.kept_float == len(mixed.kept_float))
+        value, difference = chosen.value, chosen.difference
     return Int8Report(
-        *found, value, data.max_drop, mixed.kept, mixed.kept_float, mixed.trials, sensitivities=sensitivities
+        *found, value, difference, data.target, mixed.kept, mixed.kept_float, mixed.trials, sensitivities=sensitivities
     )
+
+
+def _scored(file: Path, data: Int8Data, steps: Steps = silent, what: str = "") -> Scored:
+    return scored(OnnxModel(file.parent, file.name), data.batches, data.task, steps, what)
+
+
+def _difference(ours: Scored, before: Scored, data: Int8Data) -> Difference:
+    confidence = CONFIDENCE if data.target is None else data.target.confidence
+    return paired_difference(ours, before, _FLOAT, confidence, data.seed)
 
 
 def _sensitivities(graph: Any, files: Int8Files, data: Int8Data, steps: Steps) -> dict[str, float]:
@@ -128,16 +145,17 @@ def _sensitivities(graph: Any, files: Int8Files, data: Int8Data, steps: Steps) -
     return found
 
 
-def _search(graph: Any, files: Int8Files, data: Int8Data, sensitivities: dict[str, float], wanted: float) -> Mixed:
+def _comparison(graph: Any, files: Int8Files, data: Int8Data, before: Scored) -> Compare:
+    """A function that makes a mixed model and compares it with the float one."""
     trial = files.folder / _TRIAL_FILE
 
-    def value_of(kept_float: tuple[str, ...]) -> float:
+    def compare(kept_float: tuple[str, ...]) -> tuple[float, Difference]:
         quantize(graph, trial, kept_float)
-        value = evaluate_model(OnnxModel(files.folder, _TRIAL_FILE), data.batches, data.task).value
+        found = _scored(trial, data)
         trial.unlink()
-        return value
+        return found.measurement.value, _difference(found, before, data)
 
-    return fewest_in_float(in_order_of_worth(sensitivities, weights_of(graph)), value_of, wanted)
+    return compare
 
 
 def _spread(batches: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fwsvd_export.evaluation.difference import Difference
+from fwsvd_export.evaluation.target import Target
+
+Compare = Callable[[tuple[str, ...]], tuple[float, Difference]]
+"""The units that stay in float -> the metric, and the difference from the float model's."""
+
 
 @dataclass(frozen=True)
 class MixedTrial:
-    """How many units stayed in float, the metric, and whether the accuracy target was met."""
+    """One mixture that was tried.
+
+    Attributes:
+        kept_float: how many units stayed in float.
+        value: the metric.
+        difference: from the float model's, bounded as ``Target.bounded`` does it.
+        kept: whether the accuracy target was met.
+    """
 
     kept_float: int
     value: float
+    difference: Difference
     kept: bool
 
 
@@ -43,7 +57,7 @@ def in_order_of_worth(sensitivities: Mapping[str, float], weights: Mapping[str, 
     return sorted(sensitivities, key=lambda unit: -(sensitivities[unit] ** 2) / weights[unit])
 
 
-def fewest_in_float(order: Sequence[str], value_of: Callable[[tuple[str, ...]], float], wanted: float) -> Mixed:
+def fewest_in_float(order: Sequence[str], compare: Compare, target: Target) -> Mixed:
     """Bisects how many units stay in float, taken in order.
 
     The metric is taken to rise with that number, as it does but for noise: the answer meets the target, and with one
@@ -51,14 +65,15 @@ def fewest_in_float(order: Sequence[str], value_of: Callable[[tuple[str, ...]], 
 
     Args:
         order: all units, the one that shall stay in float before all others first.
-        value_of: the metric of a model with these units in float, larger is better.
-        wanted: the metric it must reach; all units quantised are known to miss it.
+        compare: how far a model with these units in float is from the float one; of metrics larger ones are better.
+        target: what it must meet; all units quantised are known to miss it.
     """
     trials = []
 
     def kept_with(count: int) -> bool:
-        value = value_of(tuple(order[:count]))
-        trials.append(MixedTrial(count, value, value >= wanted))
+        value, difference = compare(tuple(order[:count]))
+        difference = target.bounded(difference)
+        trials.append(MixedTrial(count, value, difference, target.met(difference)))
         return trials[-1].kept
 
     low, high = 0, len(order) - 1  # all in float is no quantised model

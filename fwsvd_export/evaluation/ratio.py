@@ -1,4 +1,4 @@
-"""The smallest model that meets an accuracy target: its metric on held-out data is not far below the dense one's."""
+"""The smallest model that meets an accuracy target: its metric on held-out data is near the dense one's."""
 
 from __future__ import annotations
 
@@ -8,19 +8,31 @@ from typing import Any
 
 from fwsvd_export.compression.build import Compressed
 from fwsvd_export.compression.prepare import Prepared
-from fwsvd_export.evaluation.target import check_max_drop
+from fwsvd_export.evaluation.difference import Difference
+from fwsvd_export.evaluation.target import Target
 from fwsvd_export.ranks.choices import smallest_ratio
 from fwsvd_export.records import Budget
 
 RESOLUTION = 0.01  # of the ratio; finer differences drown in the noise of a few thousand validation examples
 
+Compare = Callable[[Any], tuple[float, Difference]]
+"""A model -> its metric on the validation data, and the difference from the dense model's."""
+
 
 @dataclass(frozen=True)
 class Trial:
-    """One size that was tried: its ratio, the metric on the validation data, and whether the target was met."""
+    """One size that was tried.
+
+    Attributes:
+        ratio: that was asked for.
+        value: the metric on the validation data.
+        difference: from the dense model's, bounded as ``Target.bounded`` does it.
+        kept: whether the target was met.
+    """
 
     ratio: float
     value: float
+    difference: Difference
     kept: bool
 
 
@@ -39,9 +51,7 @@ class TargetSearch:
     kept: bool
 
 
-def smallest_within(
-    prepared: Prepared, evaluate: Callable[[Any], float], dense_value: float, max_drop: float
-) -> TargetSearch:
+def smallest_within(prepared: Prepared, compare: Compare, target: Target) -> TargetSearch:
     """Bisects the ratio between the smallest possible and 1.
 
     The metric is taken to rise with the ratio, as it does but for noise: the answer is a model that meets the target
@@ -49,20 +59,17 @@ def smallest_within(
 
     Args:
         prepared: the decomposed model; nothing is decomposed again.
-        evaluate: the metric of a model on the validation data, larger is better.
-        dense_value: the dense model's.
-        max_drop: how far below it the compressed one may be.
-
-    Raises:
-        RankError: a negative ``max_drop``.
+        compare: how far a model is from the dense one; of metrics larger ones are better.
+        target: what the model must meet.
     """
-    check_max_drop(max_drop)
     trials = []
 
     def tried(ratio: float) -> tuple[Compressed, bool]:
         compressed = prepared.at(Budget(ratio=ratio))
-        value = evaluate(compressed.model)
-        trials.append(Trial(ratio, value, value >= dense_value - max_drop))
+        value, difference = compare(compressed.model)
+        if compressed.report.approximates:
+            difference = target.bounded(difference)
+        trials.append(Trial(ratio, value, difference, target.met(difference)))
         return compressed, trials[-1].kept
 
     best, kept = tried(1.0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fwsvd_export.errors import FwsvdExportError
+from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.runtime.environment import Environment
 from fwsvd_export.storage.schema import Count, Number, read_as, to_builtins
 
@@ -31,6 +32,7 @@ class Evaluation:
         environment: where.
         cut: examples that were cut at --max-length; None in results of earlier versions.
         skipped: rows that --on-bad-row left out; None in results of earlier versions.
+        difference: from the model that it was compared with, which ran under torch; None without one.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Evaluation:
     environment: Environment
     cut: Count | None = None
     skipped: Count | None = None
+    difference: Difference | None = None
 
     @classmethod
     def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> Evaluation:

@@ -35,11 +35,16 @@ class RecordedCheck:
 
 @dataclass(frozen=True)
 class MixedPrecisionTrial:
-    """How many nodes stayed in float, the metric, and whether the accuracy target was met."""
+    """How many nodes stayed in float, the metric, and whether the accuracy target was met.
+
+    ``low`` and ``high`` are the ends of the interval of its difference from the float model; None in a file of before.
+    """
 
     kept_float: Count
     value: Number
     kept: bool
+    low: Number | None = None
+    high: Number | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class RecordedSaturation:
 
 @dataclass(frozen=True)
 class RecordedInt8:
-    """The int8 model; but for the first and the last, every field is None or empty when no data measured it.
+    """The int8 model; but for ``max_difference`` and ``saturation``, all are None or empty when no data measured it.
 
     Attributes:
         max_difference: of any output from torch's.
@@ -82,6 +87,9 @@ class RecordedInt8:
         sensitivities: node -> root mean square change of the predictions when only it is quantised.
         drop: ``float_value - value``.
         saturation: the bound of its sums; None in a file of before.
+        low: lower end of the interval of ``value - float_value``; None in a file of before, as the next two.
+        high: upper end.
+        confidence: of the interval.
     """
 
     max_difference: Number
@@ -98,6 +106,9 @@ class RecordedInt8:
     sensitivities: dict[str, Number] | None = None
     drop: Number | None = None
     saturation: RecordedSaturation | None = None
+    low: Number | None = None
+    high: Number | None = None
+    confidence: Number | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in ``export.json``: difference and bound alone when it was not measured on data."""

@@ -32,12 +32,15 @@ def bench_table(result: BenchResult) -> tuple[list[str], list[list[str]]]:
     """Titles and rows: a line per runtime and model, a column per shape.
 
     A cell is the median in milliseconds and, in brackets, the speed-up against the first model under the same runtime
-    and what the number of operations would allow.
+    and what the number of operations would allow. Where metrics were measured, those of the other models have their
+    difference from the first one's.
     """
     models = result.models
+    compared = _confidence(result)
     shapes = list(dict.fromkeys((row.batch_size, row.length) for row in models[0].latency))
     runtimes = list(dict.fromkeys(row.runtime for row in models[0].latency))
     titles = ["runtime", "model", "parameters", "file", models[0].metric or "metric"]
+    titles += [] if compared is None else [f"difference, {100 * compared:g} %"]
     titles += [f"{batch_size} x {length}, ms" for batch_size, length in shapes]
     rows = []
     for runtime in runtimes:
@@ -45,7 +48,9 @@ def bench_table(result: BenchResult) -> tuple[list[str], list[list[str]]]:
             of_runtime = model.runtimes[runtime]
             value = "" if of_runtime.value is None else f"{of_runtime.value:.4f}"
             size = f"{of_runtime.file_bytes / 1e6:.1f} MB"
-            cells = [_cell(row) for row in model.latency if row.runtime == runtime]
+            difference = of_runtime.difference
+            cells = [] if compared is None else ["" if difference is None else str(difference)]
+            cells += [_cell(row) for row in model.latency if row.runtime == runtime]
             rows.append([runtime, name, f"{model.parameters:,}", size, value, *cells])
     return titles, rows
 
@@ -56,8 +61,24 @@ def machine_line(environment: Environment) -> str:
     return environment.cpu if threads is None else f"{environment.cpu}, {counted(threads, 'thread')}"
 
 
+def _confidence(result: BenchResult) -> float | None:
+    """Of the intervals of the differences; None where there are none."""
+    found = (of_runtime.difference for model in result.models for of_runtime in model.runtimes.values())
+    return next((difference.confidence for difference in found if difference is not None), None)
+
+
 def _cell(row: BenchTiming) -> str:
     return f"{row.median_ms:.1f} (x{row.speedup:.1f}/{row.flops_ratio:.1f})"
+
+
+def _about_differences(result: BenchResult) -> list[str]:
+    if _confidence(result) is None:
+        return []
+    examples = counted(result.models[0].examples or 0, "example")
+    return [
+        f"The difference is from the first model under the same runtime, over the same {examples}, with a paired",
+        "bootstrap interval: where it holds 0, these examples do not tell the two models apart.",
+    ]
 
 
 def _page(result: BenchResult) -> str:
@@ -68,6 +89,7 @@ def _page(result: BenchResult) -> str:
         f"{machine_line(environment)}; medians of {counted(environment.rounds, 'interleaved round')} of",
         f"{counted(environment.repeats, 'call')}. In brackets the speed-up against the first model under the same",
         "runtime (the median of the rounds' own ratios), and what the number of operations would allow.",
+        *_about_differences(result),
         "",
         f"![Latency]({PICTURE})",
         "",

@@ -101,7 +101,9 @@ def _page(result: SweepResult) -> str:
         *_table(_TITLES, map(_cells, result.rows)),
         "",
         *_legend(result.rows),
-        "Seconds in all: " + (", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items()) or "none") + ".",
+        "Seconds in all: "
+        + (", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items()) or "none")
+        + ".",
         "",
         *(["```sh", shlex.join(command), "```", ""] if command else []),
     ]

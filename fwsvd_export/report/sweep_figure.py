@@ -57,7 +57,9 @@ def draw_sweep(result: SweepResult, path: Path) -> None:
         pyplot.Line2D([], [], color=colour, marker=marker, markersize=5)
         for colour, marker in (STYLES[method] for method in methods)
     ]
-    figure.legend([dense, *lines], [f"dense ({result.dense.value:.3f})", *methods], loc="outside right center", frameon=False)
+    figure.legend(
+        [dense, *lines], [f"dense ({result.dense.value:.3f})", *methods], loc="outside right center", frameon=False
+    )
     figure.savefig(path, dpi=150, format="png")
     pyplot.close(figure)
 

@@ -134,6 +134,7 @@ class MadeFrom:
         rows = {"rows": self.rows_sha256, "without": self.validation_sha256, "batch_size": self.data.batch_size}
         return {**self.reading(), **rows, "start": start, "training": training, "teacher": known, "seed": seed}
 
-    def measured(self, model: Parts) -> str:
-        """The key of a cell: a model, measured on the validation rows."""
-        return digest_of({"model": model, **self.reading(), "validation": self.validation_sha256})
+    def measured(self, model: Parts, confidence: float) -> str:
+        """The key of a cell: a model, measured on the validation rows, with an interval of a confidence."""
+        validation = {**self.reading(), "validation": self.validation_sha256, "confidence": confidence}
+        return digest_of({"model": model, **validation})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,17 @@ from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.chance import warn_below_chance
-from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
+from fwsvd_export.evaluation.comparable import check_same_classes, check_same_head
+from fwsvd_export.evaluation.metrics import metric_of
+from fwsvd_export.evaluation.paired import Scored, paired_difference, scored
 from fwsvd_export.export.folder import open_exported
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries
 from fwsvd_export.export.place import Place
 from fwsvd_export.export.session import OnnxModel
-from fwsvd_export.records import Measurement
 from fwsvd_export.report.bench import write_bench
 from fwsvd_export.runtime.environment import machine
-from fwsvd_export.runtime.progress import Steps, silent, tracked
+from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.file_names import ONNX_FOLDER
 from fwsvd_export.storage.output import check_output
 from fwsvd_export.storage.temporary import scratch_folder
@@ -138,9 +139,7 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
         vocabulary = min(encoder.embedding.out_features for encoder in encoders)
         inputs = {name for encoder in encoders for name in encoder.inputs}
         timings = time_runners(openers, request.plan, vocabulary, sorted(inputs), steps=steps)
-        rows = tuple(
-            _row(candidate, candidates[0], request, timings, scores[candidate.source.model]) for candidate in candidates
-        )
+        rows = tuple(_row(candidate, candidates[0], request, timings, scores) for candidate in candidates)
         result = BenchResult(rows, _environment(request, bool(exported)))
     if request.out is not None:
         write_bench(request.out, result, request.overwrite)
@@ -172,9 +171,10 @@ def _row(
     dense: _Candidate,
     request: BenchRequest,
     timings: Mapping[str, Sequence[Timing]],
-    scores: Mapping[str, Measurement],
+    scores: Mapping[str, Mapping[str, Scored]],
 ) -> BenchModel:
     """One model's part of ``results.json``; the metric is that of the first runtime."""
+    found = _runtimes(candidate, dense, request, scores)
     latency = []
     for runtime in request.runtimes:
         mine, its = (timings[f"{model.label} ({runtime})"] for model in (candidate, dense))
@@ -183,26 +183,38 @@ def _row(
             latency.append(
                 BenchTiming(runtime, **asdict(own), speedup=speedup(other, own), flops_ratio=counts[1] / counts[0])
             )
-    first = scores.get(request.runtimes[0])
+    first, measured = found[request.runtimes[0]], scores[candidate.source.model].get(request.runtimes[0])
     return BenchModel(
         model=candidate.source.model,
         sha256=candidate.checkpoint.sha256,
         parameters=total_parameters(candidate.checkpoint.model),
         file_bytes=candidate.bytes_of(request.runtimes[0]),
-        metric=first.metric if first else None,
-        value=first.value if first else None,
-        examples=first.examples if first else None,
-        runtimes={
-            runtime: BenchRuntime(
-                candidate.bytes_of(runtime),
-                scores[runtime].value if runtime in scores else None,
-                scores[runtime].beside if runtime in scores else {},
-            )
-            for runtime in request.runtimes
-        },
+        metric=measured.measurement.metric if measured else None,
+        value=first.value,
+        examples=measured.measurement.examples if measured else None,
+        runtimes=found,
         latency=tuple(latency),
         name=candidate.label,
+        difference=first.difference,
     )
+
+
+def _runtimes(
+    candidate: _Candidate, dense: _Candidate, request: BenchRequest, scores: Mapping[str, Mapping[str, Scored]]
+) -> dict[str, BenchRuntime]:
+    """Runtime -> size and metric of a model, and how far it is from the first one under the same runtime."""
+    mine, its = scores[candidate.source.model], scores[dense.source.model]
+    found = {}
+    for runtime in request.runtimes:
+        size = candidate.bytes_of(runtime)
+        if request.data is None:
+            found[runtime] = BenchRuntime(size)
+            continue
+        measured, difference = mine[runtime].measurement, None
+        if candidate is not dense:
+            difference = paired_difference(mine[runtime], its[runtime], dense.source.model, seed=request.data.seed)
+        found[runtime] = BenchRuntime(size, measured.value, measured.beside, difference)
+    return found
 
 
 def _batches(data: DataRequest, candidates: Sequence[_Candidate]) -> dict[str, Batches]:
@@ -211,22 +223,26 @@ def _batches(data: DataRequest, candidates: Sequence[_Candidate]) -> dict[str, B
     found: dict[str, Batches] = {}
     for candidate in candidates:
         tokenizer = load_tokenizer(candidate.checkpoint)
+        dense = candidates[0].checkpoint
+        check_same_head(candidate.checkpoint.encoder, dense.encoder, candidates[0].source.model)
         found[candidate.source.model] = load_batches(data, tokenizer, candidate.checkpoint.encoder)
+        ours, theirs = ((one.checkpoint.model, found[one.source.model].task) for one in (candidate, candidates[0]))
+        check_same_classes(ours, theirs, candidates[0].source.model)
     return found
 
 
-def _scores(
-    candidate: _Candidate, request: BenchRequest, batches: Batches | None, steps: Steps
-) -> dict[str, Measurement]:
+def _scores(candidate: _Candidate, request: BenchRequest, batches: Batches | None, steps: Steps) -> dict[str, Scored]:
     """Runtime -> what was measured under it; nothing without data."""
-    found: dict[str, Measurement] = {}
+    found: dict[str, Scored] = {}
     if batches is None:
         return found
     for runtime in request.runtimes:
         runner = candidate.under(runtime, request.plan.threads)
         what = f"evaluating {candidate.label} ({runtime})"
-        found[runtime] = evaluate_model(runner, tracked(batches, len(batches), what, steps), batches.task)
-        warn_below_chance(found[runtime], batches.task, candidate.checkpoint.model.config)
+        measured = scored(runner, batches, batches.task, steps, what)
+        warn_below_chance(measured.measurement, batches.task, candidate.checkpoint.model.config)
+        of_weights = replace(measured.measurement, sha256=candidate.checkpoint.sha256)
+        found[runtime] = replace(measured, measurement=of_weights)
     return found
 
 

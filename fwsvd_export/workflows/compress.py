@@ -12,9 +12,8 @@ from typing import Any, cast
 import torch
 
 from fwsvd_export.checkpoints.load import Checkpoint
-from fwsvd_export.checkpoints.record import CompressionRecord, FileDigest, Gate, RecordedTrial
+from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedTrial
 from fwsvd_export.checkpoints.tokenizer import read_tokenizer
-from fwsvd_export.checkpoints.weights import stored_weights, weights_files
 from fwsvd_export.compression.build import Compressed
 from fwsvd_export.compression.checks import closed_form, reconstructs
 from fwsvd_export.compression.inputs import Inputs, calibration_of
@@ -26,12 +25,11 @@ from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import DataError, OutputError, StatisticsError
 from fwsvd_export.evaluation.chance import warn_below_chance
+from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.evaluation.layer_losses import measure_layer_losses
-from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.evaluation.paired import paired_difference, scored
 from fwsvd_export.evaluation.ratio import smallest_within
-from fwsvd_export.evaluation.target import check_max_drop
 from fwsvd_export.fisher.files import load_statistics
-from fwsvd_export.hub.card.base import read_base_card
 from fwsvd_export.records import LABEL_SOURCES, Statistics
 from fwsvd_export.report.compression import write_report
 from fwsvd_export.runtime.device import release_freed_memory
@@ -41,6 +39,7 @@ from fwsvd_export.solvers.solver import ClosedForm, Iterative
 from fwsvd_export.solvers.table import solver_named
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.names import command_line
+from fwsvd_export.workflows.base import with_base
 from fwsvd_export.workflows.calibration import calibration_and_validation
 from fwsvd_export.workflows.compress_request import CompressRequest
 from fwsvd_export.workflows.fisher import reads_labels, statistics_of
@@ -125,28 +124,35 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
 def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | None]:
     """The model of the size that was asked for, or the smallest one within an accuracy target and how it was found."""
     request, clock = run.request, run.clock
-    if request.max_drop is None or run.validation is None:
+    target = request.target
+    if target is None or run.validation is None:
         with clock.phase("solve"):
             return compress_model(run.inputs, steps), None
     with clock.phase("solve"):
         prepared = prepare(run.inputs, steps)
     measured, validation = cast(DataRequest, request.validation or request.data), run.validation
     with clock.phase("trials"):
-        dense = evaluate_model(run.checkpoint.model, validation, validation.task)
-        warn_below_chance(dense, validation.task, run.checkpoint.model.config)
+        dense = scored(run.checkpoint.model, validation, validation.task)
+        warn_below_chance(dense.measurement, validation.task, run.checkpoint.model.config)
 
-        def value_of(model: Any) -> float:
-            return evaluate_model(model, validation, validation.task).value
+        def compare(model: Any) -> tuple[float, Difference]:
+            ours = scored(model, validation, validation.task)
+            difference = paired_difference(ours, dense, run.checkpoint.name, target.confidence, measured.seed)
+            return ours.measurement.value, difference
 
-        found = smallest_within(prepared, value_of, dense.value, request.max_drop)
+        found = smallest_within(prepared, compare, target)
     gate = Gate(
-        max_drop=request.max_drop,
-        metric=dense.metric,
-        dense=dense.value,
+        max_drop=target.max_drop,
+        metric=dense.measurement.metric,
+        dense=dense.measurement.value,
         validation=measured.name,
-        validation_examples=dense.examples,
+        validation_examples=dense.measurement.examples,
         kept=found.kept,
-        trials=tuple(RecordedTrial(trial.ratio, trial.value, trial.kept) for trial in found.trials),
+        trials=tuple(
+            RecordedTrial(trial.ratio, trial.value, trial.kept, trial.difference.low, trial.difference.high)
+            for trial in found.trials
+        ),
+        confidence=target.confidence,
     )
     return found.compressed, gate
 
@@ -156,7 +162,7 @@ def write_run(run: Run, compressed: Compressed, gate: Gate | None, steps: Steps 
     request, checkpoint = run.request, run.checkpoint
     dtype = checkpoint.declared_dtype if request.dtype == "auto" else getattr(torch, request.dtype)
     small = compressed.model.cpu().to(dtype)
-    record = record_of_run(run, compressed, gate)
+    record = _record_of(run, compressed, gate)
     if request.report is not None and run.calibration is not None:
         with run.clock.phase("report"):
             losses = measure_layer_losses(checkpoint.encoder, compressed.solutions, run.calibration, steps)
@@ -168,8 +174,7 @@ def _method_of(request: CompressRequest, stored: Statistics | None) -> Method:
     """The method, once everything that was asked for goes with it and with the data that is given."""
     solver = solver_named(request.method)
     options = options_from(request.method, solver.options, request.solver_options)
-    if request.max_drop is not None:
-        check_max_drop(request.max_drop)
+    if request.target is not None:  # one that is not allowed is refused here
         closed_form(solver)
     fitted = reconstructs(solver, request.reconstruct, request.data is not None, stored)
     if stored is not None and request.labels not in (None, stored.source.labels):
@@ -189,23 +194,17 @@ def _check_report(request: CompressRequest, report: Path) -> None:
         raise DataError("--report measures every layer's loss and needs data to do it on; give --data")
 
 
-def record_of_run(run: Run, compressed: Compressed, gate: Gate | None) -> CompressionRecord:
+def _record_of(run: Run, compressed: Compressed, gate: Gate | None) -> CompressionRecord:
     """What ``compression.json`` says of how the model was made, with what only files tell."""
     request, checkpoint = run.request, run.checkpoint
-    record = record_of(run.inputs, compressed.report, checkpoint.name)
-    fisher, asked, files = record.fisher, record.asked, weights_files(checkpoint.folder)
+    record = with_base(record_of(run.inputs, compressed.report, checkpoint.name), checkpoint, run.left_out)
+    fisher, asked = record.fisher, record.asked
     if fisher is not None and request.fisher is not None:
         fisher = replace(fisher, sha256=file_sha256(request.fisher))
     if request.max_drop is not None:
         asked = replace(asked, ratio=None)
     return replace(
         record,
-        base_sha256=checkpoint.sha256 if len(files) == 1 else None,
-        base_files={file.name: FileDigest.of(file) for file in files},
-        base_revision=checkpoint.revision,
-        base_weights=stored_weights(checkpoint.folder),
-        base_card=read_base_card(checkpoint.folder),
-        left_out=run.left_out,
         command=tuple(command_line(request.command)) if request.command else None,
         recipe=request.recipe,
         asked=asked,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from fwsvd_export.checkpoints.record import RecordedRecipe
 from fwsvd_export.compression.checks import can_reconstruct
 from fwsvd_export.data.request import DataRequest
+from fwsvd_export.evaluation.difference import CONFIDENCE
+from fwsvd_export.evaluation.target import Target
 from fwsvd_export.records import RankRequest
 from fwsvd_export.solvers.table import solver_named
 
@@ -22,7 +24,8 @@ class CompressRequest:
     """Everything ``compress`` was asked for; ``data`` or ``fisher`` may be None where the method allows it.
 
     With ``max_drop`` the budget in ``size`` is not looked at: the smallest model is searched whose metric on
-    ``validation`` (or on rows of ``data`` that calibration leaves) is at most that far below the dense one's. A folder
+    ``validation`` (or on rows of ``data`` that calibration leaves) is at most that far below the dense one's, with that
+    ``confidence``. A folder
     ``report`` gets predicted and measured losses of every layer. ``labels`` None is "data" where statistics are
     collected, and whatever they were where they are given. ``command`` is what was typed, and
     ``recipe`` the file of options that was used, for the record.
@@ -37,6 +40,7 @@ class CompressRequest:
     labels: str | None = None
     validation: DataRequest | None = None
     max_drop: float | None = None
+    confidence: float = CONFIDENCE
     reconstruct: bool | None = None
     report: Path | None = None
     solver_options: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +48,11 @@ class CompressRequest:
     overwrite: bool = False
     command: tuple[str, ...] = ()
     recipe: RecordedRecipe | None = None
+
+    @property
+    def target(self) -> Target | None:
+        """The accuracy target; raises as it does where it is not allowed."""
+        return None if self.max_drop is None else Target(self.max_drop, self.confidence)
 
     @property
     def needs_statistics(self) -> bool:

@@ -222,7 +222,8 @@ def _rows(
     def row(name: str, parameters: int, linear_weights: int) -> DemoRow:
         accuracy = accuracies.get(name)
         if accuracy is None:
-            accuracy = run_evaluate(Source(str(folder / name), device=device), _test_data(folder), steps).value
+            evaluated = run_evaluate(Source(str(folder / name), device=device), _test_data(folder), steps)
+            accuracy = evaluated.measurement.value
         stored = stored_weights(folder / name)
         return DemoRow(name, parameters, linear_weights, stored.bytes, stored.dtype, accuracy, seconds.get(name, 0.0))
 

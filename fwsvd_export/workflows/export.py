@@ -5,36 +5,32 @@ from __future__ import annotations
 import json
 import math
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
 from fwsvd_export import __version__
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.benchmark.runtimes import RUNTIME_FILES
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.record import FileDigest
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import ExportError, OutputError, given, is_number, is_whole
-from fwsvd_export.evaluation.chance import warn_below_chance
+from fwsvd_export.evaluation.difference import CONFIDENCE
 from fwsvd_export.evaluation.int8 import Int8Data, Int8Files, Int8Report, write_int8
-from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
-from fwsvd_export.evaluation.target import check_max_drop
+from fwsvd_export.evaluation.metrics import metric_of
+from fwsvd_export.evaluation.target import Target
 from fwsvd_export.export import OPSETS
 from fwsvd_export.export.check import Difference, Shape, differences, shapes_up_to, worst_of
-from fwsvd_export.export.fetch import fetched_place
 from fwsvd_export.export.folder import (
     check_onnx_output,
     onnx_output,
-    open_exported,
     write_surroundings,
 )
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries, required
-from fwsvd_export.export.place import Place
 from fwsvd_export.export.quantize import SMALLEST_PRODUCT
 from fwsvd_export.export.record import (
     ExportRecord,
@@ -47,8 +43,7 @@ from fwsvd_export.export.record import (
 from fwsvd_export.export.saturation import proven
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.export.trace import trace
-from fwsvd_export.records import Measurement
-from fwsvd_export.runtime.progress import Steps, silent, tracked
+from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.file_names import EXPORT_FILE, INT8_FILE, ONNX_FILE, ONNX_FOLDER, TOKENIZER_FILE
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.workflows.source import Source, Stopwatch, left_out_of, load_source
@@ -68,6 +63,7 @@ class OnnxRequest:
         int8: whether to write a quantised model too.
         data: to measure the quantised model on.
         max_drop: how far the quantised model's metric may be below the float one's.
+        confidence: that it is no further.
         overwrite: replace ``onnx/``.
     """
 
@@ -78,6 +74,7 @@ class OnnxRequest:
     int8: bool = False
     data: DataRequest | None = None
     max_drop: float | None = None
+    confidence: float = CONFIDENCE
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -85,8 +82,12 @@ class OnnxRequest:
             raise ExportError(f"opset {given(self.opset)}: {OPSETS[0]} to {OPSETS[-1]} are allowed")
         if not is_number(self.atol) or not 0 <= self.atol < math.inf:
             raise ExportError(f"atol {given(self.atol)}: a number of at least 0 is allowed")
-        if self.max_drop is not None:
-            check_max_drop(self.max_drop)
+        _ = self.target  # one that is not allowed is refused here
+
+    @property
+    def target(self) -> Target | None:
+        """What the quantised model must meet."""
+        return None if self.max_drop is None else Target(self.max_drop, self.confidence)
 
 
 @dataclass(frozen=True)
@@ -185,45 +186,6 @@ def export_into(
     return record
 
 
-def run_evaluate_exported(
-    source: Source, data: DataRequest, runtime: str, parent: Path | None = None, steps: Steps = silent
-) -> Measurement:
-    """The task's metric of a checkpoint's ONNX model.
-
-    Args:
-        source: the checkpoint that the ONNX model must have been made from.
-        data: labelled rows.
-        runtime: a key of ``RUNTIME_FILES``.
-        parent: the folder that ``onnx -o`` wrote to; None is the model's own folder, or its repository on the Hub.
-        steps: progress.
-
-    Raises:
-        ExportError: there is no such file, it belongs to another checkpoint, or a device that is not the CPU.
-    """
-    check_libraries()
-    if source.device not in ("auto", "cpu"):
-        raise ExportError(
-            f"device {source.device}: ONNX models are run on the CPU here; leave --device out or give cpu"
-        )
-    checkpoint = load_source(Source(source.model, source.trust_remote_code, "cpu"))
-    place = _place_of(source, checkpoint, RUNTIME_FILES[runtime], parent)
-    model = open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint))
-    batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.encoder)
-    measured = evaluate_model(model, tracked(batches, len(batches), "evaluating", steps), batches.task)
-    warn_below_chance(measured, batches.task, checkpoint.model.config)
-    reading = batches.reading
-    return replace(measured, sha256=checkpoint.sha256, cut=reading.cut, skipped=reading.left_out)
-
-
-def _place_of(source: Source, checkpoint: Checkpoint, file_name: str, given: Path | None) -> Place:
-    """Where ``evaluate`` finds an ONNX file: where it was asked to look, beside the model, or on the Hub."""
-    if given is not None:
-        return Place(given, source.model)
-    if Path(source.model).is_dir():
-        return Place(checkpoint.folder, source.model)
-    return fetched_place(checkpoint.folder, source.model, file_name)
-
-
 def _parent_of(source: Source, given: Path | None) -> Path:
     """The folder that gets ``onnx/``."""
     if given is not None:
@@ -242,7 +204,7 @@ def _int8_data(request: OnnxRequest, checkpoint: Checkpoint) -> Int8Data | None:
         return None
     metric_of(request.data.task)  # a task without one is refused before the long work
     batches = load_batches(request.data, load_tokenizer(checkpoint), checkpoint.encoder)
-    return Int8Data(batches, batches.task, request.data.name, request.max_drop)
+    return Int8Data(batches, batches.task, request.data.name, request.target, request.data.seed)
 
 
 def _int8_shift(encoder: Encoder, folder: Path, shapes: tuple[Shape, ...]) -> float:
@@ -262,13 +224,21 @@ def _recorded_int8(report: Int8Report | None, max_difference: float, saturation:
         report.metric,
         report.float_value,
         report.value,
-        report.max_drop,
+        None if report.target is None else report.target.max_drop,
         report.kept,
         report.kept_float,
-        tuple(MixedPrecisionTrial(trial.kept_float, trial.value, trial.kept) for trial in report.trials),
+        tuple(
+            MixedPrecisionTrial(
+                trial.kept_float, trial.value, trial.kept, low=trial.difference.low, high=trial.difference.high
+            )
+            for trial in report.trials
+        ),
         report.sensitivities,
         drop=report.float_value - report.value,
         saturation=saturation,
+        low=report.difference.low,
+        high=report.difference.high,
+        confidence=report.difference.confidence,
     )
 
 

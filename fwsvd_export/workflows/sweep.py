@@ -80,7 +80,8 @@ class _Sweep:
         self._keys = {cell: keys.cell(cell) for cell in request.grid.cells}
         self._models = SweepModels(request, self._sources, self._store, keys, self._clock, watch.steps)
         with self._clock.phase("evaluate"):
-            self._dense = self._scored(dense.model, "dense")
+            found = self._scored(dense.model, "dense")
+        self._dense = replace(found, measurement=replace(found.measurement, sha256=dense.sha256))
         warn_below_chance(self._dense.measurement, data.validation.task, dense.model.config)
 
     def work(self) -> None:
@@ -118,7 +119,7 @@ class _Sweep:
         """Measures a model, and writes its cell."""
         with self._clock.phase("evaluate"):
             measured = self._scored(made.model, str(cell))
-            against, confidence = self._sources.dense.name, self._request.confidence
+            against, confidence = self._request.source.model, self._request.confidence
             difference = paired_difference(measured, self._dense, against=against, confidence=confidence)
         if self._request.keep_models:
             self._models.keep(made, self._store.model(self._model_name(cell)), cell.training != "none")

@@ -61,7 +61,7 @@ class SweepKeys:
     def cell(self, cell: Cell) -> str:
         """Of a cell."""
         model = self._start(cell) if cell.training == "none" else self.trained(cell)
-        return self.made_from.measured(model)
+        return self.made_from.measured(model, self.request.confidence)
 
     def trained(self, cell: Cell) -> Parts:
         """What a model that is trained is made from."""

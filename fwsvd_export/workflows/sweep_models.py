@@ -19,17 +19,18 @@ from fwsvd_export.checkpoints.load import Checkpoint, load_checkpoint
 from fwsvd_export.checkpoints.record import Action, CompressionRecord
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.prepare import Prepared, compress_model, prepare
+from fwsvd_export.compression.record import record_of
 from fwsvd_export.evaluation.metrics import evaluate_model
 from fwsvd_export.runtime.device import release_freed_memory
 from fwsvd_export.runtime.progress import Steps
 from fwsvd_export.solvers.solver import ClosedForm
 from fwsvd_export.solvers.table import solver_named
 from fwsvd_export.storage.locks import exclusive
+from fwsvd_export.storage.names import command_line
 from fwsvd_export.sweep.grid import Cell
 from fwsvd_export.sweep.store import SweepStore
 from fwsvd_export.training.state import TrainingState, training_state
-from fwsvd_export.workflows.compress import Run, record_of_run
-from fwsvd_export.workflows.compress_request import CompressRequest
+from fwsvd_export.workflows.base import with_base
 from fwsvd_export.workflows.source import Stopwatch
 from fwsvd_export.workflows.sweep_data import SweepData
 from fwsvd_export.workflows.sweep_keys import SweepKeys
@@ -77,7 +78,13 @@ class SweepModels:
     """
 
     def __init__(
-        self, request: SweepRequest, sources: Sources, store: SweepStore, keys: SweepKeys, clock: Stopwatch, steps: Steps
+        self,
+        request: SweepRequest,
+        sources: Sources,
+        store: SweepStore,
+        keys: SweepKeys,
+        clock: Stopwatch,
+        steps: Steps,
     ) -> None:
         self._request = request
         self._sources = sources
@@ -86,7 +93,7 @@ class SweepModels:
         self._clock = clock
         self._steps = steps
         self._statistics = SweepStatistics(sources.dense, sources.data, request.labels, steps)
-        self._run: tuple[tuple[str, int], Run] | None = None
+        self._shared: tuple[tuple[str, int], Inputs] | None = None
         self._prepared: Prepared | None = None
 
     @contextmanager
@@ -129,9 +136,8 @@ class SweepModels:
         return Made(model.to(self._sources.dense.encoder.device), record, record.seconds["compress"])
 
     def _compressed(self, cell: Cell, others: Iterable[str]) -> Made:
-        run = self._run_of(cell, others)
-        size = replace(run.inputs.size, budget=cell.budget)
-        inputs = replace(run.inputs, size=size)
+        shared = self._inputs_of(cell, others)
+        inputs = replace(shared, size=replace(shared.size, budget=cell.budget))
         begin = time.perf_counter()
         with self._clock.phase("compress"):
             if self._prepared is None:
@@ -140,15 +146,18 @@ class SweepModels:
                 compressed = self._prepared.at(cell.budget, self._steps)
         seconds = time.perf_counter() - begin
         release_freed_memory()
-        run = replace(run, inputs=inputs, clock=Stopwatch({"compress": round(seconds, 3)}))
-        return Made(compressed.model, record_of_run(run, compressed, None), seconds)
+        dense, request = self._sources.dense, self._request
+        record = with_base(record_of(inputs, compressed.report, dense.name), dense, self._sources.left_out)
+        command = tuple(command_line(request.command)) if request.command else None
+        recorded = replace(record, command=command, recipe=request.recipe, seconds={"compress": round(seconds, 3)})
+        return Made(compressed.model, recorded, seconds)
 
-    def _run_of(self, cell: Cell, others: Iterable[str]) -> Run:
+    def _inputs_of(self, cell: Cell, others: Iterable[str]) -> Inputs:
         """What all sizes of a method share; of a closed form its decompositions."""
         key = cell.method, cell.seed
-        if self._run is not None and self._run[0] == key:
-            return self._run[1]
-        self._run = self._prepared = None  # before the next ones need the memory
+        if self._shared is not None and self._shared[0] == key:
+            return self._shared[1]
+        self._shared = self._prepared = None  # before the next ones need the memory
         release_freed_memory()
         request, sources = self._request, self._sources
         solver, encoder = solver_named(cell.method), sources.dense.encoder
@@ -164,12 +173,8 @@ class SweepModels:
         if isinstance(solver, ClosedForm):
             with self._clock.phase("decompose"):
                 self._prepared = prepare(inputs, self._steps)
-        asked = CompressRequest(
-            request.source, self._store.folder, cell.method, size, command=request.command, recipe=request.recipe
-        )
-        run = Run(asked, sources.dense, sources.left_out, inputs, calibration, None, Stopwatch())
-        self._run = key, run
-        return run
+        self._shared = key, inputs
+        return inputs
 
     def _trained(self, cell: Cell, start: Made, state: TrainingState) -> Made:
         """The model of a start after training."""

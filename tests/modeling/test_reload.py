@@ -297,8 +297,8 @@ def test_a_data_set_through_the_pipeline_gives_the_accuracy_that_evaluate_prints
     assert [label for label, _ in found] == [model.config.id2label[index] for index in likeliest.indices.tolist()]
     assert [score for _, score in found] == pytest.approx(likeliest.values.tolist(), abs=1e-5)
     right = [model.config.label2id[label] == row["label"] for (label, _), row in zip(found, rows, strict=True)]
-    measured = run_evaluate(Source(str(folder), device="cpu"), DataRequest(task_named("sst2"), file=data_file))
-    assert sum(right) / len(right) == measured.value
+    found = run_evaluate(Source(str(folder), device="cpu"), DataRequest(task_named("sst2"), file=data_file))
+    assert sum(right) / len(right) == found.measurement.value
 
 
 def test_a_model_changed_elsewhere_keeps_its_record_and_says_so(room: Path, report: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ CELL = Cell("fwsvd", Budget(ratio=0.5), "none", 0)
 
 def key(made_from: MadeFrom = MADE_FROM, cell: Cell = CELL, **changes: Any) -> str:
     asked = {"options": FwsvdOptions(), "needs": "row", "reconstruct": False, **changes}
-    return made_from.measured(made_from.compressed(cell, **asked))
+    return made_from.measured(made_from.compressed(cell, **asked), 0.95)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,7 @@ def test_another_method_size_seed_or_option_is_another_key() -> None:
         key(reconstruct=True),
     ]
     assert len({key(), *others}) == 7
+    assert MADE_FROM.measured({}, 0.9) != MADE_FROM.measured({}, 0.95)
 
 
 def test_names_of_files_and_the_batch_size_do_not_count_and_neither_does_the_budget_of_the_limits() -> None:
@@ -90,7 +91,7 @@ def test_a_trained_model_depends_on_its_start_rows_settings_teacher_batch_size_a
 
     def trained(made_from: MadeFrom = MADE_FROM, **changes: Any) -> str:
         asked = {"start": start, "training": {"epochs": 1.0}, "teacher": None, "seed": 0, **changes}
-        return made_from.measured(made_from.trained(**asked))
+        return made_from.measured(made_from.trained(**asked), 0.95)
 
     others = [
         key(),

@@ -78,7 +78,7 @@ def test_the_rows_say_what_is_on_disk(made: tuple[Path, DemoResult]) -> None:
         checkpoint = load_checkpoint(str(out / row.model))
         assert row.parameters == sum(parameter.numel() for parameter in checkpoint.model.parameters())
         assert row.file_bytes == (out / row.model / "model.safetensors").stat().st_size
-        measured = run_evaluate(Source(str(out / row.model)), demo._test_data(out))
+        measured = run_evaluate(Source(str(out / row.model)), demo._test_data(out)).measurement
         assert (row.accuracy, result.test_examples) == (measured.value, measured.examples)
     assert {row.dtype for row in result.rows} == {"float32"}, "sizes are compared at one dtype"
 

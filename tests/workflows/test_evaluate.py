@@ -13,7 +13,7 @@ from fwsvd_export.workflows.source import Source
 
 def test_every_example_counts_and_the_weights_are_named(tiny_folder: Path, data_file: Path) -> None:
     data = DataRequest(task_named("sst2"), file=data_file)
-    measured = run_evaluate(Source(str(tiny_folder), device="cpu"), data)
+    measured = run_evaluate(Source(str(tiny_folder), device="cpu"), data).measurement
     assert (measured.metric, measured.examples) == ("accuracy", 48)
     assert (measured.value * 48).is_integer()
     assert measured.sha256 == file_sha256(tiny_folder / "model.safetensors")
