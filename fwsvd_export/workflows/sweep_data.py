@@ -27,6 +27,7 @@ class SweepData:
         tokenizer: of the model.
         encoder: of the model.
         rows: that may be chosen.
+        rows_sha256: of them.
         validation: what values are measured on.
         validation_name: of that data.
         validation_sha256: of its rows.
@@ -36,6 +37,7 @@ class SweepData:
     tokenizer: Any
     encoder: Encoder
     rows: Rows
+    rows_sha256: str
     validation: ReadBatches
     validation_name: str
     validation_sha256: str
@@ -55,9 +57,9 @@ class SweepData:
             held_out = read_task_rows(request.validation)
         validation = encode_rows(held_out, replace(measured, max_samples=None), tokenizer, encoder)
         validation.reading.warn()
-        digest = rows_sha256(held_out, measured.task)
+        digests = rows_sha256(rows, data.task), rows_sha256(held_out, measured.task)
         name = measured.name if request.validation is not None else f"{measured.name} (rows held out)"
-        return cls(data, tokenizer, encoder, rows, validation, name, digest)
+        return cls(data, tokenizer, encoder, rows, digests[0], validation, name, digests[1])
 
     def calibration(self, seed: int, labelled: bool) -> Batches:
         """The rows of a seed that models are calibrated on.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.solvers.table import solver_named
 from fwsvd_export.sweep.grid import Cell
-from fwsvd_export.sweep.keys import MadeFrom, Parts, digest_of, rows_sha256
+from fwsvd_export.sweep.keys import MadeFrom, Parts, digest_of
 from fwsvd_export.sweep.store import Subject
-from fwsvd_export.workflows.sweep_data import SweepData
 from fwsvd_export.workflows.sweep_request import SweepRequest
+
+if TYPE_CHECKING:
+    from fwsvd_export.workflows.sweep_data import SweepData
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,8 @@ class SweepKeys:
     @classmethod
     def of(cls, request: SweepRequest, dense: Checkpoint, teacher: Checkpoint, data: SweepData) -> SweepKeys:
         """Of a sweep whose models and rows are loaded."""
-        base = Identity.of(dense)
-        rows = rows_sha256(data.rows, request.data.task)
-        made_from = MadeFrom(base, request.data, rows, data.validation_sha256, request.labels, request.size)
+        base, rows = Identity.of(dense), (data.rows_sha256, data.validation_sha256)
+        made_from = MadeFrom(base, request.data, *rows, request.labels, request.size)
         return cls(request, made_from, base if teacher is dense else Identity.of(teacher))
 
     def subject(self, validation: str) -> Subject:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -32,11 +32,13 @@ from fwsvd_export.sweep.store import SweepStore
 from fwsvd_export.training.state import TrainingState, training_state
 from fwsvd_export.workflows.base import with_base
 from fwsvd_export.workflows.source import Stopwatch
-from fwsvd_export.workflows.sweep_data import SweepData
 from fwsvd_export.workflows.sweep_keys import SweepKeys
 from fwsvd_export.workflows.sweep_request import SweepRequest
 from fwsvd_export.workflows.sweep_statistics import SweepStatistics
 from fwsvd_export.workflows.write import write_compressed
+
+if TYPE_CHECKING:
+    from fwsvd_export.workflows.sweep_data import SweepData
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.data.batches import Batches
@@ -14,7 +15,9 @@ from fwsvd_export.runtime.device import release_freed_memory
 from fwsvd_export.runtime.progress import Steps
 from fwsvd_export.storage.locks import exclusive
 from fwsvd_export.workflows.fisher import reads_labels, statistics_of
-from fwsvd_export.workflows.sweep_data import SweepData
+
+if TYPE_CHECKING:
+    from fwsvd_export.workflows.sweep_data import SweepData
 
 # Collection -> what it is of a layer's statistics. Rows are added up from elements where both are collected, so they
 # are written first: a run that goes on where another was killed then adds up the same numbers.

@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from transformers import BertForTokenClassification
 
 from fwsvd_export.cli import group
+from tests.cli.sweeps import GRID, Sweep
+from tests.conftest import sentences, write_jsonl
 from tests.helpers import tiny_config
 
 
@@ -117,4 +119,40 @@ def ner_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         label2id={name: place for place, name in enumerate(names)}, id2label={str(p): n for p, n in enumerate(names)}
     )
     BertForTokenClassification(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def validation_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 rows with sst2's columns, none of them in the data file."""
+    rows = [{"sentence": text, "label": place % 2} for place, text in enumerate(sentences(40, seed=7))]
+    return write_jsonl(tmp_path_factory.mktemp("data") / "validation.jsonl", rows)
+
+
+@pytest.fixture(scope="session")
+def sweep_words(tiny_folder: Path, data_file: Path, validation_file: Path) -> list[str]:
+    """The model and the data."""
+    data = ["--task", "sst2", "--data", data_file, "--validation", validation_file, "--max-samples", 24]
+    return [str(word) for word in [tiny_folder, *data]]
+
+
+@pytest.fixture
+def sweep(run: Callable[..., Result], sweep_words: list[str]) -> Sweep:
+    """A function that sweeps into a folder: sweep(folder, "--methods", "svd", ...); what --json prints."""
+
+    def sweep(folder: Path, *options: object) -> dict[str, Any]:
+        result = run("-q", "sweep", *sweep_words, "-o", folder, *options, "--json")
+        assert result.exit_code == 0, result.output
+        found: dict[str, Any] = json.loads(result.stdout)
+        return found
+
+    return sweep
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, run: Callable[..., Result], sweep_words: list[str]) -> Path:
+    """The folder of GRID with two seeds. Do not write into it."""
+    folder = tmp_path_factory.mktemp("sweeps") / "whole"
+    result = run("-q", "sweep", *sweep_words, "-o", folder, *GRID, "--seeds", 2)
+    assert result.exit_code == 0, result.output
     return folder

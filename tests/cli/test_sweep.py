@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -18,70 +17,13 @@ import yaml
 from click.testing import Result
 
 from fwsvd_export.checkpoints.folder import read_compression
-from fwsvd_export.errors import SweepError
 from fwsvd_export.sweep.store import read_result
 from fwsvd_export.workflows import sweep as workflow
-from fwsvd_export.workflows import sweep_models, sweep_statistics
-from tests.conftest import sentences, write_jsonl
+from fwsvd_export.workflows import sweep_statistics
+from tests.cli.sweeps import GRID, Sweep, forbid_making, table, times
 
 Run = Callable[..., Result]
-Sweep = Callable[..., dict[str, Any]]
-GRID = ["--methods", "svd,fwsvd,kfac", "--ratios", "0.5,0.3"]
 ITERATIVE = ["--methods", "em", "--solver-option", "em:max_iterations=20", "--ranks", "5"]
-TRAINED = ["--training", "none,finetuned,distilled", "--finetune-epochs", "1", "--finetune-evaluations", "2"]
-
-
-@pytest.fixture(scope="session")
-def validation_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 rows with sst2's columns, none of them in the data file."""
-    rows = [{"sentence": text, "label": place % 2} for place, text in enumerate(sentences(40, seed=7))]
-    return write_jsonl(tmp_path_factory.mktemp("data") / "validation.jsonl", rows)
-
-
-@pytest.fixture(scope="session")
-def words(tiny_folder: Path, data_file: Path, validation_file: Path) -> list[str]:
-    """The model and the data."""
-    data = ["--task", "sst2", "--data", data_file, "--validation", validation_file, "--max-samples", 24]
-    return [str(word) for word in [tiny_folder, *data]]
-
-
-@pytest.fixture
-def sweep(run: Run, words: list[str]) -> Sweep:
-    """A function that sweeps into a folder: sweep(folder, "--methods", "svd", ...); what --json prints."""
-
-    def sweep(folder: Path, *options: object) -> dict[str, Any]:
-        result = run("-q", "sweep", *words, "-o", folder, *options, "--json")
-        assert result.exit_code == 0, result.output
-        found: dict[str, Any] = json.loads(result.stdout)
-        return found
-
-    return sweep
-
-
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory, run: Run, words: list[str]) -> Path:
-    """The folder of GRID with two seeds. Do not write into it."""
-    folder = tmp_path_factory.mktemp("sweeps") / "whole"
-    result = run("-q", "sweep", *words, "-o", folder, *GRID, "--seeds", 2)
-    assert result.exit_code == 0, result.output
-    return folder
-
-
-def table(result: dict[str, Any] | Path) -> list[dict[str, Any]]:
-    """The rows without their seconds."""
-    document = read_result(result).to_json() if isinstance(result, Path) else result
-    return [{**row, "seconds": None} for row in document["rows"]]
-
-
-def times(folder: Path) -> dict[str, int]:
-    """When every cell and every file of statistics was written."""
-    files = [*folder.glob("cells/*.json"), *folder.glob("statistics/*/*.safetensors")]
-    return {str(file.relative_to(folder)): file.stat().st_mtime_ns for file in files}
-
-
-def forbid_making(patch: pytest.MonkeyPatch) -> None:
-    """From here on a model that is made is a failure."""
-    patch.setattr(sweep_models.SweepModels, "made", lambda *arguments: pytest.fail("a cell was made again"))
 
 
 def test_a_sweep_has_a_row_per_cell_in_the_order_of_the_grid_a_picture_and_a_page(
@@ -123,10 +65,12 @@ def test_methods_that_need_no_data_are_made_once_for_all_seeds(whole: Path) -> N
 
 @pytest.mark.parametrize("method", ["svd", "fwsvd", "kfac"])
 def test_a_cell_is_what_compress_and_evaluate_make_with_the_same_words(
-    method: str, whole: Path, words: list[str], validation_file: Path, tmp_path: Path, succeed: Callable[..., str]
+    method: str, whole: Path, sweep_words: list[str], validation_file: Path, tmp_path: Path, succeed: Callable[..., str]
 ) -> None:
-    without = [*words[:5], *words[7:]]
-    succeed("-q", "compress", without[0], tmp_path / "small", *without[1:], "--method", method, "--ratio", 0.3, "--seed", 1)
+    without = [*sweep_words[:5], *sweep_words[7:]]
+    succeed(
+        "-q", "compress", without[0], tmp_path / "small", *without[1:], "--method", method, "--ratio", 0.3, "--seed", 1
+    )
     data = ["--task", "sst2", "--data", validation_file]
     measured = json.loads(succeed("-q", "evaluate", tmp_path / "small", *data, "--json"))
     (row,) = [row for row in read_result(whole).rows if (row.method, row.ratio, row.seed) == (method, 0.3, 1)]
@@ -174,13 +118,23 @@ def test_cells_that_are_gone_are_made_again_and_no_others(whole: Path, tmp_path:
 
 
 def test_of_two_shards_in_one_folder_one_is_killed_and_the_next_run_ends_with_the_same_table(
-    whole: Path, words: list[str], tmp_path: Path, sweep: Sweep
+    whole: Path, sweep_words: list[str], tmp_path: Path, sweep: Sweep
 ) -> None:
     folder = tmp_path / "sweep"
-    command = [sys.executable, "-m", "fwsvd_export", "-q", "sweep", *words, "-o", str(folder), *GRID, "--seeds", "2"]
-    one, two = (
-        subprocess.Popen([*command, "--shard", f"{part}/2"], stdout=subprocess.DEVNULL) for part in (1, 2)
-    )
+    command = [
+        sys.executable,
+        "-m",
+        "fwsvd_export",
+        "-q",
+        "sweep",
+        *sweep_words,
+        "-o",
+        str(folder),
+        *GRID,
+        "--seeds",
+        "2",
+    ]
+    one, two = (subprocess.Popen([*command, "--shard", f"{part}/2"], stdout=subprocess.DEVNULL) for part in (1, 2))
     while not list(folder.glob("cells/*.json")):
         assert (one.poll(), two.poll()) == (None, None)
         time.sleep(0.01)
@@ -196,7 +150,7 @@ def test_of_two_shards_in_one_folder_one_is_killed_and_the_next_run_ends_with_th
 
 
 def test_an_interrupted_run_has_its_result_its_picture_and_its_page(
-    tmp_path: Path, run: Run, words: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Run, sweep_words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, save = tmp_path / "sweep", workflow._Sweep._save
 
@@ -206,7 +160,7 @@ def test_an_interrupted_run_has_its_result_its_picture_and_its_page(
         save(self, *arguments)
 
     monkeypatch.setattr(workflow._Sweep, "_save", stop_after_two)
-    result = run("sweep", *words, "-o", folder, *GRID)
+    result = run("sweep", *sweep_words, "-o", folder, *GRID)
     assert result.exit_code == 130
     assert f"Models that are done stay in {folder}: the same command makes the others." in result.stderr
     assert (len(read_result(folder).rows), read_result(folder).planned) == (2, 6)
@@ -215,12 +169,12 @@ def test_an_interrupted_run_has_its_result_its_picture_and_its_page(
 
 
 def test_shards_of_two_folders_give_the_whole_when_their_cells_are_put_together(
-    whole: Path, tmp_path: Path, run: Run, words: list[str], sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+    whole: Path, tmp_path: Path, run: Run, sweep_words: list[str], sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     half = sweep(one, *GRID, "--seeds", 2, "--shard", "1/2")
     assert (len(half["rows"]), half["planned"]) == (8, 12), "two models without statistics stand for both seeds"
-    result = run("sweep", *words, "-o", two, *GRID, "--seeds", 2, "--shard", "2/2")
+    result = run("sweep", *sweep_words, "-o", two, *GRID, "--seeds", 2, "--shard", "2/2")
     assert result.exit_code == 0
     assert "4 of 12 models are still to be made, by other shards." in result.stderr
     shutil.copytree(two / "cells", one / "cells", dirs_exist_ok=True)
@@ -229,9 +183,9 @@ def test_shards_of_two_folders_give_the_whole_when_their_cells_are_put_together(
 
 
 def test_a_recipe_equals_the_options(
-    whole: Path, words: list[str], tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    whole: Path, sweep_words: list[str], tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, _, task, _, data, _, validation, _, samples = words
+    model, _, task, _, data, _, validation, _, samples = sweep_words
     values = {
         "model": model, "task": task, "data": data, "validation": validation, "max-samples": int(samples),
         "methods": ["svd", "fwsvd", "kfac"], "ratios": [0.5, 0.3], "seeds": 2, "json": True,
@@ -293,156 +247,11 @@ def test_iterative_methods_ranks_and_their_options(tmp_path: Path, sweep: Sweep)
     assert again["rows"][0]["key"] != row["key"]
 
 
-def test_trained_cells_begin_with_the_compressed_model_and_kept_models_are_checkpoints(
-    tmp_path: Path, sweep: Sweep, words: list[str], validation_file: Path, succeed: Callable[..., str]
-) -> None:
-    folder = tmp_path / "sweep"
-    made = sweep(folder, "--methods", "fwsvd", "--ratios", 0.5, *TRAINED, "--keep-models")
-    assert [row["training"] for row in made["rows"]] == ["none", "finetuned", "distilled"]
-    assert [row["finetuned"] for row in made["rows"]] == [False, True, True]
-    assert len({json.dumps(row["ranks"]) for row in made["rows"]}) == 1
-    assert made["seconds"]["train"] > 0
-    assert not (folder / "starts").exists()
-    assert not (folder / "work").exists()
-    models = {read_name.split("-")[3]: folder / "models" / read_name for read_name in os.listdir(folder / "models")}
-    assert set(models) == {"none", "finetuned", "distilled"}
-    for row in made["rows"]:
-        data = ["--task", "sst2", "--data", validation_file]
-        measured = json.loads(succeed("-q", "evaluate", models[row["training"]], *data, "--json"))
-        assert measured["value"] == row["value"]
-        actions = [entry.action for entry in read_compression(models[row["training"]]).history]
-        assert actions == (["compress"] if row["training"] == "none" else ["compress", "finetune"])
-    shutil.rmtree(models["finetuned"])
-    assert table(sweep(folder, "--methods", "fwsvd", "--ratios", 0.5, *TRAINED, "--keep-models")) == table(made)
-    assert models["finetuned"].is_dir(), "a model that is to be kept is made again"
-
-
-def test_training_that_is_interrupted_goes_on_and_ends_with_the_same_table(
-    tmp_path: Path, sweep: Sweep, run: Run, words: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    grid = ["--methods", "fwsvd", "--ratios", 0.5, *TRAINED[:3], "2", *TRAINED[4:]]
-    expected = sweep(tmp_path / "whole", *grid)
-    folder, calls = tmp_path / "sweep", [0]
-    evaluate = sweep_models.evaluate_model
-
-    def stop(*arguments: Any) -> Any:
-        calls[0] += 1
-        if calls[0] == 3:
-            raise KeyboardInterrupt
-        return evaluate(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sweep_models, "evaluate_model", stop)
-        assert run("-q", "sweep", *words, "-o", folder, *grid).exit_code == 130
-    assert list(folder.glob("work/*/training/checkpoint-*"))
-    assert list(folder.glob("starts/*/model/model.safetensors"))
-    forbidden = pytest.MonkeyPatch()
-    forbidden.setattr(sweep_models.SweepModels, "_compressed", lambda *arguments: pytest.fail("the start is there"))
-    try:
-        assert table(sweep(folder, *grid)) == table(expected)
-    finally:
-        forbidden.undo()
-
-
-def test_what_is_trained_follows_from_the_options(tmp_path: Path, run: Run, words: list[str], monkeypatch: Any) -> None:
-    asked: list[tuple[str, ...]] = []
-
-    def note(request: Any, watch: Any) -> None:
-        asked.append(request.grid.trainings)
-        raise SweepError("noted")
-
-    monkeypatch.setattr(workflow, "run_sweep", note)
-    for options in (
-        [],
-        ["--finetune-epochs", 1],
-        ["--teacher", words[0]],
-        ["--teacher", words[0], "--finetune-epochs", 1],
-        ["--training", "distilled,none"],
-        ["--training", "finetuned"],
-    ):
-        run("-q", "sweep", *words, "-o", tmp_path / "sweep", *GRID, *options)
-    assert asked == [
-        ("none",), ("none", "finetuned"), ("none", "distilled"), ("none", "distilled"), ("none", "distilled"),
-        ("finetuned",),
-    ]  # fmt: skip
-
-
-def test_without_a_terminal_every_model_gets_a_line(tmp_path: Path, run: Run, words: list[str]) -> None:
-    result = run("sweep", *words, "-o", tmp_path / "sweep", "--methods", "svd", "--ratios", "0.5,0.3")
+def test_without_a_terminal_every_model_gets_a_line(tmp_path: Path, run: Run, sweep_words: list[str]) -> None:
+    result = run("sweep", *sweep_words, "-o", tmp_path / "sweep", "--methods", "svd", "--ratios", "0.5,0.3")
     lines = result.stderr.splitlines()
     assert lines[0].startswith("dense: 0.")
     assert lines[0].endswith("; 0 of 2 models are there.")
     assert lines[1].startswith("svd, ratio 0.5, seed 0: 0.")
     assert lines[2].endswith("2 of 2")
     assert "│ svd" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("options", "code", "said"),
-    [
-        (["--methods", "svd"], 2, "no sizes given: give --ratios or --ranks"),
-        (["--methods", "svd", "--ratios", "0.5", "--ranks", "3"], 2, "--ratios and --ranks are given: give one of them"),
-        (["--methods", "svd", "--ratios", ""], 2, "numbers between commas are allowed, as 0.5,0.25"),
-        (["--methods", "svd", "--ratios", "0.5,x"], 2, "numbers between commas are allowed"),
-        (["--methods", "svd", "--ranks", "2.5"], 2, "whole numbers between commas are allowed"),
-        (["--methods", "", "--ratios", "0.5"], 2, "nothing given: choose one or more of svd, fwsvd"),
-        (["--methods", "svd,kfax", "--ratios", "0.5"], 2, "did you mean kfac?"),
-        (["--ratios", "0.5"], 2, "Missing option '--methods'"),
-        (["--methods", "svd,svd", "--ratios", "0.5"], 1, "method svd is given twice; name each one once"),
-        (["--methods", "svd", "--ratios", "0.5,1.5"], 1, "ratio 1.5: a number above 0 and at most 1 is allowed"),
-        (["--methods", "svd", "--ratios", "0"], 1, "ratio 0: a number above 0 and at most 1 is allowed"),
-        (["--methods", "svd", "--ranks", "0"], 1, "rank 0: a whole number of at least 1 is allowed"),
-        ([*GRID, "--ratios", "0.5,0.0001"], 1, "ratio 0.0001: the size asked for leaves 1 linear weight"),
-        ([*GRID, "--seeds", "0"], 1, "seeds 0: a whole number of at least 1 is allowed"),
-        ([*GRID, "--shard", "3/2"], 2, "'3/2' is not a shard: I/N with 1 <= I <= N is allowed"),
-        ([*GRID, "--shard", "7/9"], 1, "shard 7/9 has nothing to do, the grid has 6 cells; make fewer shards"),
-        ([*GRID, "--finetune-epochs", "0"], 1, "epochs 0: a number above 0 is allowed"),
-        ([*GRID, "--training", "none", "--finetune-epochs", "1"], 2, "--finetune-epochs is for models that are trained"),
-        ([*GRID, "--finetune-lr", "1e-3"], 2, "--finetune-lr is for models that are trained, and none is"),
-        ([*GRID, "--train-samples", "5"], 2, "--train-samples is for models that are trained"),
-        ([*GRID, "--training", "finetuned", "--teacher", "x"], 2, "--teacher is for models that are distilled"),
-        ([*GRID, "--training", "pruned"], 2, "'pruned': one of none, finetuned, distilled is allowed"),
-        ([*GRID, "--solver-option", "fwsvd=3"], 2, "METHOD:NAME=VALUE is allowed, for example fwsvd:axis=output"),
-        ([*GRID, "--solver-option", "em:start=row"], 1, "an option of em is given, which is not among the methods svd"),
-        ([*GRID, "--solver-option", "fwsvd:axes=output"], 1, "solver option axes: method fwsvd knows axis"),
-        ([*GRID, "--reconstruct"], 1, "reconstruction fits layers in the norm of their gradients, which method svd"),
-        ([*GRID, "--allocate", "greedy"], 1, "allocate greedy needs losses that compare across layers"),
-        ([*GRID, "--confidence", "2"], 1, "confidence 2"),
-        ([*GRID, "--task", "text"], 1, "task text has no labels and no metric; choose one that has"),
-    ],
-)
-def test_what_cannot_be_is_refused_before_anything_is_written(
-    options: list[str], code: int, said: str, words: list[str], tmp_path: Path, refused: Callable[..., str]
-) -> None:
-    assert said in refused("sweep", *words, "-o", tmp_path / "sweep", *options, code=code)
-
-
-def test_no_data_is_wrong_usage(tiny_folder: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
-    assert "no data given" in refused("sweep", tiny_folder, "-o", tmp_path / "sweep", *GRID, code=2)
-
-
-def test_a_folder_of_another_model_or_other_data_is_refused_and_stays_as_it_is(
-    whole: Path, words: list[str], changed_model: Callable[..., Path], data_file: Path, run: Run
-) -> None:
-    before = sorted((path, path.stat().st_mtime_ns) for path in whole.rglob("*"))
-    other = changed_model(hidden_act="relu")
-    for change, said in [
-        ([str(other), *words[1:]], f"{whole} holds the sweep of another model: tiny-classifier"),
-        ([*words, "--max-length", "8"], "holds the sweep of another task, columns or lengths: sst2"),
-        ([*words[:4], words[6], *words[5:]], "holds the sweep of another data: train.jsonl"),
-        ([*words[:6], str(data_file), *words[7:]], "holds the sweep of another validation data: validation.jsonl"),
-    ]:
-        result = run("-q", "sweep", *change, "-o", whole, *GRID)
-        assert result.exit_code == 1
-        assert said in result.stderr
-        assert "give another folder with -o, or repeat what that sweep was given" in result.stderr
-    assert sorted((path, path.stat().st_mtime_ns) for path in whole.rglob("*")) == before
-
-
-def test_a_folder_with_other_files_and_the_folder_of_the_model_are_refused(
-    words: list[str], tiny_folder: Path, data_file: Path, run: Run
-) -> None:
-    for folder in (tiny_folder, data_file.parent):
-        result = run("-q", "sweep", *words, "-o", folder, *GRID)
-        assert result.exit_code == 1
-        assert "exists already" in result.stderr

@@ -90,7 +90,7 @@ def test_questions_about_one_context_are_held_out_together() -> None:
 
 def test_of_one_row_or_one_context_nothing_can_be_held_out() -> None:
     one = rows_of_table(Dataset.from_dict({"number": [1, 2], "context": ["same", "same"]}))
-    with pytest.raises(DataError, match=r"rows\.csv has 2 rows, of which none can be held out and the others used; give"):
+    with pytest.raises(DataError, match=r"rows\.csv has 2 rows, of which none can be held out and the others used"):
         hold_out(one, TASKS["squad"])
     with pytest.raises(DataError, match=r"rows\.csv has 1 row, of which none"):
         hold_out(one.select([0]), TASKS["sst2"])

@@ -32,7 +32,10 @@ def test_the_page_has_every_model_its_interval_and_the_command(tmp_path: Path) -
     page = (tmp_path / "report.md").read_text()
     assert page.startswith("# dense: accuracy against size\n")
     assert "4 of 4 cells are done." in page
-    assert "| kfac | distilled | ratio 0.25 | 0 | 25.0 % | 14,000,000 | 0.8800 | -0.0090 [-0.0200, +0.0020] | 1.5 |" in page
+    assert (
+        "| kfac | distilled | ratio 0.25 | 0 | 25.0 % | 14,000,000 | 0.8800 | -0.0090 [-0.0200, +0.0020] | 1.5 |"
+        in page
+    )
     assert "same 872 examples, with its 95 % interval" in page
     assert "```sh\nfwsvd-export sweep\n```" in page
     assert (tmp_path / "sweep.png").is_file()

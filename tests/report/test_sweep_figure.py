@@ -49,7 +49,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 def test_every_method_has_a_colour_and_a_marker_of_its_own() -> None:
     assert tuple(STYLES) == METHODS
-    assert len({colour for colour, _ in STYLES.values()}) == len({marker for _, marker in STYLES.values()}) == len(STYLES)
+    assert (
+        len({colour for colour, _ in STYLES.values()}) == len({marker for _, marker in STYLES.values()}) == len(STYLES)
+    )
 
 
 def test_a_panel_per_training_with_the_dense_line_dashed_and_a_line_per_method(drawn: Any) -> None:
@@ -77,7 +79,9 @@ def test_far_sizes_are_on_a_logarithmic_axis_with_the_sizes_for_ticks(drawn: Any
 
 
 def test_ranks_are_drawn_at_the_share_that_they_keep(drawn: Any) -> None:
-    some = tuple(replace(row, ratio=None, rank=int(100 * row.linear_ratio)) for row in rows(["als"], [0.4, 0.02], "none"))
+    some = tuple(
+        replace(row, ratio=None, rank=int(100 * row.linear_ratio)) for row in rows(["als"], [0.4, 0.02], "none")
+    )
     (panel,) = drawn(some)
     assert list(panel.get_lines()[1].get_xdata()) == pytest.approx([2, 40])
     assert [label.get_text() for label in panel.get_xticklabels()] == ["2", "40"]

@@ -41,9 +41,15 @@ def test_a_folder_is_opened_again_under_other_names_for_the_same_digests(store: 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"base": "9" * 64, "model": "other"}, "sweep of another model: dense (000000000000…), and this one is of other"),
+        (
+            {"base": "9" * 64, "model": "other"},
+            "sweep of another model: dense (000000000000…), and this one is of other",
+        ),
         ({"reading": "9" * 64}, "another task, columns or lengths: sst2"),
-        ({"rows": "9" * 64}, "another data: train.jsonl (222222222222…), and this one is of train.jsonl (999999999999…)"),
+        (
+            {"rows": "9" * 64},
+            "another data: train.jsonl (222222222222…), and this one is of train.jsonl (999999999999…)",
+        ),
         ({"held_out": "9" * 64}, "another validation data: validation.jsonl"),
     ],
 )
