@@ -71,6 +71,8 @@ class SolverOptionError(FwsvdExportError):
     """An option that the method does not know, or a value that it does not allow."""
 
 
+class TrainingError(FwsvdExportError):
+    """Settings that nothing can be trained with, a teacher that does not fit, or another run's state."""
 class SweepError(FwsvdExportError):
     """A grid of compressions that cannot be, or a folder that holds another sweep."""
 
