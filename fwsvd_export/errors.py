@@ -73,6 +73,8 @@ class SolverOptionError(FwsvdExportError):
 
 class TrainingError(FwsvdExportError):
     """Settings that nothing can be trained with, a teacher that does not fit, or another run's state."""
+
+
 class SweepError(FwsvdExportError):
     """A grid of compressions that cannot be, or a folder that holds another sweep."""
 

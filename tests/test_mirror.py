@@ -50,6 +50,7 @@ TESTED_ELSEWHERE = {
     "workflows.sweep_models": "cli/test_sweep.py",
     "workflows.sweep_request": "cli/test_sweep.py",
     "workflows.sweep_statistics": "cli/test_sweep.py",
+    "workflows.teacher": "cli/test_finetune.py",
 }
 
 

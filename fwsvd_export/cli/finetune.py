@@ -20,6 +20,7 @@ from fwsvd_export.cli.options import (
     source_of,
     source_options,
 )
+from fwsvd_export.cli.recipe import recipe_option, recorded_recipe
 from fwsvd_export.cli.training_options import settings_of, training_options
 from fwsvd_export.wording import counted
 
@@ -45,7 +46,9 @@ def finetune_request(model: str, out: Path, options: Options) -> FinetuneRequest
     source, teacher = source_of(model, options), options.pop("teacher")
     typed = tuple(click.get_current_context().meta[TYPED])
     taught_by = None if teacher is None else Source(teacher, source.trust_remote_code, source.device)
-    return FinetuneRequest(source, out, data, validation, taught_by, settings, command=typed, **options)
+    return FinetuneRequest(
+        source, out, data, validation, taught_by, settings, command=typed, recipe=recorded_recipe(), **options
+    )
 
 
 @click.command(cls=Command)
@@ -66,10 +69,11 @@ def finetune_request(model: str, out: Path, options: Options) -> FinetuneRequest
     metavar="DENSE",
     help="Dense model to distil from: MODEL learns its predictions and hidden states, and needs no labels.",
 )
-@training_options
+@training_options()
 @dtype_option
 @overwrite_option
 @json_option
+@recipe_option
 def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
     """Train MODEL, dense or compressed, and write it into the folder OUT.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from fwsvd_export.checkpoints.record import Detail, RecordedRecipe
 from fwsvd_export.errors import FwsvdExportError
 from fwsvd_export.storage.schema import Count, Line, Number, Words, check_format, read_as, to_builtins
-from fwsvd_export.training.history import TrainingStep
+from fwsvd_export.training.history import TrainingHistory, TrainingStep
 from fwsvd_export.training.settings import TrainingSettings
 
 TRAINING_FORMAT = 1
@@ -39,6 +40,7 @@ class TrainingRecord:
         processes: that trained together.
         seconds: wall time by phase of the run that ended; what runs that were killed took is not in it.
         command: what was typed.
+        recipe: the file of options that was used, None without one.
         versions: library -> version.
     """
 
@@ -63,6 +65,7 @@ class TrainingRecord:
     processes: Count = 1
     seconds: dict[str, Number] = field(default_factory=dict)
     command: Words | None = None
+    recipe: RecordedRecipe | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -80,7 +83,34 @@ class TrainingRecord:
         check_format(document, TRAINING_FORMAT, place, error_class, _REMEDY)
         return read_as(cls, document, place, error_class, _REMEDY)
 
+    @property
+    def details(self) -> dict[str, Detail]:
+        """What the history of ``compression.json`` says of the training."""
+        return {
+            "task": self.task,
+            "data": self.data,
+            "examples": self.examples,
+            "teacher": self.teacher,
+            "epochs": self.settings.epochs,
+            "learning rate": self.settings.learning_rate,
+            "metric": self.metric,
+            "start": self.start,
+            "best": self.best,
+            "best step": self.best_step,
+        }
+
     def to_json(self) -> dict[str, Any]:
         """As it stands in ``training.json``."""
         content: dict[str, Any] = to_builtins(self)
         return content
+
+
+def history_fields(history: TrainingHistory) -> dict[str, Any]:
+    """The fields of a record that a run's history gives."""
+    return {
+        "start": history.start.value,
+        "best": history.best.value,
+        "best_step": history.best.step,
+        "planned": history.planned,
+        "steps": history.steps,
+    }

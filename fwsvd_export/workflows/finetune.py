@@ -16,7 +16,7 @@ from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import encode_rows, load_batches, read_task_rows
 from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.rows import split_rows
-from fwsvd_export.errors import DataError, TrainingError
+from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
 from fwsvd_export.runtime.processes import is_main_process, processes
 from fwsvd_export.runtime.progress import Steps, silent
@@ -26,13 +26,13 @@ from fwsvd_export.storage.names import command_line
 from fwsvd_export.storage.output import atomic_output
 from fwsvd_export.training.history import TrainingHistory
 from fwsvd_export.training.made_from import made_from
-from fwsvd_export.training.objective import check_teacher
-from fwsvd_export.training.record import TrainingRecord
+from fwsvd_export.training.record import TrainingRecord, history_fields
 from fwsvd_export.training.settings import TrainingSettings
 from fwsvd_export.training.state import training_state
 from fwsvd_export.training.train import check_trainable, train
 from fwsvd_export.workflows.finetune_request import FinetuneRequest
 from fwsvd_export.workflows.source import Stopwatch, check_folder, load_source
+from fwsvd_export.workflows.teacher import load_teacher
 from fwsvd_export.workflows.write import write_compressed
 
 
@@ -101,10 +101,7 @@ def _prepared(request: FinetuneRequest) -> _Run:
     with clock.phase("load"):
         checkpoint = load_source(request.source)
         check_trainable(checkpoint.encoder, request.settings)
-        teacher = None if request.teacher is None else load_source(request.teacher)
-        if teacher is not None:
-            check_teacher(checkpoint.encoder, teacher.encoder)
-            _check_same_tokens(checkpoint, teacher)
+        teacher = None if request.teacher is None else load_teacher(request.teacher, checkpoint)
         batches, validation = _data(request, checkpoint)
     return _Run(
         request, request.settings.resolved(teacher is not None), checkpoint, teacher, batches, validation, clock
@@ -131,17 +128,6 @@ def _data(request: FinetuneRequest, checkpoint: Checkpoint) -> tuple[ReadBatches
     return batches, unseen
 
 
-def _check_same_tokens(checkpoint: Checkpoint, teacher: Checkpoint) -> None:
-    """Refuses a teacher that means other tokens by the same token ids."""
-    ours, theirs = load_tokenizer(checkpoint).get_vocab(), load_tokenizer(teacher).get_vocab()
-    if ours != theirs:
-        word = next((word for word, number in ours.items() if theirs.get(word) != number), None)
-        raise TrainingError(
-            f"the teacher's tokenizer is another one than the model's (token {word!r} is {theirs.get(word)} there and "
-            f"{ours.get(word)} here): both read the same token ids; give the dense model that it was compressed from"
-        )
-
-
 def _record_of(run: _Run, history: TrainingHistory) -> TrainingRecord:
     request, teacher = run.request, run.teacher
     measured = request.validation or request.data
@@ -157,16 +143,13 @@ def _record_of(run: _Run, history: TrainingHistory) -> TrainingRecord:
         validation=f"{measured.name}{held_out}",
         validation_examples=run.validation.examples,
         metric=metric_of(request.data.task),
-        start=history.start.value,
-        best=history.best.value,
-        best_step=history.best.step,
-        planned=history.planned,
-        steps=history.steps,
+        **history_fields(history),
         settings=run.settings,
         batch_size=request.data.batch_size,
         processes=processes(),
         seconds=run.clock.seconds,
         command=tuple(command_line(request.command)) if request.command else None,
+        recipe=request.recipe,
         versions={
             "fwsvd-export": __version__,
             "torch": str(torch.__version__),
@@ -196,22 +179,6 @@ def _write(run: _Run, record: TrainingRecord) -> None:
         files,
         request.overwrite,
         action="finetune",
-        details=_details(record),
+        details=record.details,
         training=record,
     )
-
-
-def _details(record: TrainingRecord) -> dict[str, Any]:
-    """What the history of ``compression.json`` says of the training."""
-    return {
-        "task": record.task,
-        "data": record.data,
-        "examples": record.examples,
-        "teacher": record.teacher,
-        "epochs": record.settings.epochs,
-        "learning rate": record.settings.learning_rate,
-        "metric": record.metric,
-        "start": record.start,
-        "best": record.best,
-        "best step": record.best_step,
-    }

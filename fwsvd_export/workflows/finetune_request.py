@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fwsvd_export.checkpoints.record import RecordedRecipe
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.training.settings import TrainingSettings
 from fwsvd_export.workflows.source import Source
@@ -24,6 +25,7 @@ class FinetuneRequest:
         dtype: of the saved weights; "auto" is what the model's configuration declares.
         overwrite: replace ``out``, and what a killed run of something else left beside it.
         command: what was typed, for the record.
+        recipe: the file of options that was used, for the record.
     """
 
     source: Source
@@ -35,6 +37,7 @@ class FinetuneRequest:
     dtype: str = "auto"
     overwrite: bool = False
     command: tuple[str, ...] = ()
+    recipe: RecordedRecipe | None = None
 
     @property
     def reads_labels(self) -> bool:

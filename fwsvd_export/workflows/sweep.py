@@ -30,6 +30,8 @@ from fwsvd_export.workflows.sweep_data import SweepData
 from fwsvd_export.workflows.sweep_keys import SweepKeys
 from fwsvd_export.workflows.sweep_models import Made, Sources, SweepModels
 from fwsvd_export.workflows.sweep_request import SweepRequest
+from fwsvd_export.workflows.sweep_statistics import SweepStatistics
+from fwsvd_export.workflows.teacher import load_teacher
 
 
 def run_sweep(request: SweepRequest, watch: Watch | None = None) -> SweepResult:
@@ -71,14 +73,15 @@ class _Sweep:
             dense = load_dense(request.source)
             if dense.has_tokenizer:  # one that cannot be carried over fails here, before the long work
                 read_tokenizer(dense.folder, dense.model.config)
-            teacher = dense if request.teacher is None else load_dense(request.teacher)
-            _check(request, dense, teacher)
+            _check(request, dense)
+            teacher = dense if request.teacher is None else load_teacher(request.teacher, dense)
             data = SweepData.of(request, dense)
             self._sources = Sources(dense, left_out_of(dense), teacher, data)
             keys = SweepKeys.of(request, dense, teacher, data)
             self._store = SweepStore(request.out, keys.subject(data.validation_name))
         self._keys = {cell: keys.cell(cell) for cell in request.grid.cells}
-        self._models = SweepModels(request, self._sources, self._store, keys, self._clock, watch.steps)
+        statistics = SweepStatistics(dense, data, request.labels, watch.steps)
+        self._models = SweepModels(request, self._sources, statistics, self._store, keys, self._clock, watch.steps)
         with self._clock.phase("evaluate"):
             found = self._scored(dense.model, "dense")
         self._dense = replace(found, measurement=replace(found.measurement, sha256=dense.sha256))
@@ -122,7 +125,7 @@ class _Sweep:
             against, confidence = self._request.source.model, self._request.confidence
             difference = paired_difference(measured, self._dense, against=against, confidence=confidence)
         if self._request.keep_models:
-            self._models.keep(made, self._store.model(self._model_name(cell)), cell.training != "none")
+            self._models.keep(made, self._store.model(self._model_name(cell)))
         record, measurement = made.record, measured.measurement
         self._store.save(
             SweepRow(
@@ -216,14 +219,12 @@ def _in_order(cells: Sequence[Cell]) -> Iterator[Cell]:
     return iter(sorted(cells, key=lambda cell: (seeds.index(cell.seed), methods.index(cell.method), order[cell])))
 
 
-def _check(request: SweepRequest, dense: Checkpoint, teacher: Checkpoint) -> None:
+def _check(request: SweepRequest, dense: Checkpoint) -> None:
     """Refuses, before the long work, what a cell would fail on."""
     if request.trains:
-        from fwsvd_export.training.objective import check_teacher
         from fwsvd_export.training.train import check_trainable  # transformers' Trainer, which takes seconds
 
         check_trainable(dense.encoder, request.training)
-        check_teacher(dense.encoder, teacher.encoder)
     for method in request.grid.methods:
         solver = solver_named(method)
         reconstructs(solver, request.reconstruct, True)

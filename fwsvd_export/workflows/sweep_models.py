@@ -16,12 +16,13 @@ import torch
 
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.checkpoints.load import Checkpoint, load_checkpoint
-from fwsvd_export.checkpoints.record import Action, CompressionRecord
+from fwsvd_export.checkpoints.record import CompressionRecord
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.prepare import Prepared, compress_model, prepare
 from fwsvd_export.compression.record import record_of
-from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
 from fwsvd_export.runtime.device import release_freed_memory
+from fwsvd_export.runtime.environment import machine
 from fwsvd_export.runtime.progress import Steps
 from fwsvd_export.solvers.solver import ClosedForm
 from fwsvd_export.solvers.table import solver_named
@@ -29,25 +30,36 @@ from fwsvd_export.storage.locks import exclusive
 from fwsvd_export.storage.names import command_line
 from fwsvd_export.sweep.grid import Cell
 from fwsvd_export.sweep.store import SweepStore
+from fwsvd_export.training.record import TrainingRecord, history_fields
 from fwsvd_export.training.state import TrainingState, training_state
 from fwsvd_export.workflows.base import with_base
 from fwsvd_export.workflows.source import Stopwatch
 from fwsvd_export.workflows.sweep_keys import SweepKeys
 from fwsvd_export.workflows.sweep_request import SweepRequest
-from fwsvd_export.workflows.sweep_statistics import SweepStatistics
 from fwsvd_export.workflows.write import write_compressed
 
 if TYPE_CHECKING:
     from fwsvd_export.workflows.sweep_data import SweepData
+    from fwsvd_export.workflows.sweep_statistics import SweepStatistics
 
 
 @dataclass(frozen=True)
 class Made:
-    """A model, how it was compressed, and the seconds that it took, shared work left out."""
+    """A model of a cell.
+
+    Attributes:
+        model: in evaluation mode.
+        record: how it was compressed.
+        seconds: that it took, shared work left out.
+        sha256: of its weights file, where it was read from one.
+        training: how it was trained; None when it was not.
+    """
 
     model: Any
     record: CompressionRecord
     seconds: float
+    sha256: str | None = None
+    training: TrainingRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,7 @@ class SweepModels:
     Args:
         request: what was asked for.
         sources: what is read.
+        statistics: on the rows of every seed.
         store: the folder.
         keys: digests of what is made.
         clock: seconds by phase.
@@ -83,6 +96,7 @@ class SweepModels:
         self,
         request: SweepRequest,
         sources: Sources,
+        statistics: SweepStatistics,
         store: SweepStore,
         keys: SweepKeys,
         clock: Stopwatch,
@@ -94,7 +108,7 @@ class SweepModels:
         self._keys = keys
         self._clock = clock
         self._steps = steps
-        self._statistics = SweepStatistics(sources.dense, sources.data, request.labels, steps)
+        self._statistics = statistics
         self._shared: tuple[tuple[str, int], Inputs] | None = None
         self._prepared: Prepared | None = None
 
@@ -115,11 +129,11 @@ class SweepModels:
         with training_state(work / "training", origin, anew=True) as state:
             yield self._trained(cell, start, state)
 
-    def keep(self, made: Made, place: Path, trained: bool) -> None:
+    def keep(self, made: Made, place: Path) -> None:
         """Writes the folder of a model."""
         request, dense = self._request, self._sources.dense
         dtype = dense.declared_dtype if request.dtype == "auto" else getattr(torch, request.dtype)
-        self._write(made, place, dtype, trained)
+        self._write(made, place, dtype)
 
     def forget_start(self, cell: Cell) -> None:
         """Removes what the training of some cells began with, as all of them are done."""
@@ -133,9 +147,10 @@ class SweepModels:
         place = folder / "model"
         with exclusive(folder):
             if not place.is_dir():
-                self._write(self._compressed(cell, others), place, torch.float32, trained=False)
-        model, record = load_checkpoint(str(place)).model, read_compression(place)
-        return Made(model.to(self._sources.dense.encoder.device), record, record.seconds["compress"])
+                self._write(self._compressed(cell, others), place, torch.float32)
+        start, record = load_checkpoint(str(place)), read_compression(place)
+        model = start.model.to(self._sources.dense.encoder.device)
+        return Made(model, record, record.seconds["compress"], start.sha256)
 
     def _compressed(self, cell: Cell, others: Iterable[str]) -> Made:
         shared = self._inputs_of(cell, others)
@@ -183,6 +198,7 @@ class SweepModels:
         from fwsvd_export.training.train import train  # transformers' Trainer, which takes seconds
 
         request, data = self._request, self._sources.data
+        teacher = self._sources.teacher if cell.training == "distilled" else None
         begin = time.perf_counter()
         with self._clock.phase("train"):
             batches, selection = data.training(cell.seed, request.train_samples)
@@ -190,19 +206,46 @@ class SweepModels:
             def score(model: Any) -> float:
                 return evaluate_model(model, selection, selection.task).value
 
-            train(
+            history = train(
                 start.model,
                 batches,
                 request.settings_of(cell),
                 score=score,
-                teacher=self._sources.teacher.model if cell.training == "distilled" else None,
+                teacher=None if teacher is None else teacher.model,
                 state=state,
                 steps=self._steps,
             )
-        return replace(start, seconds=time.perf_counter() - begin)
+        seconds = time.perf_counter() - begin
+        training = TrainingRecord(
+            model=f"{self._sources.dense.name} ({cell.start})",
+            model_sha256=str(start.sha256),
+            teacher=None if teacher is None else teacher.name,
+            teacher_sha256=None if teacher is None else teacher.sha256,
+            task=request.data.task.name,
+            data=request.data.name,
+            examples=batches.examples,
+            validation=f"{request.data.name} (rows held out)",
+            validation_examples=selection.examples,
+            metric=metric_of(request.data.task),
+            **history_fields(history),
+            settings=request.settings_of(cell),
+            batch_size=request.data.batch_size,
+            seconds={"training": round(seconds, 3)},
+            command=start.record.command,
+            recipe=request.recipe,
+            versions=machine(None).versions,
+        )
+        return replace(start, seconds=seconds, training=training)
 
-    def _write(self, made: Made, place: Path, dtype: torch.dtype, trained: bool) -> None:
-        model = copy.deepcopy(made.model).cpu().to(dtype)
-        files = self._sources.dense.tokenizer_files
-        action: Action = "finetune" if trained else "compress"
-        write_compressed(model, place, made.record, files, overwrite=True, action=action)
+    def _write(self, made: Made, place: Path, dtype: torch.dtype) -> None:
+        model, training = copy.deepcopy(made.model).cpu().to(dtype), made.training
+        write_compressed(
+            model,
+            place,
+            made.record,
+            self._sources.dense.tokenizer_files,
+            overwrite=True,
+            action="compress" if training is None else "finetune",
+            details=None if training is None else training.details,
+            training=training,
+        )

@@ -228,6 +228,18 @@ def test_compress_with_a_recipe_makes_the_same_bytes_and_records_how_to_repeat_i
     assert "small.yaml" not in card
 
 
+def test_a_recipe_of_a_training_is_recorded(
+    compressed_folder: Path, data_file: Path, tmp_path: Path, succeed: Callable[..., str]
+) -> None:
+    file = tmp_path / "better.yaml"
+    values = {"model": str(compressed_folder), "task": "sst2", "data": str(data_file), "epochs": 1, "evaluations": 1}
+    file.write_text(yaml.safe_dump({**values, "max-samples": 16, "json": True}), encoding="utf-8")
+    made = json.loads(succeed("-q", "finetune", "--recipe", file, compressed_folder, tmp_path / "better"))
+    assert (made["settings"]["epochs"], made["examples"], made["recipe"]["file"]) == (1, 16, "better.yaml")
+    assert made["recipe"]["command"][3:5] == ["--data=train.jsonl", "--epochs=1"]
+    assert made["command"][:4] == ["fwsvd-export", "-q", "finetune", "--recipe"]
+
+
 def test_a_recipe_of_a_benchmark_names_its_models(
     tiny_folder: Path, compressed_folder: Path, tmp_path: Path, succeed: Callable[..., str], run: Run
 ) -> None:

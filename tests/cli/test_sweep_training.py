@@ -40,6 +40,12 @@ def test_trained_cells_begin_with_the_compressed_model_and_kept_models_are_check
         assert measured["value"] == row["value"]
         actions = [entry.action for entry in read_compression(models[row["training"]]).history]
         assert actions == (["compress"] if row["training"] == "none" else ["compress", "finetune"])
+        assert (models[row["training"]] / "training.json").is_file() == row["finetuned"]
+    trained = json.loads((models["distilled"] / "training.json").read_text())
+    assert trained["teacher"] == Path(sweep_words[0]).name
+    assert trained["model"] == f"{trained['teacher']} (fwsvd, ratio 0.5, seed 0)"
+    assert (trained["settings"]["epochs"], len(trained["steps"])) == (1, 3)
+    assert trained["examples"] + trained["validation_examples"] <= 48
     shutil.rmtree(models["finetuned"])
     assert table(sweep(folder, "--methods", "fwsvd", "--ratios", 0.5, *TRAINED, "--keep-models")) == table(made)
     assert models["finetuned"].is_dir(), "a model that is to be kept is made again"
