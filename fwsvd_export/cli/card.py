@@ -77,9 +77,11 @@ def _missing(facts: dict[str, Any], metadata: dict[str, Any]) -> list[tuple[str,
     """What a reader would look for, and where it would come from."""
     measurements = facts["measurements"]
     measured = {score["model"] for score in measurements["scores"]}
+    sure = any("difference" in score for score in measurements["scores"])
     wanted = [
         ("this model's metric", "give --results of evaluate --json or bench", "compressed" in measured),
         ("the base's metric", "measure the base on the same data", "dense" in measured),
+        ("how sure the difference is", "give --results of evaluate --against or bench", sure or len(measured) < 2),
         ("latency", "give --results of bench", bool(measurements["runs"])),
         ("a license", "add a line such as license: mit to its front matter", bool(metadata.get("license"))),
         ("a tokenizer", "save it into the same folder, and run this again", facts["model"]["tokenizer"]),

@@ -11,7 +11,10 @@ from fwsvd_export.errors import CardError
 
 TIMING = {"runtime": "torch", "batch_size": 1, "length": 8, "median_ms": 2.0, "p90_ms": 3.0}
 TIMING |= {"round_medians_ms": [2.0], "speedup": 1.0, "flops_ratio": 1.0}
-MODEL = {
+DIFFERENCE = {"against": "dense", "value": -0.25, "low": -0.5, "high": 0.0, "confidence": 0.95, "examples": 8}
+DIFFERENCE |= {"dense": 0.75, "changed": 2, "against_sha256": None}
+DIFFERENCE |= {"beside": {"accuracy": {"value": -0.125, "low": -0.25, "high": 0.0}}}
+MODEL: dict[str, Any] = {
     "model": "small",
     "sha256": None,
     "parameters": 3,
@@ -19,9 +22,10 @@ MODEL = {
     "metric": "f1",
     "value": 0.5,
     "examples": 8,
-    "runtimes": {"torch": {"file_bytes": 9, "value": 0.5, "beside": {"accuracy": 0.75}}},
+    "runtimes": {"torch": {"file_bytes": 9, "value": 0.5, "beside": {"accuracy": 0.75}, "difference": DIFFERENCE}},
     "latency": [TIMING],
     "name": "small",
+    "difference": DIFFERENCE,
 }
 ENVIRONMENT = {"cpu": "CPU", "cores": 2, "gpu": None, "threads": 1, "versions": {"torch": "2"}}
 ENVIRONMENT |= {"rounds": 1, "repeats": 2, "task": "mrpc", "data": "v.jsonl"}
@@ -36,6 +40,14 @@ def test_what_is_written_is_what_was_read() -> None:
     assert read().to_json() == {"models": [MODEL], "environment": ENVIRONMENT}
     alone = {"metric": None, "value": None, "examples": None}
     assert read({"task": None, "data": None}, **alone).models[0].metric is None
+
+
+def test_results_of_earlier_versions_have_no_differences() -> None:
+    before = {name: value for name, value in MODEL.items() if name != "difference"}
+    before["runtimes"] = {"torch": {"file_bytes": 9, "value": 0.5}}
+    document = {"models": [before], "environment": ENVIRONMENT}
+    (model,) = BenchResult.from_json(document, "results.json", CardError).models
+    assert (model.difference, model.runtimes["torch"].difference) == (None, None)
 
 
 def test_results_of_earlier_versions_have_no_names_and_are_read() -> None:

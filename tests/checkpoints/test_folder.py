@@ -13,7 +13,8 @@ from tests.checkpoints.oldest_record import read
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     gate = {"max_drop": 0.1, "metric": "f1", "dense": 0.9, "validation": "v.jsonl", "validation_examples": 3}
-    gate |= {"kept": True, "trials": [{"ratio": 1.0, "value": 0.9, "kept": True}]}
+    gate |= {"kept": True, "trials": [{"ratio": 1.0, "value": 0.9, "kept": True, "low": -0.05, "high": 0.05}]}
+    gate |= {"confidence": 0.95}
     record = read(gate=gate, matching={"tokens": 7}, seconds={"load": 1.5}, command=["a", "b\nc"])
     write_compression(record, tmp_path)
     assert read_compression(tmp_path) == record
@@ -22,6 +23,14 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert written["reconstruction"] == {"tokens": 7, "sequences": None}
     assert "matching" not in written, "its name in files of earlier versions"
     assert "gate" not in read().to_json()
+
+
+def test_a_gate_of_before_knows_no_confidence() -> None:
+    gate = {"max_drop": 0.1, "metric": "f1", "dense": 0.9, "validation": "v.jsonl", "validation_examples": 3}
+    gate |= {"kept": True, "trials": [{"ratio": 1.0, "value": 0.9, "kept": True}]}
+    found = read(gate=gate).gate
+    assert found is not None
+    assert (found.confidence, found.trials[0].low, found.trials[0].high, found.kept) == (None, None, None, True)
 
 
 def test_an_action_adds_an_entry_and_the_digests_of_what_is_there(tmp_path: Path) -> None:

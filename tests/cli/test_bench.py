@@ -83,6 +83,47 @@ def test_the_metric_is_that_of_evaluate(
     assert 0 <= small["runtimes"]["onnxruntime-int8"]["value"] <= 1
 
 
+def test_every_model_but_the_first_is_compared_with_it_under_the_same_runtime(
+    results: dict[str, Any],
+    bench_folder: Path,
+    tiny_folder: Path,
+    compressed_folder: Path,
+    data_file: Path,
+    succeed: Any,
+) -> None:
+    dense, small = results["models"]
+    assert [dense["difference"], *(found["difference"] for found in dense["runtimes"].values())] == [None] * 4
+    page = (bench_folder / "report.md").read_text()
+    assert "| accuracy | difference, 95 % |" in page
+    assert "over the same 48 examples, with a paired\nbootstrap interval: where it holds 0" in page
+    for runtime in RUNTIMES:
+        value, difference = (small["runtimes"][runtime][name] for name in ("value", "difference"))
+        assert difference["dense"] == dense["runtimes"][runtime]["value"]
+        assert difference["value"] == value - difference["dense"]
+        assert difference["against"] == str(tiny_folder)
+        assert difference["against_sha256"] == dense["sha256"]
+        ends = f"{difference['value']:+.4f} [{difference['low']:+.4f}, {difference['high']:+.4f}]"
+        assert f" | {value:.4f} | {ends} | " in page
+    assert small["difference"] == small["runtimes"]["torch"]["difference"]
+    words = ["evaluate", compressed_folder, "--against", tiny_folder, "--task", "sst2", "--data", data_file, "--json"]
+    assert json.loads(succeed(*words))["difference"] == small["difference"]
+
+
+def test_models_that_cannot_be_compared_are_refused_before_anything_is_exported(
+    tiny_folder: Path,
+    ner_folder: Path,
+    changed_model: Callable[..., Path],
+    data_file: Path,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fwsvd_export.workflows.bench.run_onnx", lambda *arguments: pytest.fail("exported"))
+    named = changed_model(id2label={"0": "bad", "1": "good"}, label2id={"bad": 0, "good": 1})
+    task = ["--task", "sst2", "--data", data_file, *SPEED]
+    assert "two models with the same head are needed" in refused("bench", tiny_folder, ner_folder, *task)
+    assert "calls its classes LABEL_0, LABEL_1, and the" in refused("bench", tiny_folder, named, *task)
+
+
 def test_the_environment_is_recorded(results: dict[str, Any], data_file: Path) -> None:
     environment = results["environment"]
     assert (environment["threads"], environment["rounds"], environment["data"]) == (1, 1, data_file.name)
@@ -100,6 +141,7 @@ def test_torch_alone_without_data_or_output(tiny_folder: Path, compressed_folder
     answer = json.loads(succeed("bench", tiny_folder, compressed_folder, "--runtime", "torch", *SPEED, "--json"))
     assert [model["metric"] for model in answer["models"]] == [None, None]
     assert [model["value"] for model in answer["models"]] == [None, None]
+    assert [model["difference"] for model in answer["models"]] == [None, None]
     assert "onnxruntime" not in answer["environment"]["versions"]
 
 

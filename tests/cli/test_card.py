@@ -84,6 +84,29 @@ def test_the_card_shows_what_was_measured(model: Path, results: dict[str, Path],
     assert str(model.parent) not in card + (model / "measurements.json").read_text()
 
 
+def test_the_card_shows_how_sure_a_difference_is(
+    model: Path, tiny_folder: Path, data_file: Path, tmp_path: Path, run: Run, succeed: Succeed
+) -> None:
+    words = ["evaluate", model, "--against", tiny_folder, "--task", "sst2", "--data", data_file, "--json"]
+    (tmp_path / "small.json").write_text(succeed(*words))
+    found = json.loads((tmp_path / "small.json").read_text())
+    result = run("card", model, "--results", tmp_path / "small.json")
+    assert result.exit_code == 0, result.output
+    card, difference = (model / "README.md").read_text(), found["difference"]
+    check_card(card)
+    ends = f"{difference['value']:+.4f} [{difference['low']:+.4f}, {difference['high']:+.4f}] (95 %)"
+    assert "| data | metric | runtime | base | this model | difference |\n|---|---|---|---|---|---|\n" in card
+    assert f"| `accuracy` | torch | {difference['dense']:.4f} | {found['value']:.4f} | {ends} |\n" in card
+    assert "a paired bootstrap over the same examples: where it holds 0" in card
+    assert "the base's metric" not in result.stderr
+    assert "how sure the difference is" not in result.stderr
+    assert str(model.parent) not in card + (model / "measurements.json").read_text()
+    assert str(tiny_folder.parent) not in (model / "measurements.json").read_text()
+    written = (model / "README.md").read_bytes()
+    succeed("card", model)
+    assert (model / "README.md").read_bytes() == written
+
+
 def test_the_folder_alone_gives_the_same_card_again(model: Path, results: dict[str, Path], succeed: Succeed) -> None:
     place = ["--repo-id", "me/small", "--revision", "ab" * 20]
     succeed("card", model, *given(results, "dense", "small"), *place)
@@ -118,6 +141,7 @@ def test_what_is_missing_is_hinted_at(model: Path, results: dict[str, Path], run
     for words in ("this model's metric", "the base's metric", "latency", "a license"):
         assert f"Not in the card: {words}" in said
     said = run("card", model, *given(results, "dense", "small", "bench")).stderr
+    assert "Not in the card: how sure the difference is; give --results of evaluate --against or bench." in said
     assert "metric" not in said
     assert not (model / "onnx").exists()
 

@@ -211,7 +211,11 @@ def test_int8_is_measured_on_data_and_evaluate_finds_the_same(
     assert int8["float_value"] == 1.0
     assert int8["value"] < 1.0
     assert int8["drop"] == 1.0 - int8["value"]
+    assert int8["low"] < -int8["drop"] < int8["high"] < 0
+    assert int8["confidence"] == 0.95
     assert f"{int8['value']:.4f}" in said
+    assert f"{-int8['drop']:+.4f} [{int8['low']:+.4f}, {int8['high']:+.4f}]" in said
+    assert "difference, 95 %" in said
     measured = {}
     for runtime in ("torch", "onnxruntime", "onnxruntime-int8"):
         words = ["--runtime", runtime, *([] if runtime == "torch" else ["--onnx", tmp_path])]
@@ -227,18 +231,20 @@ def test_layers_stay_in_float_until_the_accuracy_target_is_met(
     data = ["--task", "sst2", "--data", close_calls]
     succeed("onnx", tiny_folder, "-o", tmp_path / "whole", "--int8", *data)
     whole = record_of(tmp_path / "whole")
-    max_drop = whole["int8"]["drop"] / 2
+    max_drop = -whole["int8"]["low"] / 2
     result = run("onnx", tiny_folder, "-o", tmp_path / "mixed", "--int8", *data, "--max-drop", max_drop)
     assert result.exit_code == 0, result.output
     record = record_of(tmp_path / "mixed")
     mixed = record["int8"]
     assert (mixed["kept"], mixed["max_drop"]) == (True, max_drop)
-    assert mixed["drop"] <= max_drop < whole["int8"]["drop"]
+    assert mixed["drop"] <= -mixed["low"] <= max_drop < -whole["int8"]["low"]
+    assert all(trial["kept"] == (trial["low"] >= -max_drop) for trial in mixed["trials"])
     assert 0 < len(mixed["kept_float"]) < len(mixed["sensitivities"]) == 11
     assert all(change > 0 for change in mixed["sensitivities"].values())
     assert "embeddings" in mixed["sensitivities"]
     chosen = [trial for trial in mixed["trials"] if trial["kept_float"] == len(mixed["kept_float"])]
-    assert chosen == [{"kept_float": len(mixed["kept_float"]), "value": mixed["value"], "kept": True}]
+    ends = {name: mixed[name] for name in ("value", "low", "high")}
+    assert chosen == [{"kept_float": len(mixed["kept_float"]), "kept": True, **ends}]
     shown = re.search(r"layers left in float\s+│\s+(\d+)", result.stdout)
     assert shown is not None
     assert int(shown[1]) == len(mixed["kept_float"])
@@ -266,10 +272,24 @@ def test_an_accuracy_target_that_no_mixture_meets_ends_with_three(
     words = ["--int8", "--task", "sst2", "--data", close_calls, "--max-drop", 0]
     result = run("onnx", tiny_folder, "-o", tmp_path, *words)
     assert result.exit_code == 3, result.output
-    assert "with any layer in int8 the metric drops by more than 0" in result.stderr
+    assert "The accuracy target is missed: with any layer in int8 accuracy drops by more than 0.\n" in result.stderr
     int8 = record_of(tmp_path)["int8"]
     assert (int8["kept"], int8["kept_float"]) == (False, [])
     assert (tmp_path / "onnx" / "model_quantized.onnx").is_file()
+
+
+def test_an_accuracy_target_that_is_missed_for_want_of_examples_says_how_many_would_do(
+    tiny_folder: Path, data_file: Path, tmp_path: Path, run: Run
+) -> None:
+    words = ["--int8", "--task", "sst2", "--data", data_file, "--max-drop", 0.06, "--confidence", 0.99]
+    result = run("onnx", tiny_folder, "-o", tmp_path, *words)
+    assert result.exit_code == 3, result.output
+    int8 = record_of(tmp_path)["int8"]
+    assert (int8["kept"], int8["confidence"]) == (False, 0.99)
+    best = int8["trials"][0]
+    assert best["low"] < -0.06 <= best["value"] - int8["float_value"]
+    assert f"99 % confidence all that 48 examples show is a change of no less than {best['low']:+.4f}" in result.stderr
+    assert "examples like these would be enough" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -281,6 +301,8 @@ def test_an_accuracy_target_that_no_mixture_meets_ends_with_three(
         (["--atol", "nan"], 1, "atol nan: a number of at least 0 is allowed"),
         (["--atol", "near"], 2, "'near'"),
         (["--int8", "DATA", "--max-drop", -1], 1, "max-drop -1: a number of at least 0 is allowed"),
+        (["--int8", "DATA", "--max-drop", 0.1, "--confidence", 1], 1, "confidence 1: a number above 0.5 and below 1"),
+        (["--int8", "DATA", "--confidence", 0.9], 2, "--confidence is for --max-drop, which is not given"),
         (["--int8", "--max-drop", 0.1], 2, "--max-drop needs --int8 and data"),
         (["--max-drop", 0.1], 2, "--max-drop needs --int8 and data"),
         (["DATA"], 2, "task data measures the int8 model; give --int8 with it"),

@@ -257,12 +257,12 @@ def test_onnx_runtimes_answer_alike_and_int8_keeps_its_target(
     answering: Path, dev: Path, succeed: Succeed, tmp_path: Path
 ) -> None:
     data = ["--task", "squad", "--data", dev, *WINDOWS]
-    words = ["--int8", *data, "--max-drop", 0.05, "-o", tmp_path, "--json"]
+    words = ["--int8", *data, "--max-drop", 0.1, "-o", tmp_path, "--json"]
     int8 = json.loads(succeed("onnx", answering, *words))["int8"]
     assert (int8["task"], int8["metric"], int8["examples"], int8["kept"]) == ("squad", "f1", 60, True)
     torch_value = evaluated(succeed, answering, dev, *WINDOWS)["value"]
     assert int8["float_value"] == pytest.approx(torch_value)
-    assert int8["value"] >= torch_value - 0.05
+    assert int8["value"] >= torch_value - 0.1
     for runtime, expected in (("onnxruntime", torch_value), ("onnxruntime-int8", int8["value"])):
         found = evaluated(succeed, answering, dev, *WINDOWS, "--runtime", runtime, "--onnx", tmp_path)
         assert (found["value"], found["metric"]) == (pytest.approx(expected), "f1")

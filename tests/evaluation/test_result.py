@@ -9,6 +9,9 @@ import pytest
 from fwsvd_export.errors import CardError
 from fwsvd_export.evaluation.result import Evaluation
 
+DIFFERENCE = {"against": "dense", "value": -0.25, "low": -0.5, "high": 0.0, "confidence": 0.95, "examples": 8}
+DIFFERENCE |= {"dense": 0.75, "changed": 2, "against_sha256": "ab" * 32}
+DIFFERENCE |= {"beside": {"f1": {"value": -0.125, "low": -0.25, "high": 0.0}}}
 EVALUATION: dict[str, Any] = {
     "model": "small",
     "task": "mrpc",
@@ -30,8 +33,9 @@ def read(**values: Any) -> Evaluation:
 
 
 def test_what_is_written_is_what_was_read() -> None:
-    assert read(cut=2, skipped=1).to_json() == {**EVALUATION, "cut": 2, "skipped": 1}
-    assert read().to_json() == {**EVALUATION, "cut": None, "skipped": None}, "earlier versions did not write them"
+    given = {"cut": 2, "skipped": 1, "difference": DIFFERENCE}
+    assert read(**given).to_json() == {**EVALUATION, **given}
+    assert read().to_json() == {**EVALUATION, **dict.fromkeys(given)}, "earlier versions did not write them"
 
 
 def test_a_further_metric_never_takes_the_place_of_a_field() -> None:
@@ -45,6 +49,8 @@ def test_a_further_metric_never_takes_the_place_of_a_field() -> None:
         ({"beside": {"f1": "x"}}, "beside is {'f1': 'x'}, an object is needed"),
         ({"environment": {"cpu": "CPU"}}, "environment has no cores"),
         ({"examples": 1.0}, "examples is 1.0, a whole number from 0"),
+        ({"difference": {**DIFFERENCE, "low": "x"}}, "difference.low is 'x', a number within"),
+        ({"difference": {"value": 1.0}}, "difference has no against"),
     ],
 )
 def test_what_evaluate_never_prints_is_refused(values: dict[str, Any], reason: str) -> None:

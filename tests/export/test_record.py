@@ -22,9 +22,12 @@ MEASURED = {
     "max_drop": 0.1,
     "kept": False,
     "kept_float": ["layer"],
-    "trials": [{"kept_float": 1, "value": 0.5, "kept": False}],
+    "trials": [{"kept_float": 1, "value": 0.5, "kept": False, "low": -0.375, "high": -0.125}],
     "sensitivities": {"layer": 0.25},
     "drop": 0.25,
+    "low": -0.375,
+    "high": -0.125,
+    "confidence": 0.95,
 }
 EXPORT: dict[str, Any] = {
     "format": 1,
@@ -58,6 +61,13 @@ def read(**values: Any) -> ExportRecord:
 )
 def test_what_is_written_is_what_was_read(int8: Any) -> None:
     assert read(int8=int8).to_json() == {**EXPORT, "int8": int8}
+
+
+def test_a_file_of_before_knows_no_intervals() -> None:
+    before = {name: value for name, value in MEASURED.items() if name not in ("low", "high", "confidence")}
+    int8 = read(int8={**before, "trials": [{"kept_float": 1, "value": 0.5, "kept": False}]}).int8
+    assert int8 is not None
+    assert (int8.low, int8.high, int8.confidence, int8.trials[0].low, int8.trials[0].high) == (None,) * 5
     assert list(read().to_json()) == list(EXPORT)
 
 

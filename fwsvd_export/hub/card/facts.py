@@ -140,4 +140,5 @@ def _int8(int8: RecordedInt8) -> dict[str, Any]:
     if int8.metric is None:
         return found
     names = ("task", "data", "metric", "float_value", "value", "examples")
-    return {**found, **{name: getattr(int8, name) for name in names}, "kept_float": len(int8.kept_float)}
+    interval = ("low", "high", "confidence") if int8.confidence is not None else ()
+    return {**found, **{name: getattr(int8, name) for name in (*names, *interval)}, "kept_float": len(int8.kept_float)}

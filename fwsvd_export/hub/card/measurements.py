@@ -12,6 +12,7 @@ from typing import Any
 
 from fwsvd_export.benchmark.result import BenchEnvironment, BenchModel, BenchResult
 from fwsvd_export.errors import CardError
+from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.evaluation.result import Evaluation
 from fwsvd_export.runtime.environment import Environment
 from fwsvd_export.storage.file_names import MEASUREMENTS_FILE
@@ -46,7 +47,10 @@ class ScoreEnvironment(Environment):
 
 @dataclass(frozen=True)
 class Score:
-    """A metric of one of the two models, which ``model`` names: ``dense`` or ``compressed``."""
+    """A metric of one of the two models, which ``model`` names: ``dense`` or ``compressed``.
+
+    ``difference`` is the compressed model's from the base; None where that was not measured, or from other weights.
+    """
 
     model: str
     sha256: str | None
@@ -58,6 +62,7 @@ class Score:
     beside: dict[str, Number]
     examples: Count
     environment: ScoreEnvironment
+    difference: Difference | None = None
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -135,6 +140,9 @@ class Measurements:
     def to_json(self) -> dict[str, Any]:
         """As it stands in the file: what was not measured is left out."""
         content: dict[str, Any] = to_builtins(self)
+        for score in content["scores"]:
+            if score["difference"] is None:
+                del score["difference"]
         rows = [*content["scores"], *content["runs"]]
         optional = [row["environment"] for row in rows]
         optional += [timing for run in content["runs"] for model in run["models"] for timing in model["latency"]]
@@ -146,7 +154,8 @@ class Measurements:
 
     def about(self, digests: Digests) -> Measurements:
         """What was measured of these weights."""
-        scores = tuple(score for score in self.scores if digests.get(score.model) == score.sha256 is not None)
+        known = (score for score in self.scores if digests.get(score.model) == score.sha256 is not None)
+        scores = tuple(replace(score, difference=_from_base(score.difference, digests)) for score in known)
         cut = (
             replace(run, models=tuple(row for row in run.models if digests.get(row.model) == row.sha256 is not None))
             for run in self.runs
@@ -195,7 +204,7 @@ def with_results(measurements: Measurements, path: Path, digests: Digests) -> Me
         return _with_bench(measurements, bench, digests)
     evaluation = Evaluation.from_json(document, path.name, CardError)
     _check_digests([evaluation.sha256], path, digests)
-    return measurements.with_scores(_score(evaluation, digests))
+    return measurements.with_scores(*_scores(evaluation, digests))
 
 
 def _check_digests(found: list[str | None], path: Path, digests: Digests) -> None:
@@ -214,16 +223,32 @@ def _name_of(digest: str | None, digests: Digests) -> str | None:
     return next((name for name, known in digests.items() if known is not None and known == digest), None)
 
 
-def _score(found: Evaluation, digests: Digests) -> Score:
-    return Score(
-        model=_name_of(found.sha256, digests) or "",
+def _scores(found: Evaluation, digests: Digests) -> tuple[Score, ...]:
+    """The score of an evaluation, and the base's where it was compared with the base under the same runtime."""
+    name = _name_of(found.sha256, digests) or ""
+    difference = _from_base(found.difference, digests) if name == COMPRESSED else None
+    score = Score(
+        model=name,
         sha256=found.sha256,
         **{name: without_folders(getattr(found, name)) for name in ("task", "data", "runtime", "metric")},
         value=found.value,
         beside=found.beside,
         examples=found.examples,
         environment=_environment(found.environment),
+        difference=difference,
     )
+    if difference is None or found.runtime != TORCH:
+        return (score,)
+    beside = {name: value - difference.beside[name].value for name, value in found.beside.items()}
+    base = replace(score, model=DENSE, sha256=digests[DENSE], value=difference.dense, beside=beside, difference=None)
+    return base, score
+
+
+def _from_base(difference: Difference | None, digests: Digests) -> Difference | None:
+    """A difference whose digest says that it is from the base, without local folders; None for any other."""
+    if difference is None or digests.get(DENSE) != difference.against_sha256 or difference.against_sha256 is None:
+        return None
+    return replace(difference, against=without_folders(difference.against))
 
 
 def _with_bench(measurements: Measurements, bench: BenchResult, digests: Digests) -> Measurements:
@@ -234,11 +259,11 @@ def _with_bench(measurements: Measurements, bench: BenchResult, digests: Digests
     for model, name in named:
         if name is not None:
             models.append(_run_model(model, name, against_dense))
-            measurements = measurements.with_scores(*_bench_scores(model, bench.environment, name))
+            measurements = measurements.with_scores(*_bench_scores(model, bench.environment, name, digests))
     return measurements.with_run(Run(_environment(bench.environment), tuple(models)))
 
 
-def _bench_scores(model: BenchModel, environment: BenchEnvironment, name: str) -> list[Score]:
+def _bench_scores(model: BenchModel, environment: BenchEnvironment, name: str, digests: Digests) -> list[Score]:
     """The scores of one model in a bench, one per runtime; none when it measured speed alone."""
     if model.metric is None or model.examples is None or environment.task is None or environment.data is None:
         return []
@@ -254,6 +279,7 @@ def _bench_scores(model: BenchModel, environment: BenchEnvironment, name: str) -
             beside=found.beside,
             examples=model.examples,
             environment=_environment(environment),
+            difference=_from_base(found.difference, digests) if name == COMPRESSED else None,
         )
         for runtime, found in model.runtimes.items()
         if found.value is not None

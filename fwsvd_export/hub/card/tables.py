@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fwsvd_export.evaluation.difference import Interval
 from fwsvd_export.hub.card.facts import Facts
 from fwsvd_export.hub.card.measurements import COMPRESSED, DENSE
 
@@ -15,6 +16,7 @@ _ONNX_FILES = {
 }
 
 
+_DIFFERENCE = "difference"
 _UNSTEADY = 2  # a 90th percentile of so many medians: something else ran on the machine
 
 
@@ -29,7 +31,7 @@ class SizeRow:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A metric of both models on the same data under the same runtime."""
+    """A metric of both models on the same data under the same runtime, and the interval of their difference."""
 
     task: str
     data: str
@@ -38,6 +40,7 @@ class ScoreRow:
     runtime: str
     dense: str
     compressed: str
+    difference: str
 
 
 @dataclass(frozen=True)
@@ -83,15 +86,31 @@ def size_table(facts: Facts) -> tuple[SizeRow, ...]:
 
 def score_table(scores: Sequence[dict[str, Any]]) -> tuple[ScoreRow, ...]:
     """Base and compressed side by side where task, data, number of examples and runtime are the same."""
-    found: dict[tuple[Any, ...], dict[str, float]] = {}
+    found: dict[tuple[Any, ...], dict[str, str]] = {}
     for score in scores:
         for metric, value in {score["metric"]: score["value"], **score["beside"]}.items():
             key = (score["task"], score["data"], score["examples"], metric, score["runtime"])
-            found.setdefault(key, {})[score["model"]] = value
-    return tuple(
-        ScoreRow(*key, *(f"{values[name]:.4f}" if name in values else "" for name in (DENSE, COMPRESSED)))
-        for key, values in found.items()
-    )
+            cells = found.setdefault(key, {})
+            cells[score["model"]] = f"{value:.4f}"
+            if score.get("difference") is not None:
+                cells[_DIFFERENCE] = _interval(score["difference"], score["metric"], metric)
+    columns = (DENSE, COMPRESSED, _DIFFERENCE)
+    return tuple(ScoreRow(*key, *(cells.get(name, "") for name in columns)) for key, cells in found.items())
+
+
+def int8_interval(int8: dict[str, Any]) -> str:
+    """The difference of the int8 file's metric from the float file's."""
+    interval = Interval(int8["value"] - int8["float_value"], int8["low"], int8["high"])
+    return f"{interval}, {100 * int8['confidence']:g} %"
+
+
+def _interval(difference: dict[str, Any], main: str, metric: str) -> str:
+    """The difference of a metric with its interval; empty where it was not measured."""
+    found = difference if metric == main else difference["beside"].get(metric)
+    if found is None:
+        return ""
+    interval = Interval(*(found[name] for name in ("value", "low", "high")))
+    return f"{interval} ({100 * difference['confidence']:g} %)"
 
 
 def latency_tables(runs: Sequence[dict[str, Any]]) -> tuple[LatencyTable, ...]:

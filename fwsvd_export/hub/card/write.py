@@ -21,7 +21,7 @@ from fwsvd_export.hub.card.measurements import Measurements, load_measurements, 
 from fwsvd_export.hub.card.metadata import front_matter, merged, metadata_of, model_name, split_front_matter
 from fwsvd_export.hub.card.publication import checked_publication
 from fwsvd_export.hub.card.snippets import Snippets
-from fwsvd_export.hub.card.tables import latency_tables, score_table, size_table
+from fwsvd_export.hub.card.tables import int8_interval, latency_tables, score_table, size_table
 from fwsvd_export.storage.file_names import CARD_FILE, MEASUREMENTS_FILE
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.locks import exclusive
@@ -145,6 +145,8 @@ def _blocks(facts: Facts) -> dict[str, str]:
         versions=lambda record: ", ".join(f"{plain(name)} {plain(is_)}" for name, is_ in record["versions"].items()),
         sizes=size_table(facts),
         scores=scores,
+        differences=any(row.difference for row in scores),
+        interval=int8_interval,
         compressed_scores=[row for row in scores if row.compressed],
         runs=latency_tables(measurements["runs"]),
         loading=block(snippets.torch, "python"),

@@ -94,6 +94,52 @@ def test_ratios_to_another_model_than_the_base_are_left_out(record: Measurements
         assert (model.latency[0].speedup, model.latency[0].flops_ratio) == (None, None)
 
 
+def difference(digest: str | None) -> dict[str, Any]:
+    found = {"against": "/home/me/dense", "value": -0.25, "low": -0.5, "high": 0.25, "confidence": 0.95, "examples": 8}
+    beside = {"f1": {"value": -0.125, "low": -0.25, "high": 0.0}}
+    return {**found, "dense": 0.75, "beside": beside, "against_sha256": digest}
+
+
+def test_a_difference_from_the_base_is_kept_and_tells_the_bases_metric(record: Measurements, tmp_path: Path) -> None:
+    values = {"f1": 0.5}
+    found = taken(record, {**SCORE, "beside": values, "difference": difference(DENSE)}, tmp_path)
+    dense, small = found.scores
+    assert (dense.model, dense.value, dense.beside, dense.sha256) == ("dense", 0.75, {"f1": 0.625}, DENSE)
+    assert dense.difference is None
+    assert small.difference is not None
+    assert (small.difference.against, small.difference.low) == ("dense", -0.5)
+    assert [score["model"] for score in found.to_json()["scores"] if "difference" in score] == ["compressed"]
+    write_json(tmp_path / "measurements.json", found.to_json())
+    assert load_measurements(tmp_path, DIGESTS) == found
+    later = load_measurements(tmp_path, {**DIGESTS, "dense": OTHER})
+    assert [(score.model, score.difference) for score in later.scores] == [("compressed", None)]
+
+
+def test_under_another_runtime_than_torch_the_bases_metric_is_not_that_runtimes(
+    record: Measurements, tmp_path: Path
+) -> None:
+    found = taken(record, {**SCORE, "runtime": "onnxruntime", "difference": difference(DENSE)}, tmp_path)
+    (small,) = found.scores
+    assert small.difference is not None
+
+
+@pytest.mark.parametrize("digest", [OTHER, None])
+def test_a_difference_from_something_else_is_left_out(digest: str | None, record: Measurements, tmp_path: Path) -> None:
+    found = taken(record, {**SCORE, "difference": difference(digest)}, tmp_path)
+    assert [(score.model, score.difference) for score in found.scores] == [("compressed", None)]
+    compared = {**bench_model(SMALL, 2), "difference": difference(digest)}
+    compared["runtimes"] = {"torch": {"file_bytes": 7, "value": 0.25, "difference": difference(digest)}}
+    found = taken(record, bench(bench_model(OTHER, 4), compared), tmp_path)
+    assert [score.difference for score in found.scores] == [None]
+
+
+def test_a_bench_gives_the_differences_under_every_runtime(record: Measurements, tmp_path: Path) -> None:
+    compared = bench_model(SMALL, 2)
+    compared["runtimes"] = {"torch": {"file_bytes": 7, "value": 0.25, "difference": difference(DENSE)}}
+    found = taken(record, bench(bench_model(DENSE, 4), compared), tmp_path)
+    assert [score.difference is not None for score in found.scores] == [False, True]
+
+
 def test_a_bench_of_speed_alone_gives_no_score(record: Measurements, tmp_path: Path) -> None:
     alone = {**bench_model(SMALL, 2), "metric": None, "value": None, "examples": None}
     found = taken(record, bench(alone, task=None, data=None), tmp_path)

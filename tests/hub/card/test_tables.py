@@ -29,6 +29,29 @@ def test_sizes_scores_and_latencies_stand_side_by_side(make_facts: MakeFacts) ->
     assert "| torch | 1 × 32 | 9.8 (9.8) | 3.9 (3.9) | 2.50 × | 3.90 × |" in card
 
 
+def test_a_difference_has_its_interval_where_it_was_measured(make_facts: MakeFacts) -> None:
+    facts = make_facts()
+    assert "| base | this model |\n" in render_card(facts), "no column of nothing"
+    _, small = facts["measurements"]["scores"]
+    small["difference"] = {"value": -0.0092, "low": -0.0206, "high": 0.0023, "confidence": 0.95, "beside": {}}
+    card = render_card(facts)
+    assert "| base | this model | difference |\n|---|---|---|---|---|---|\n" in card
+    assert "| 0.8842 | 0.8750 | -0.0092 [-0.0206, +0.0023] (95 %) |\n" in card
+    assert "| 0.7592 | 0.7500 |  |\n" in card
+    small["difference"]["beside"] = {"f1": {"value": -0.01, "low": -0.02, "high": 0.0}}
+    assert "| 0.7592 | 0.7500 | -0.0100 [-0.0200, +0.0000] (95 %) |\n" in render_card(facts)
+
+
+def test_the_int8_files_metric_has_its_interval(make_facts: MakeFacts) -> None:
+    measured = {"task": "sst2", "data": "v.jsonl", "examples": 872, "metric": "accuracy", "kept_float": 0}
+    facts = make_facts()
+    facts["onnx"]["int8"] |= {**measured, "float_value": 0.875, "value": 0.874}
+    said = "its `accuracy` is 0.8740 against 0.8750 of `model.onnx`"
+    assert f"{said}.\n" in render_card(facts)
+    facts["onnx"]["int8"] |= {"low": -0.006, "high": 0.004, "confidence": 0.9}
+    assert f"{said} (difference -0.0010 [-0.0060, +0.0040], 90 %).\n" in render_card(facts)
+
+
 def test_a_single_round_is_told_as_one(make_facts: MakeFacts) -> None:
     facts = make_facts()
     facts["measurements"]["runs"][0]["environment"]["rounds"] = 1

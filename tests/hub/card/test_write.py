@@ -46,6 +46,8 @@ def test_the_promise_and_the_failed_check_are_told(make_facts: MakeFacts) -> Non
     card = render_card(make_facts(compression={"gate": {**gate, "kept": False}}, onnx={"check": check}))
     assert "0.01 below the base's 0.9000 on 1,500 held-out examples of `v.jsonl`: MISSED" in card
     assert "5.0e-01, NOT within the 1.0e-04" in card
+    card = render_card(make_facts(compression={"gate": {**gate, "kept": True, "confidence": 0.95}}))
+    assert "0.01 below the base's 0.9000, with 95 % confidence, on 1,500 held-out examples of `v.jsonl`: met" in card
 
 
 def test_the_card_quotes_the_command_for_a_shell(make_facts: MakeFacts) -> None:
