@@ -22,6 +22,7 @@ VOCABULARY_FILES = {"tokenizer.json", "vocab.txt", "vocab.json"}
 CARD_FILE = "README.md"
 COMPRESSION_FILE = "compression.json"
 MEASUREMENTS_FILE = "measurements.json"
+TRAINING_FILE = "training.json"
 
 ONNX_FOLDER = "onnx"  # inside a checkpoint's folder; the names below are of files in it
 ONNX_FILE = "model.onnx"
