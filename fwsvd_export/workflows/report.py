@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fwsvd_export.errors import OutputError
 from fwsvd_export.report.page.build import build_page
-from fwsvd_export.report.page.folders import is_checkpoint
+from fwsvd_export.report.page.read import is_checkpoint
 from fwsvd_export.report.page.render import plotly_script
 from fwsvd_export.report.page.write import write_page
 from fwsvd_export.storage.output import check_output

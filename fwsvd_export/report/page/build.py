@@ -8,15 +8,18 @@ from pathlib import Path
 from fwsvd_export import __version__
 from fwsvd_export.report.page.bench_section import bench_section
 from fwsvd_export.report.page.chapters import ChapterFacts, chapters_of
-from fwsvd_export.report.page.checkpoint_section import checkpoint_section, speed_sections, training_section
+from fwsvd_export.report.page.checkpoint_section import checkpoint_section
 from fwsvd_export.report.page.commands import commands_section
 from fwsvd_export.report.page.done_section import done_section
-from fwsvd_export.report.page.folders import Facts, read_folders
+from fwsvd_export.report.page.facts import Facts
 from fwsvd_export.report.page.headline import headlines
+from fwsvd_export.report.page.latency_section import latency_sections
 from fwsvd_export.report.page.losses_section import losses_section
 from fwsvd_export.report.page.parts import Chapter, Page, Picture, Section
+from fwsvd_export.report.page.read import read_folders
 from fwsvd_export.report.page.speed import speed_of_bench
 from fwsvd_export.report.page.sweep_section import sweep_section
+from fwsvd_export.report.page.training_section import training_section
 from fwsvd_export.report.page.words import joined
 
 # PNG that a command leaves in its folder -> what it shows
@@ -69,7 +72,7 @@ def _sections(chapter: ChapterFacts, pictures: Mapping[str, Sequence[Picture]]) 
     if chapter.checkpoints:
         yield checkpoint_section(chapter.checkpoints)
     for facts in chapter.checkpoints:
-        yield from speed_sections(facts)
+        yield from latency_sections(facts)
         training = training_section(facts)
         if training is not None:
             yield training

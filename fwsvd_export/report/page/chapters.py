@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fwsvd_export.report.page.folders import Base, BenchFacts, CheckpointFacts, Facts, LossFacts, SweepFacts
+from fwsvd_export.report.page.facts import Base, BenchFacts, CheckpointFacts, Facts, LossFacts, SweepFacts
 from fwsvd_export.storage.names import without_folders
 from fwsvd_export.wording import shortest_names
 

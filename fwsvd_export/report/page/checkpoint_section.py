@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fwsvd_export.checkpoints.record import CompressionRecord
 from fwsvd_export.hub.card.measurements import COMPRESSED, DENSE, Score
-from fwsvd_export.report.page.bench_section import latency_table
 from fwsvd_export.report.page.cells import (
     EMPTY,
     bytes_cell,
@@ -18,15 +16,13 @@ from fwsvd_export.report.page.cells import (
     table,
     texts,
 )
-from fwsvd_export.report.page.folders import CheckpointFacts
-from fwsvd_export.report.page.latency_plot import latency_figure
+from fwsvd_export.report.page.facts import CheckpointFacts
 from fwsvd_export.report.page.parts import Cell, Figure, Section, Table
 from fwsvd_export.report.page.rank_plot import RankMap, rank_figure
+from fwsvd_export.report.page.scores import score_pair, size_in_words
 from fwsvd_export.report.page.size_plot import size_figure
 from fwsvd_export.report.page.sizes import SizeCell
-from fwsvd_export.report.page.speed import speed_of_run
-from fwsvd_export.report.page.training_plot import training_figure
-from fwsvd_export.report.page.words import percent, score, titled
+from fwsvd_export.report.page.words import score, titled
 from fwsvd_export.wording import counted
 
 _CHANGED = "the weights were changed by something that left no word of it"
@@ -47,54 +43,6 @@ def checkpoint_section(checkpoints: Sequence[CheckpointFacts]) -> Section:
     title = "Compressed checkpoint" + ("" if len(checkpoints) == 1 else "s")
     paragraphs = tuple(sentence for facts in checkpoints for sentence in _sentences(facts))
     return Section(title, paragraphs, figures=tuple(figures), tables=tuple(tables))
-
-
-def speed_sections(facts: CheckpointFacts) -> Iterator[Section]:
-    """A section per run of latencies that a checkpoint's measurements hold."""
-    scores = _of_one_task(facts)
-    for run in facts.measurements.runs:
-        speed = speed_of_run(facts, run, scores)
-        if speed is not None:
-            figure = latency_figure(speed)
-            figures = () if figure is None else (figure,)
-            title = f"Latency of {facts.label}"
-            yield Section(title, (f"{speed.machine}.",), figures=figures, tables=(latency_table(speed),))
-
-
-def training_section(facts: CheckpointFacts) -> Section | None:
-    """The section of a training; None without one."""
-    figure = None if facts.curve is None else training_figure(facts.curve)
-    return None if figure is None else Section(f"Training of {facts.label}", figures=(figure,))
-
-
-def score_pair(facts: CheckpointFacts) -> tuple[Score, Score] | None:
-    """The scores of a checkpoint and of its base on the same data under the same runtime, torch's before others."""
-    scores = _of_one_task(facts)
-    by_model = {name: {score.runtime: score for score in scores if score.model == name} for name in (DENSE, COMPRESSED)}
-    both = [runtime for runtime in by_model[COMPRESSED] if runtime in by_model[DENSE]]
-    runtime = "torch" if "torch" in both else next(iter(both), None)
-    return None if runtime is None else (by_model[COMPRESSED][runtime], by_model[DENSE][runtime])
-
-
-def size_in_words(record: CompressionRecord) -> str:
-    """The size that was asked for."""
-    asked = record.asked
-    if asked.ratio is not None:
-        return percent(asked.ratio)
-    if asked.rank is not None:
-        return f"rank {asked.rank:,}"
-    if asked.params is not None:
-        return f"{asked.params:,} parameters"
-    return "an accuracy target" if record.gate is not None else ""
-
-
-def _of_one_task(facts: CheckpointFacts) -> list[Score]:
-    """The scores on the task and data that the checkpoint's newest score is on."""
-    scores = facts.measurements.scores
-    newest = next((score for score in reversed(scores) if score.model == COMPRESSED), None)
-    if newest is None:
-        return []
-    return [score for score in scores if (score.task, score.data) == (newest.task, newest.data)]
 
 
 def _sentences(facts: CheckpointFacts) -> Iterator[str]:

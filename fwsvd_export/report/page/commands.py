@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fwsvd_export.report.page.chapters import ChapterFacts
-from fwsvd_export.report.page.folders import BenchFacts, CheckpointFacts
+from fwsvd_export.report.page.facts import BenchFacts, CheckpointFacts
 from fwsvd_export.report.page.parts import Command, Section
 from fwsvd_export.storage.names import command_line, without_folders
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from fwsvd_export.report.bench import machine_line
 from fwsvd_export.report.page.chapters import ChapterFacts
-from fwsvd_export.report.page.checkpoint_section import size_in_words
 from fwsvd_export.report.page.parts import Fact, Section
+from fwsvd_export.report.page.scores import size_in_words
 from fwsvd_export.report.page.size_plot import STATES
 from fwsvd_export.report.page.sizes import asked
 from fwsvd_export.report.page.words import joined, millions, titled

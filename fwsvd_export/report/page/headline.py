@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fwsvd_export.report.page.chapters import ChapterFacts
-from fwsvd_export.report.page.checkpoint_section import score_pair
-from fwsvd_export.report.page.folders import BenchFacts, CheckpointFacts, SweepFacts
+from fwsvd_export.report.page.facts import BenchFacts, CheckpointFacts, SweepFacts
+from fwsvd_export.report.page.scores import score_pair
 from fwsvd_export.report.page.size_plot import STATES
 from fwsvd_export.report.page.sizes import SizeCell, cells_of
-from fwsvd_export.report.page.speed import Timing, speed_of_bench
+from fwsvd_export.report.page.speed import speed_of_bench
+from fwsvd_export.report.page.timings import Timing
 from fwsvd_export.report.page.words import faster, millions, percent, score, signed, titled
 from fwsvd_export.wording import counted
 

@@ -19,7 +19,7 @@ from fwsvd_export.report.page.plot import (
     padded,
     shown,
 )
-from fwsvd_export.report.page.speed import Shape, Speed, Timing
+from fwsvd_export.report.page.timings import Shape, Speed, Timing
 from fwsvd_export.report.page.words import faster, score, titled
 
 # A mark and a line per runtime: colours are the methods'

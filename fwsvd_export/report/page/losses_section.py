@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fwsvd_export.report.compression import COMPARABLE, verdict
 from fwsvd_export.report.losses import RecordedLoss, RecordedLosses
 from fwsvd_export.report.page.cells import EMPTY, count_cell, decimal_cell, loss_cell, numbers, table, texts
-from fwsvd_export.report.page.folders import LossFacts
+from fwsvd_export.report.page.facts import LossFacts
 from fwsvd_export.report.page.loss_plot import loss_figure
 from fwsvd_export.report.page.parts import Cell, Picture, Section, Table
 from fwsvd_export.wording import counted

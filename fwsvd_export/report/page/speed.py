@@ -1,82 +1,16 @@
-"""Latencies of several models side by side, from ``bench`` or from what a checkpoint's card holds of it."""
+"""Latencies from ``bench``, or from what a checkpoint's measurements hold of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from fwsvd_export.benchmark.result import display_names
-from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.hub.card.measurements import Run, Score
 from fwsvd_export.report.bench import machine_line
-from fwsvd_export.report.page.folders import BenchFacts, CheckpointFacts
+from fwsvd_export.report.page.facts import BenchFacts, CheckpointFacts
 from fwsvd_export.report.page.plot import DENSE, UNKNOWN
+from fwsvd_export.report.page.timings import Speed, Timing, with_front
 from fwsvd_export.wording import counted
-
-Shape = tuple[int, int]
-"""(batch size, tokens)"""
-
-
-@dataclass(frozen=True)
-class Timing:
-    """One model under one runtime at one shape.
-
-    Attributes:
-        model: what tables and figures call it.
-        method: that compressed it, ``plot.UNKNOWN`` where it is not told; ``plot.DENSE`` for the dense model.
-        runtime: what ran it.
-        shape: of the input.
-        median_ms: of one call.
-        p90_ms: 90th percentile.
-        speedup: against the dense model under the same runtime.
-        flops_ratio: how many times fewer operations than the dense model's.
-        value: its metric under this runtime.
-        difference: of it from the dense model's under the same runtime.
-        front: whether no other model at this shape is both as fast and as good.
-    """
-
-    model: str
-    method: str
-    runtime: str
-    shape: Shape
-    median_ms: float
-    p90_ms: float
-    speedup: float | None
-    flops_ratio: float | None
-    value: float | None
-    difference: Difference | None = None
-    front: bool = False
-
-    @property
-    def dense(self) -> bool:
-        """Whether it is the dense model's."""
-        return self.method == DENSE
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Latencies of one run on one machine.
-
-    Attributes:
-        timings: of all models.
-        metric: name of the metric; None where it was not measured.
-        machine: the processor, and how it was measured.
-    """
-
-    timings: tuple[Timing, ...]
-    metric: str | None
-    machine: str
-
-    @property
-    def shapes(self) -> list[Shape]:
-        """Those that were timed, in order."""
-        return list(dict.fromkeys(timing.shape for timing in self.timings))
-
-    @property
-    def shape(self) -> Shape:
-        """The shape that one sentence is about: a single request (the smallest batch), at its longest."""
-        smallest = min(batch for batch, _ in self.shapes)
-        return smallest, max(length for batch, length in self.shapes if batch == smallest)
 
 
 def speed_of_bench(facts: BenchFacts, methods: Mapping[str, str]) -> Speed | None:
@@ -136,27 +70,6 @@ def speed_of_run(facts: CheckpointFacts, run: Run, scores: Iterable[Score]) -> S
                 )
             )
     return _speed(timings, metric, machine_line(run.environment))
-
-
-def with_front(timings: Sequence[Timing]) -> list[Timing]:
-    """The timings of one shape, marked where no other one is at least as fast and as good and better in one of both.
-
-    Example:
-        >>> row = Timing("", "kfac", "", (1, 8), 2.0, 2.0, None, None, 0.9)
-        >>> [found.front for found in with_front([row, replace(row, median_ms=3.0), replace(row, value=0.8)])]
-        [True, False, False]
-    """
-
-    def beaten(one: Timing, other: Timing) -> bool:
-        if one.value is None or other.value is None:
-            return False
-        no_worse = other.median_ms <= one.median_ms and other.value >= one.value
-        return no_worse and (other.median_ms, other.value) != (one.median_ms, one.value)
-
-    return [
-        replace(one, front=one.value is not None and not any(beaten(one, other) for other in timings))
-        for one in timings
-    ]
 
 
 def _speed(timings: Sequence[Timing], metric: str | None, machine: str) -> Speed | None:

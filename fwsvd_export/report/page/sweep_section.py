@@ -19,7 +19,7 @@ from fwsvd_export.report.page.cells import (
     table,
     texts,
 )
-from fwsvd_export.report.page.folders import SweepFacts
+from fwsvd_export.report.page.facts import SweepFacts
 from fwsvd_export.report.page.parts import Cell, Picture, Section, Table
 from fwsvd_export.report.page.plot import DENSE
 from fwsvd_export.report.page.rank_plot import RankMap, rank_figure
