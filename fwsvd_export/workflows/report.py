@@ -11,9 +11,8 @@ from fwsvd_export.report.page.build import build_page
 from fwsvd_export.report.page.read import is_checkpoint
 from fwsvd_export.report.page.render import plotly_script
 from fwsvd_export.report.page.write import write_page
+from fwsvd_export.storage.file_names import REPORT_FILE
 from fwsvd_export.storage.output import check_output
-
-PAGE_FILE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def run_report(request: ReportRequest) -> ReportResult:
 def default_output(folders: Sequence[Path]) -> Path:
     """``report.html`` in the first folder; beside a compressed checkpoint, as everything in its folder is pushed."""
     first = folders[0] if folders[0].name not in ("", "..") else folders[0].resolve()
-    return first.with_name(f"{first.name}-{PAGE_FILE}") if is_checkpoint(first) else first / PAGE_FILE
+    return first.with_name(f"{first.name}-{REPORT_FILE}") if is_checkpoint(first) else first / REPORT_FILE
 
 
 def _check_file(path: Path, endings: Sequence[str], overwrite: bool) -> None:

@@ -19,7 +19,7 @@ from fwsvd_export.report.page.cells import (
 )
 from fwsvd_export.report.page.facts import BenchFacts
 from fwsvd_export.report.page.latency_plot import latency_figure
-from fwsvd_export.report.page.latency_section import latency_table
+from fwsvd_export.report.page.latency_table import latency_table
 from fwsvd_export.report.page.parts import Cell, Picture, Section, Table
 from fwsvd_export.report.page.plot import DENSE, UNKNOWN
 from fwsvd_export.report.page.timings import Speed

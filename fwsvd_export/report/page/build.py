@@ -30,17 +30,18 @@ PICTURES = {
 }
 
 
-def build_page(folders: Sequence[Path]) -> Page:
+def build_page(folders: Sequence[Path], labels: Sequence[str] | None = None) -> Page:
     """Reads the folders and puts the page together; writes nothing.
 
     Args:
         folders: compressed checkpoints, and folders of ``bench``, ``sweep`` and ``compress --report``.
+        labels: what they are called; None for names as short as tells them apart.
 
     Raises:
         ReportError: a folder is not there, is given twice, or holds nothing that a page is made of.
         FwsvdExportError: a record in one of them is damaged.
     """
-    facts = read_folders(folders)
+    facts = read_folders(folders, labels)
     pictures = {found.label: _pictures(folder) for found, folder in zip(facts, folders, strict=True)}
     return page_of(facts, pictures)
 

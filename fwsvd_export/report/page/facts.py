@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from fwsvd_export.benchmark.result import BenchResult
-from fwsvd_export.checkpoints.record import CompressionRecord
-from fwsvd_export.export.record import ExportRecord
-from fwsvd_export.hub.card.measurements import Measurements
-from fwsvd_export.report.losses import RecordedLosses
-from fwsvd_export.sweep.result import SweepResult
-from fwsvd_export.training.curve import TrainingCurve
+if TYPE_CHECKING:
+    from fwsvd_export.benchmark.result import BenchResult
+    from fwsvd_export.checkpoints.record import CompressionRecord
+    from fwsvd_export.export.record import ExportRecord
+    from fwsvd_export.hub.card.measurements import Measurements
+    from fwsvd_export.report.losses import RecordedLosses
+    from fwsvd_export.sweep.result import SweepResult
+    from fwsvd_export.training.curve import TrainingCurve
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fwsvd_export.benchmark.result import display_names
 from fwsvd_export.report.page.chapters import ChapterFacts
 from fwsvd_export.report.page.facts import BenchFacts, CheckpointFacts, SweepFacts
 from fwsvd_export.report.page.scores import score_pair
@@ -92,20 +93,17 @@ def _of_bench(facts: BenchFacts, chapter: ChapterFacts) -> Iterator[str]:
     """About the fastest runtime of the chosen model at the shape of one request, metric and speed alike."""
     dense, *others = facts.result.models
     speed = speed_of_bench(facts, chapter.methods)
-    if not others:
+    if speed is None or not others:
         return
     chosen = others[0]
     if dense.value is not None and all(model.value is not None for model in others):
         sizes = [(float(model.parameters), model.value or 0.0) for model in others]
         chosen = others[smallest_that_does(sizes, dense.value)]
-    place = facts.result.models.index(chosen)
     share = chapter.shares.get(chosen.sha256 or "")
     size = f"{millions(chosen.parameters)} of {millions(dense.parameters)} parameters"
     at = f"At {size if share is None else f'{percent(share)} of the linear weights'}"
-    if speed is None:
-        return
-    names = list(dict.fromkeys(timing.model for timing in speed.timings))
-    timings = [row for row in speed.timings if row.shape == speed.shape and row.model == names[place]]
+    name = display_names(facts.result.models)[facts.result.models.index(chosen)]
+    timings = [row for row in speed.timings if row.shape == speed.shape and row.model == name]
     fastest = min(timings, key=lambda row: row.median_ms, default=None)
     if fastest is not None:
         yield f"{at} {_told(fastest, speed.timings, speed.metric)}."
@@ -117,7 +115,6 @@ def _told(fastest: Timing, timings: Sequence[Timing], metric: str | None) -> str
     rows = (row for row in timings if row.dense and (row.runtime, row.shape) == (fastest.runtime, fastest.shape))
     dense = next(rows, None)
     quick = faster(fastest.speedup) if fastest.speedup is not None else f"{fastest.median_ms:.1f} ms a call"
-    quick += " than dense" if quick.endswith("er") else ""
     if metric is None or fastest.value is None or dense is None or dense.value is None:
         return f"the model is {quick} {where}"
     found = fastest.difference

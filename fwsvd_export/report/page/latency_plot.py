@@ -110,5 +110,5 @@ def _hover(timing: Timing, metric: str) -> str:
         f"{shown(metric)} {score(_value(timing), 4)}",
     ]
     if timing.speedup is not None and not timing.dense:
-        lines.append(f"{faster(timing.speedup)} than dense in {shown(timing.runtime)}")
+        lines.append(f"{faster(timing.speedup)} in {shown(timing.runtime)}")
     return hover(f"{shown(timing.model)}, {shown(timing.runtime)}", *lines)

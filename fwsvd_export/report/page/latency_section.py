@@ -1,16 +1,15 @@
-"""The part of a section that is about latency: the figure, and how long a call takes."""
+"""The section of the latencies that a checkpoint's measurements hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fwsvd_export.report.page.cells import decimal_cell, numbers, table, texts
 from fwsvd_export.report.page.facts import CheckpointFacts
 from fwsvd_export.report.page.latency_plot import latency_figure
-from fwsvd_export.report.page.parts import Cell, Section, Table
+from fwsvd_export.report.page.latency_table import latency_table
+from fwsvd_export.report.page.parts import Section
 from fwsvd_export.report.page.scores import scores_of_one_task
 from fwsvd_export.report.page.speed import speed_of_run
-from fwsvd_export.report.page.timings import Speed, Timing
 
 
 def latency_sections(facts: CheckpointFacts) -> Iterator[Section]:
@@ -23,31 +22,3 @@ def latency_sections(facts: CheckpointFacts) -> Iterator[Section]:
             figures = () if figure is None else (figure,)
             title = f"Latency of {facts.label}"
             yield Section(title, (f"{speed.machine}.",), figures=figures, tables=(latency_table(speed),))
-
-
-def latency_table(speed: Speed) -> Table:
-    """A row per model, runtime and shape."""
-    columns = texts("model", "runtime")
-    columns += numbers("batch × tokens", "median ms", "p90 ms", "times faster", "operations allow")
-    columns += texts("front")
-    note = (
-        "p90 is the 90th percentile. Times faster is against the dense model under the same runtime; behind it stands "
-        "what fewer operations allow."
-    )
-    if any(timing.front for timing in speed.timings):
-        note += " On the Pareto front of its shape (front) is what nothing else beats in both latency and metric."
-    return table("Latency", columns, map(_timing_row, speed.timings), note=note)
-
-
-def _timing_row(timing: Timing) -> tuple[Cell, ...]:
-    batch_size, length = timing.shape
-    return (
-        Cell(timing.model, series=timing.method),
-        Cell(timing.runtime),
-        Cell(f"{batch_size:,} × {length:,}", order=batch_size * length),
-        decimal_cell(timing.median_ms),
-        decimal_cell(timing.p90_ms),
-        decimal_cell(timing.speedup, 2),
-        decimal_cell(timing.flops_ratio, 2),
-        Cell("yes", order=1) if timing.front else Cell("", order=0),
-    )

@@ -30,11 +30,12 @@ KINDS = (
 _AGAIN = "make the folder again with the command that wrote it"
 
 
-def read_folders(folders: Sequence[Path]) -> list[Facts]:
+def read_folders(folders: Sequence[Path], labels: Sequence[str] | None = None) -> list[Facts]:
     """The facts of every folder, in their order.
 
     Args:
         folders: at least one.
+        labels: what they are called; None for names as short as tells them apart.
 
     Raises:
         ReportError: a folder is not there, is given twice, or holds nothing that a page is made of.
@@ -47,7 +48,7 @@ def read_folders(folders: Sequence[Path]) -> list[Facts]:
         before = seen.setdefault(folder.resolve(), folder)
         if before is not folder:
             raise ReportError(f"{folder} is the same folder as {before}; give every folder once")
-    labels = shortest_names([folder.resolve().as_posix() for folder in folders])
+    labels = labels or shortest_names([folder.resolve().as_posix() for folder in folders])
     return [_read(folder, label) for folder, label in zip(folders, labels, strict=True)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fwsvd_export.checkpoints.record import CompressionRecord
 from fwsvd_export.hub.card.measurements import COMPRESSED, DENSE, Score
 from fwsvd_export.report.page.facts import CheckpointFacts
+from fwsvd_export.report.page.sizes import RANK
 from fwsvd_export.report.page.words import percent
 
 
@@ -32,7 +33,7 @@ def size_in_words(record: CompressionRecord) -> str:
     if asked.ratio is not None:
         return percent(asked.ratio)
     if asked.rank is not None:
-        return f"rank {asked.rank:,}"
+        return f"{RANK} {asked.rank:,}"
     if asked.params is not None:
         return f"{asked.params:,} parameters"
     return "an accuracy target" if record.gate is not None else ""

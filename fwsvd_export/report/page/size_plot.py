@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fwsvd_export.hub.card.markdown import one_line
 from fwsvd_export.report.page.parts import Figure, Plot
 from fwsvd_export.report.page.plot import INK, Layout, Trace, axis, colour, hover, layout, padded, shown, spread, symbol
-from fwsvd_export.report.page.sizes import RANK, SizeCell
+from fwsvd_export.report.page.sizes import SizeCell
 from fwsvd_export.report.page.words import joined, percent, score, signed, titled
 from fwsvd_export.sweep.result import TRAININGS
 from fwsvd_export.wording import counted
@@ -86,7 +86,7 @@ def _kept(cell: SizeCell) -> float:
 
 def _ticks(cells: Sequence[SizeCell]) -> Layout:
     """The sizes themselves where there are few."""
-    sizes = {percent(cell.share) if cell.asked.startswith(RANK) else cell.asked: _kept(cell) for cell in cells}
+    sizes = {cell.asked if cell.asked.endswith("%") else percent(cell.share): _kept(cell) for cell in cells}
     if len(sizes) > _MOST_TICKS:
         return {"dtick": "D2"}
     return {"tickvals": list(sizes.values()), "ticktext": [words.removesuffix(" %") for words in sizes]}

@@ -61,11 +61,11 @@ def faster(speedup: float) -> str:
 
     Example:
         >>> faster(2.94), faster(0.5), faster(1.0)
-        ('2.9 × faster', '2.0 × slower', 'as fast')
+        ('2.9 × faster than dense', '2.0 × slower than dense', 'as fast as dense')
     """
-    if f"{speedup:.1f}" == "1.0":
-        return "as fast"
-    return f"{speedup:.1f} × faster" if speedup > 1 else f"{1 / speedup:.1f} × slower"
+    if f"{speedup:.1f}" == "1.0" or speedup <= 0:
+        return "as fast as dense"
+    return f"{speedup:.1f} × faster than dense" if speedup > 1 else f"{1 / speedup:.1f} × slower than dense"
 
 
 def joined(words: list[str]) -> str:
