@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fwsvd_export.errors import OutputError
 from fwsvd_export.report.page.build import build_page
-from fwsvd_export.report.page.read import is_checkpoint
+from fwsvd_export.report.page.read import check_folders, is_checkpoint
 from fwsvd_export.report.page.render import plotly_script
 from fwsvd_export.report.page.write import write_page
 from fwsvd_export.storage.file_names import REPORT_FILE
@@ -58,6 +58,7 @@ def run_report(request: ReportRequest) -> ReportResult:
         MissingExtraError: plotly is not installed.
         FwsvdExportError: a record in one of the folders is damaged.
     """
+    check_folders(request.folders)
     html = default_output(request.folders) if request.out is None else request.out
     outputs = [(html, (".html", ".htm"))] + ([] if request.markdown is None else [(request.markdown, (".md",))])
     for path, endings in outputs:

@@ -41,6 +41,17 @@ def read_folders(folders: Sequence[Path], labels: Sequence[str] | None = None) -
         ReportError: a folder is not there, is given twice, or holds nothing that a page is made of.
         FwsvdExportError: a record in one of them is damaged.
     """
+    check_folders(folders)
+    labels = labels or shortest_names([folder.resolve().as_posix() for folder in folders])
+    return [_read(folder, label) for folder, label in zip(folders, labels, strict=True)]
+
+
+def check_folders(folders: Sequence[Path]) -> None:
+    """Refuses what is no folder, and a folder that is given twice, before anything in it is read.
+
+    Raises:
+        ReportError: as ``read_folders``.
+    """
     seen: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
@@ -48,8 +59,6 @@ def read_folders(folders: Sequence[Path], labels: Sequence[str] | None = None) -
         before = seen.setdefault(folder.resolve(), folder)
         if before is not folder:
             raise ReportError(f"{folder} is the same folder as {before}; give every folder once")
-    labels = labels or shortest_names([folder.resolve().as_posix() for folder in folders])
-    return [_read(folder, label) for folder, label in zip(folders, labels, strict=True)]
 
 
 def is_checkpoint(folder: Path) -> bool:
