@@ -11,7 +11,7 @@ from fwsvd_export.cli.options import PATH, json_option, overwrite_option
 
 
 @click.command(cls=Command)
-@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="DIR...")
+@click.argument("dir", nargs=-1, required=True, type=PATH)
 @option(
     Group.OUTPUT,
     "-o",
@@ -31,7 +31,7 @@ from fwsvd_export.cli.options import PATH, json_option, overwrite_option
 )
 @overwrite_option
 @json_option
-def command(folders: tuple[Path, ...], out: Path | None, markdown: Path | None, overwrite: bool, as_json: bool) -> None:
+def command(dir: tuple[Path, ...], out: Path | None, markdown: Path | None, overwrite: bool, as_json: bool) -> None:
     """Write one HTML page from every DIR: compressed checkpoints, and folders of bench, sweep and compress --report.
 
     The page needs no network and no other file: what was done, what came out, sortable tables, figures to hover over,
@@ -46,7 +46,7 @@ def command(folders: tuple[Path, ...], out: Path | None, markdown: Path | None, 
     from fwsvd_export.report.page.words import megabytes
     from fwsvd_export.workflows.report import ReportRequest, run_report
 
-    result = run_report(ReportRequest(folders, out, markdown, overwrite))
+    result = run_report(ReportRequest(dir, out, markdown, overwrite))
     if as_json:
         files = {"html": str(result.html), "markdown": None if markdown is None else str(markdown)}
         print_json({**files, "html_bytes": result.html_bytes, "headlines": result.headlines})

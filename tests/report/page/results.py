@@ -1,4 +1,4 @@
-"""Results as commands leave them in folders, of one dense model and without any model; importable by the tests beside."""
+"""Results of one dense model as commands leave them in folders, made without a model; the tests beside import them."""
 
 from __future__ import annotations
 

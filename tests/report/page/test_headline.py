@@ -26,8 +26,8 @@ def checkpoint(measured: Measurements) -> CheckpointFacts:
 
 def test_a_sweep_names_size_method_training_and_interval() -> None:
     assert said(SweepFacts("sweep", sweep_result())) == (
-        "At 10 % of the linear weights (kfac, distilled) accuracy is .867, .017 below the dense model's .884 (95 % over 2 "
-        "seeds: −.031 to −.004).",
+        "At 10 % of the linear weights (kfac, distilled) accuracy is .867, .017 below the dense model's .884 (95 % "
+        "over 2 seeds: −.031 to −.004).",
     )
 
 
@@ -43,8 +43,8 @@ def test_a_sweep_that_has_just_begun_says_nothing() -> None:
 
 def test_a_benchmark_is_about_metric_and_speed_of_one_runtime() -> None:
     assert said(BenchFacts("bench", bench_result())) == (
-        "At 13.0 million of 22.0 million parameters accuracy is .870, .014 below the dense model's .884 (95 %: −.027 to "
-        "−.002), and it is 2.9 × faster than dense, both in onnxruntime (1 × 32 tokens).",
+        "At 13.0 million of 22.0 million parameters accuracy is .870, .014 below the dense model's .884 (95 %: −.027 "
+        "to −.002), and it is 2.9 × faster than dense, both in onnxruntime (1 × 32 tokens).",
     )
 
 
@@ -65,7 +65,8 @@ def test_a_benchmark_of_speed_alone() -> None:
         for model in result.models
     )
     assert said(BenchFacts("bench", replace(result, models=models))) == (
-        "At 13.0 million of 22.0 million parameters the model is 2.9 × faster than dense in onnxruntime (1 × 32 tokens).",
+        "At 13.0 million of 22.0 million parameters the model is 2.9 × faster than dense in onnxruntime (1 × 32 "
+        "tokens).",
     )
     assert said(BenchFacts("bench", replace(result, models=models[:1]))) == ()
     untimed = tuple(replace(model, latency=()) for model in models)
@@ -78,8 +79,8 @@ def test_a_benchmark_of_speed_alone() -> None:
         (Measurements(), "At 10 % of the linear weights (kfac) 13.0 million of 22.0 million parameters are left."),
         (
             measurements(),
-            "At 10 % of the linear weights (kfac) accuracy is .870, .014 below the dense model's .884, with 13.0 million "
-            "of 22.0 million parameters.",
+            "At 10 % of the linear weights (kfac) accuracy is .870, .014 below the dense model's .884, with 13.0 "
+            "million of 22.0 million parameters.",
         ),
     ],
 )
