@@ -25,6 +25,7 @@ from fwsvd_export.report.page.words import faster, score, titled
 # A mark and a line per runtime: colours are the methods'
 _MARKS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 _LINES = ("solid", "dot", "dashdot", "dash", "longdash", "longdashdot")
+_LONGEST_NAME = 20  # characters beside a point; the label on hover has more
 _BEYOND = 1.12  # how far the axis reaches beyond the slowest, as a factor
 
 
@@ -47,7 +48,7 @@ def latency_figure(speed: Speed) -> Figure | None:
 def _plot(shape: Shape, timings: Sequence[Timing], metric: str) -> Plot:
     ends = [0.0, _BEYOND * max(timing.median_ms for timing in timings) or 1.0], padded(map(_value, timings), 0.16)
     points = [(timing.median_ms, _value(timing)) for timing in timings]
-    places = placed(points, [shown(timing.model) for timing in timings], *ends)
+    places = placed(points, [_name(timing) for timing in timings], *ends)
     runtimes = list(dict.fromkeys(timing.runtime for timing in timings))
     traces = [
         _runtime(
@@ -58,6 +59,10 @@ def _plot(shape: Shape, timings: Sequence[Timing], metric: str) -> Plot:
     x, y = axis("median latency (ms)", range=ends[0]), axis(shown(metric), range=ends[1])
     drawing = layout(x, y, height=440, showlegend=True, legend=legend_below())
     return Plot(f"{shape[0]:,} × {shape[1]:,}", [_front(timings), *traces], drawing)
+
+
+def _name(timing: Timing) -> str:
+    return shown(timing.model, _LONGEST_NAME)
 
 
 def _value(timing: Timing) -> float:
@@ -95,7 +100,7 @@ def _runtime(number: int, placed_timings: Sequence[tuple[Timing, str]], metric: 
             "color": [colour(timing.method) for timing in mine],
             "line": {"color": SURFACE, "width": 1},
         },
-        "text": [shown(timing.model) for timing in mine],
+        "text": [_name(timing) for timing in mine],
         "textposition": [place for _, place in ordered],
         "textfont": {"size": 11, "color": INK},
         "cliponaxis": False,

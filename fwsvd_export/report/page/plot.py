@@ -41,7 +41,7 @@ def symbol(method: str) -> str:
     return _SYMBOLS[METHODS.index(method)] if method in METHODS else "circle-open"
 
 
-def shown(text: object) -> str:
+def shown(text: object, longest: int = _LONGEST_LABEL) -> str:
     """A text of somebody else's that plotly shows as it stands: it takes a few tags and entities for markup.
 
     Example:
@@ -49,7 +49,7 @@ def shown(text: object) -> str:
         'a&lt;b&gt;c &amp; d'
     """
     line = one_line(text)
-    cut = line if len(line) <= _LONGEST_LABEL else f"{line[: _LONGEST_LABEL - 1]}…"
+    cut = line if len(line) <= longest else f"{line[: longest - 1]}…"
     return escape(cut, quote=False).replace("%{", "%&#123;")
 
 

@@ -56,7 +56,7 @@
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   addEventListener("beforeprint", () => {
-    document.documentElement.dataset.theme = "light"; // paper is white
+    document.documentElement.dataset.theme = "light"; // paper is white, and narrower than most screens
     drawAll();
   });
   addEventListener("afterprint", () => {

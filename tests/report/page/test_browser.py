@@ -194,7 +194,7 @@ def test_a_hostile_name_is_a_text_everywhere(browser: Browser) -> None:
     labels = browser.run(
         "return [...document.querySelectorAll('.plot .scatterlayer text')].map((one) => one.textContent)"
     )
-    assert any(label.startswith(HOSTILE.rpartition("/")[2][:40]) for label in labels)
+    assert any(label.startswith(HOSTILE.rpartition("/")[2][:19]) for label in labels)
     assert browser.all("img, svg a, .hoverlayer b") == []
 
 
