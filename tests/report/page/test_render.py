@@ -149,7 +149,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def themes() -> dict[str, dict[str, str]]:
     """Theme -> property -> colour, from the style itself."""
     style = (Path(render.__file__).with_name("style.css")).read_text(encoding="utf-8")
-    light, dark = re.findall(r":root[^{]*\{([^}]*)\}", style)
+    light, dark = re.findall(r":root[^{]*\{([^}]*--paper[^}]*)\}", style)
     return {
         name: dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for name, block in (("light", light), ("dark", dark))
     }
