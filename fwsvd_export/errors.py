@@ -71,6 +71,10 @@ class SolverOptionError(FwsvdExportError):
     """An option that the method does not know, or a value that it does not allow."""
 
 
+class TrainingError(FwsvdExportError):
+    """Settings that nothing can be trained with, a teacher that does not fit, or another run's state."""
+
+
 class ExportError(FwsvdExportError):
     """A model that does not fit an ONNX file, or an ONNX file that is missing, damaged or another checkpoint's."""
 

@@ -34,7 +34,6 @@ ANY_TRANSFORMERS = (
     "test_pages.py",
     "test_records.py",
     "test_wording.py",
-    "training/test_curve.py",
     "workflows/test_report.py",
 )
 

@@ -94,5 +94,11 @@ def shrink_demo(patch: pytest.MonkeyPatch, model: Path, folder: Path) -> None:
     reviews.write_text("\n".join(["text,label,source", *rows]) + "\n", encoding="utf-8")
     files = {demo_assets.MODEL: model / "model.safetensors", demo_assets.REVIEWS: reviews}
     patch.setattr(demo, "checked_asset", files.__getitem__)
-    for name, value in {"TRAIN_ROWS": 48, "TEST_ROWS": 32, "CALIBRATION_ROWS": 16, "LENGTHS": (4, 6)}.items():
+    for name, value in {
+        "TRAIN_ROWS": 48,
+        "HELD_OUT_ROWS": 8,
+        "TEST_ROWS": 32,
+        "CALIBRATION_ROWS": 16,
+        "LENGTHS": (4, 6),
+    }.items():
         patch.setattr(demo, name, value)

@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": "Run the whole job on a small real model, without network.",
     "fisher": "Collect Fisher statistics once, for many compressions.",
     "compress": "Write a compressed copy of a checkpoint.",
+    "finetune": "Train a dense or compressed model, or distil it from its dense one.",
     "evaluate": "Measure the task's metric of a dense or compressed model.",
     "inspect": "Show parameters, ranks and provenance of a checkpoint.",
     "tasks": "List the task presets: columns they read, labels, metric.",

@@ -22,6 +22,7 @@ class Group(Enum):
     DATA = "Data"
     SIZE = "Size"
     METHOD = "Method"
+    TRAINING = "Training"
     EXPORT = "Export"
     MEASUREMENT = "Measurement"
     REPOSITORY = "Repository"

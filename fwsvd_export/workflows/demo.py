@@ -10,16 +10,13 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.benchmark.latency import LatencyPlan
 from fwsvd_export.benchmark.result import BenchResult
 from fwsvd_export.benchmark.runtimes import RUNTIMES, TORCH
 from fwsvd_export.checkpoints.folder import write_dense
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.record import CompressionRecord
-from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.checkpoints.weights import stored_weights
-from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import MissingExtraError
 from fwsvd_export.export.libraries import check_libraries
@@ -31,7 +28,8 @@ from fwsvd_export.runtime.environment import machine
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output
-from fwsvd_export.training.finetune import finetune
+from fwsvd_export.storage.temporary import scratch_folder
+from fwsvd_export.training.settings import TrainingSettings
 from fwsvd_export.workflows.bench import BenchRequest, run_bench
 from fwsvd_export.workflows.compress import run_compress
 from fwsvd_export.workflows.compress_request import CompressRequest
@@ -39,6 +37,8 @@ from fwsvd_export.workflows.demo_assets import LABELS, MODEL, REVIEWS, TASK, che
 from fwsvd_export.workflows.demo_report import Measured, write_demo_report
 from fwsvd_export.workflows.evaluate import run_evaluate
 from fwsvd_export.workflows.export import OnnxRequest, run_onnx
+from fwsvd_export.workflows.finetune import run_finetune
+from fwsvd_export.workflows.finetune_request import FinetuneRequest
 from fwsvd_export.workflows.fisher import run_fisher
 from fwsvd_export.workflows.source import Source, Stopwatch
 
@@ -48,7 +48,8 @@ TRAIN_ROWS = 6400
 TEST_ROWS = 2000
 CALIBRATION_ROWS = 1024
 BATCH_SIZE = 32
-LEARNING_RATE = 2e-4
+HELD_OUT_ROWS = 400  # of the training rows: whether training is better than its start is seen on them
+SETTINGS = TrainingSettings(epochs=1, learning_rate=2e-4, embeddings="train", evaluations=1)
 BATCH_SIZES, LENGTHS = (1,), (32, 128)  # of the latencies: one sentence, short or long
 
 # What lies in the demo's folder
@@ -167,11 +168,11 @@ def _train_dense(encoder: Path, folder: Path, device: str, steps: Steps) -> None
     model: Any = AutoModelForSequenceClassification.from_pretrained(
         encoder, num_labels=len(LABELS), id2label=LABELS, label2id={name: index for index, name in LABELS.items()}
     )
-    model.to(device_named(device))
-    data = DataRequest(TASK, folder / TRAIN_FILE, batch_size=BATCH_SIZE)
-    batches = load_batches(data, load_tokenizer(base), encoder_of(model))
-    finetune(model, batches, learning_rate=LEARNING_RATE, steps=steps)
-    write_dense(model.cpu(), folder / DENSE, base.tokenizer_files)
+    data = DataRequest(TASK, folder / TRAIN_FILE, max_samples=TRAIN_ROWS - HELD_OUT_ROWS, batch_size=BATCH_SIZE)
+    with scratch_folder("demo") as scratch:
+        write_dense(model, scratch / "new-head", base.tokenizer_files)
+        start = Source(str(scratch / "new-head"), device=device)
+        run_finetune(FinetuneRequest(start, folder / DENSE, data, settings=SETTINGS), steps)
 
 
 def _compress(folder: Path, device: str, clock: Stopwatch, steps: Steps) -> dict[str, CompressionRecord]:

@@ -17,9 +17,11 @@ from fwsvd_export.storage.file_names import (
     CARD_FILE,
     COMPRESSION_FILE,
     EXPORT_FILE,
+    MEASUREMENTS_FILE,
     ONNX_FOLDER,
     SHARDS_INDEX,
     TOKENIZER_FILES,
+    TRAINING_FILE,
     WEIGHTS_FILE,
 )
 
@@ -30,7 +32,8 @@ _PLAIN = {
     WEIGHTS_FILE,
     SHARDS_INDEX,
     COMPRESSION_FILE,
-    "measurements.json",
+    MEASUREMENTS_FILE,
+    TRAINING_FILE,
     CARD_FILE,
     ".gitattributes",
     *TOKENIZER_FILES,

@@ -30,6 +30,8 @@ def _commands(chapter: ChapterFacts) -> Iterator[Command]:
     for facts in chapter.checkpoints:
         if facts.record.command:
             yield Command(facts.label, _words(facts.record.command))
+        if facts.training is not None and facts.training.command:
+            yield Command(f"{facts.label}, training", _words(facts.training.command))
         if facts.export is not None:
             yield Command(f"{facts.label}, ONNX files", _onnx(facts))
     for bench in chapter.benches:

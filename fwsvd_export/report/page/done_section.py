@@ -10,6 +10,7 @@ from fwsvd_export.report.page.parts import Fact, Section
 from fwsvd_export.report.page.scores import size_in_words
 from fwsvd_export.report.page.size_plot import STATES
 from fwsvd_export.report.page.sizes import asked
+from fwsvd_export.report.page.training_section import training_words
 from fwsvd_export.report.page.words import joined, millions, titled
 from fwsvd_export.runtime.environment import Environment
 from fwsvd_export.wording import counted
@@ -85,9 +86,10 @@ def _training(chapter: ChapterFacts) -> Iterator[str]:
         if states and states != ["none"]:
             yield f"{sweep.label}: {joined([STATES[state] for state in states])}"
     for facts in chapter.checkpoints:
-        for entry in facts.record.history:
-            if entry.action == "finetune":
-                yield f"{facts.label}: {entry}"
+        if facts.training is not None:
+            yield f"{facts.label}: {training_words(facts.training)}"
+        else:
+            yield from (f"{facts.label}: {entry}" for entry in facts.record.history if entry.action == "finetune")
 
 
 def _environments(chapter: ChapterFacts) -> Iterator[Environment]:
@@ -106,7 +108,9 @@ def _versions(chapter: ChapterFacts) -> Iterator[str]:
     """A line with all versions of every library that took part."""
     found: dict[str, dict[str, None]] = {}
     recorded = [environment.versions for environment in _environments(chapter)]
-    for versions in (*recorded, *(facts.record.versions for facts in chapter.checkpoints)):
+    recorded += [facts.record.versions for facts in chapter.checkpoints]
+    recorded += [facts.training.versions for facts in chapter.checkpoints if facts.training is not None]
+    for versions in recorded:
         for name, version in versions.items():
             found.setdefault(name, {})[version] = None
     if found:

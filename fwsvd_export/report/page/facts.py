@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fwsvd_export.hub.card.measurements import Measurements
     from fwsvd_export.report.losses import RecordedLosses
     from fwsvd_export.sweep.result import SweepResult
-    from fwsvd_export.training.curve import TrainingCurve
+    from fwsvd_export.training.record import TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class CheckpointFacts:
         changed: whether the weights are others than those that were recorded.
         measurements: of these weights and of the base.
         export: of ``onnx/``; None without it.
-        curve: of its training; None without ``training.json``.
+        training: how it was trained; None without ``training.json``.
     """
 
     label: str
@@ -43,7 +43,7 @@ class CheckpointFacts:
     changed: bool
     measurements: Measurements
     export: ExportRecord | None = None
-    curve: TrainingCurve | None = None
+    training: TrainingRecord | None = None
 
     @property
     def base(self) -> Base:

@@ -19,7 +19,7 @@ from fwsvd_export.storage.digest import combined_sha256
 from fwsvd_export.storage.file_names import COMPRESSION_FILE, EXPORT_FILE, ONNX_FOLDER, TRAINING_FILE
 from fwsvd_export.storage.json_files import read_json
 from fwsvd_export.sweep.result import SweepResult
-from fwsvd_export.training.curve import TrainingCurve
+from fwsvd_export.training.record import TrainingRecord
 from fwsvd_export.wording import shortest_names
 
 RESULTS_FILE = "results.json"
@@ -110,7 +110,7 @@ def _checkpoint(folder: Path, label: str) -> CheckpointFacts:
         changed=bool(files and recorded) and not record.describes(folder),
         measurements=load_measurements(folder, {DENSE: record.base_digest, COMPRESSED: sha256}),
         export=_export(folder, sha256),
-        curve=_curve(folder),
+        training=_training(folder),
     )
 
 
@@ -124,8 +124,8 @@ def _export(folder: Path, sha256: str | None) -> ExportRecord | None:
     return export
 
 
-def _curve(folder: Path) -> TrainingCurve | None:
+def _training(folder: Path) -> TrainingRecord | None:
     path = folder / TRAINING_FILE
     if not path.is_file():
         return None
-    return TrainingCurve.from_json(_document(path), str(path), ReportError)
+    return TrainingRecord.from_json(_document(path), str(path), ReportError)

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fwsvd_export.report.page.parts import Figure, Plot
 from fwsvd_export.report.page.plot import ACCENT, INK, Trace, axis, hover, layout, padded, shown
 from fwsvd_export.report.page.words import score, titled
-from fwsvd_export.training.curve import TrainingCurve
+from fwsvd_export.training.record import TrainingRecord
 
 
-def training_figure(curve: TrainingCurve) -> Figure | None:
+def training_figure(record: TrainingRecord) -> Figure | None:
     """The figure of ``training.json``; None when it has no steps."""
-    metric = titled(curve.metric)
-    losses = [(step.step, step.loss) for step in curve.steps if step.loss is not None]
-    values = [(step.step, step.value) for step in curve.steps if step.value is not None]
-    plots = []
+    if not record.steps:
+        return None
+    metric = titled(record.metric)
+    plots = [_metric_plot(record, metric)]
+    losses = [(step.step, step.loss) for step in record.steps if step.loss is not None]
     if losses:
         told = [hover(f"step {step:,}", f"loss {loss:.4g}") for step, loss in losses]
-        plots.append(Plot("Training loss", [_line(losses, told)], layout(axis("step"), axis("loss"))))
-    if values:
-        told = [hover(f"step {step:,}", f"{shown(metric)} {score(value, 4)}") for step, value in values]
-        reached = padded([value for _, value in values] + [curve.start, curve.best])
-        start = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": curve.start, "y1": curve.start}
-        start["line"] = {"color": INK, "width": 1.5, "dash": "dash"}
-        drawing = layout(axis("step"), axis(shown(metric), range=reached), shapes=[start])
-        plots.append(Plot(f"{metric.capitalize()} on the validation rows", [_line(values, told)], drawing))
+        plots.insert(0, Plot("Training loss", [_line(losses, told)], layout(axis("step"), axis("loss"))))
     summary = (
-        f"Loss and {metric} by training step. The dashed line is the {metric} before training, {score(curve.start)}; "
-        f"the checkpoint that was kept has {score(curve.best)}."
+        f"Loss and {metric} by training step. The dashed line is the {metric} before training, {score(record.start)}; "
+        f"the weights that were kept have {score(record.best)}."
     )
-    return Figure("Convergence", summary, tuple(plots)) if plots else None
+    return Figure("Convergence", summary, tuple(plots))
 
 
-def _line(points: list[tuple[int, float]], told: list[str]) -> Trace:
+def _metric_plot(record: TrainingRecord, metric: str) -> Plot:
+    values = [(step.step, step.value) for step in record.steps]
+    told = [hover(f"step {step:,}", f"{shown(metric)} {score(value, 4)}") for step, value in values]
+    reached = padded([*(value for _, value in values), record.start, record.best])
+    start = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": record.start, "y1": record.start}
+    start["line"] = {"color": INK, "width": 1.5, "dash": "dash"}
+    drawing = layout(axis("step"), axis(shown(metric), range=reached), shapes=[start])
+    return Plot(f"{metric.capitalize()} on {record.validation}", [_line(values, told)], drawing)
+
+
+def _line(points: Sequence[tuple[int, float]], told: list[str]) -> Trace:
     return {
         "type": "scatter",
         "mode": "lines+markers",

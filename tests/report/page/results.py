@@ -34,7 +34,9 @@ from fwsvd_export.hub.card.measurements import (
 from fwsvd_export.report.losses import RecordedLoss, RecordedLosses
 from fwsvd_export.runtime.environment import Environment
 from fwsvd_export.sweep.result import TRAININGS, SweepDense, SweepResult, SweepRow
-from fwsvd_export.training.curve import TrainingCurve, TrainingStep
+from fwsvd_export.training.history import TrainingStep
+from fwsvd_export.training.record import TrainingRecord
+from fwsvd_export.training.settings import TrainingSettings
 
 BASE, SMALL = "a" * 64, "b" * 64  # digests
 HOSTILE = "</script><img src=x onerror=alert(1)><b>\"'&amp;%{y}"
@@ -192,7 +194,27 @@ def losses(**changes: Any) -> RecordedLosses:
     return replace(found, **changes)
 
 
-CURVE = TrainingCurve("accuracy", 0.85, 0.87, (TrainingStep(10, 0.6), TrainingStep(20, 0.5, 0.87)))
+TRAINING = TrainingRecord(
+    model="small",
+    model_sha256="d" * 64,
+    teacher="dense",
+    teacher_sha256=BASE,
+    task="sst2",
+    data="train.jsonl",
+    examples=8192,
+    validation="validation.jsonl",
+    validation_examples=872,
+    metric="accuracy",
+    start=0.85,
+    best=0.87,
+    best_step=20,
+    planned=20,
+    steps=(TrainingStep(0, 0.85), TrainingStep(10, 0.86, 0.6), TrainingStep(20, 0.87, 0.5)),
+    settings=TrainingSettings().resolved(distilled=True),
+    batch_size=32,
+    command=("fwsvd-export", "finetune", "/home/me/small", "trained", "--teacher", "dense"),
+    versions={**VERSIONS, "accelerate": "1.15.0"},
+)
 
 
 def write(folder: Path, name: str, content: Any) -> Path:
@@ -207,7 +229,7 @@ def write_all(parent: Path, small: str = "models/small", methods: tuple[str, ...
     """A folder of every kind: a sweep, a benchmark, a compressed checkpoint with all that may lie in it, and losses."""
     checkpoint = write(parent / "small", "compression.json", record())
     write(checkpoint, "measurements.json", measurements())
-    write(checkpoint, "training.json", CURVE)
+    write(checkpoint, "training.json", TRAINING)
     write(checkpoint, "onnx/export.json", export_record())
     return [
         write(parent / "sweep", "results.json", sweep_result(methods)),

@@ -10,9 +10,18 @@ from fwsvd_export.cli import group
 from fwsvd_export.report.page.chapters import ChapterFacts, chapters_of
 from fwsvd_export.report.page.commands import commands_section
 from fwsvd_export.report.page.facts import BenchFacts, CheckpointFacts, Facts, LossFacts, SweepFacts
-from tests.report.page.results import SMALL, bench_result, export_record, losses, measurements, record, sweep_result
+from tests.report.page.results import (
+    SMALL,
+    TRAINING,
+    bench_result,
+    export_record,
+    losses,
+    measurements,
+    record,
+    sweep_result,
+)
 
-CHECKPOINT = CheckpointFacts("small", record(), SMALL, False, measurements(), export_record())
+CHECKPOINT = CheckpointFacts("small", record(), SMALL, False, measurements(), export_record(), TRAINING)
 
 
 def chapter(*found: Facts) -> ChapterFacts:
@@ -30,6 +39,7 @@ def test_what_was_typed_is_repeated_without_folders() -> None:
     assert lines(SweepFacts("sweep", sweep_result()), CHECKPOINT) == {
         "sweep": "fwsvd-export sweep dense -o sweep",
         "small": "fwsvd-export compress dense small --ratio 0.1",
+        "small, training": "fwsvd-export finetune small trained --teacher dense",
         "small, ONNX files": "fwsvd-export onnx small --int8 --task sst2 --data validation.jsonl --max-drop 0.01",
     }
 
@@ -50,6 +60,6 @@ def test_what_is_not_known_is_left_out() -> None:
     line = lines(BenchFacts("bench", replace(bare, models=tuple(replace(m, latency=()) for m in bare.models))))["bench"]
     assert line == "fwsvd-export bench dense models/small tiny --rounds 5 -o bench"
     plain = export_record(int8=None)
-    found = lines(replace(CHECKPOINT, record=record(command=None), export=plain))
+    found = lines(replace(CHECKPOINT, record=record(command=None), export=plain, training=None))
     assert found == {"small, ONNX files": "fwsvd-export onnx small"}
     assert commands_section(chapter(LossFacts("losses", losses()))) is None

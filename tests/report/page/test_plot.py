@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,7 @@ from fwsvd_export.report.page.sizes import cells_of
 from fwsvd_export.report.page.timings import Speed, Timing
 from fwsvd_export.report.page.training_plot import training_figure
 from fwsvd_export.solvers.names import METHODS
-from fwsvd_export.training.curve import TrainingCurve
-from tests.report.page.results import HOSTILE, losses, sweep_result, write_all
+from tests.report.page.results import HOSTILE, TRAINING, losses, sweep_result, write_all
 
 PROPERTY = re.compile(r"var\(--[\w-]+\)")
 
@@ -153,7 +153,7 @@ def test_what_was_not_scored_is_not_drawn() -> None:
     timing = Timing("model", "kfac", "torch", (1, 8), 2.0, 2.0, None, None, None)
     assert latency_figure(Speed((timing,), "accuracy", "")) is None
     assert latency_figure(Speed((Timing(**{**vars(timing), "value": 0.5}),), None, "")) is None
-    assert training_figure(TrainingCurve("accuracy", 0.5, 0.5, ())) is None
+    assert training_figure(replace(TRAINING, steps=())) is None
 
 
 @pytest.mark.parametrize("text", [HOSTILE, "a\u202eb\nc", "<a href='https://example.org'>x</a>", "&lt;b&gt;"])

@@ -14,8 +14,8 @@ from fwsvd_export.report.page.read import is_checkpoint, read_folders
 from fwsvd_export.storage.digest import file_sha256
 from tests.report.page.results import (
     BASE,
-    CURVE,
     SMALL,
+    TRAINING,
     bench_result,
     export_record,
     losses,
@@ -41,7 +41,7 @@ def test_every_kind_of_folder_is_recognised_and_read_whole(tmp_path: Path) -> No
     assert isinstance(layers, LossFacts)
     assert (sweep.result, bench.result, layers.losses) == (sweep_result(), bench_result(), losses())
     assert checkpoint.record == record()
-    assert (checkpoint.export, checkpoint.curve, checkpoint.changed) == (export_record(), CURVE, False)
+    assert (checkpoint.export, checkpoint.training, checkpoint.changed) == (export_record(), TRAINING, False)
     assert checkpoint.measurements == measurements()
     assert {facts.base.sha256 for facts in (sweep, bench, checkpoint, layers)} == {BASE}
     assert [facts.label for facts in (sweep, bench, checkpoint, layers)] == ["sweep", "bench", "small", "losses"]
@@ -56,7 +56,7 @@ def test_what_the_demo_wrote_is_a_benchmark(tmp_path: Path) -> None:
 def test_a_checkpoint_may_have_its_record_alone(tmp_path: Path) -> None:
     (facts,) = read_folders([write(tmp_path, "compression.json", record())])
     assert isinstance(facts, CheckpointFacts)
-    assert (facts.sha256, facts.changed, facts.export, facts.curve) == (SMALL, False, None, None)
+    assert (facts.sha256, facts.changed, facts.export, facts.training) == (SMALL, False, None, None)
     assert is_checkpoint(tmp_path)
 
 
@@ -148,7 +148,11 @@ Spoil = Callable[[Path], object]
             CheckpointError,
         ),
         (lambda at: write(at, "measurements.json", {"format": 9}), "measurements.json has format 9", CardError),
-        (lambda at: write(at, "training.json", {"metric": 1}), "training.json: metric is 1", ReportError),
+        (
+            lambda at: write(at, "training.json", {**TRAINING.to_json(), "metric": 1}),
+            "training.json: metric is 1",
+            ReportError,
+        ),
         (lambda at: write(at, "onnx/export.json", {"format": 1}), "export.json has no model", ReportError),
     ],
 )

@@ -1,0 +1,116 @@
+"""What is minimised: the loss on labels, or how far a model is from its teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fwsvd_export.architectures.batches import LABEL_KEYS
+from fwsvd_export.architectures.encoder import MASK, Encoder
+from fwsvd_export.errors import TrainingError
+from fwsvd_export.fisher.divergence import divergences
+from fwsvd_export.fisher.targets import predictions_of
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """The distance of a model's predictions and hidden states from a teacher's.
+
+    The loss of a batch is the mean over examples of the Kullback-Leibler divergence of the predictions (Hinton et al.
+    2015, arXiv 1503.02531, at temperature 1; squared error for a regression), plus ``hidden_weight`` times the squared
+    error of the hidden states over their variance, a mean over encoder layers and tokens (Jiao et al. 2020, arXiv
+    1909.10351, without projections), plus ``label_weight`` times the loss on labels.
+
+    Attributes:
+        teacher: adapter of the dense model, on the device of the model that is trained, in evaluation mode.
+        hidden_weight: 0 where the hidden states have other shapes.
+        label_weight: 0 reads no labels.
+    """
+
+    teacher: Encoder
+    hidden_weight: float = 1.0
+    label_weight: float = 0.0
+
+    def __call__(self, model: Any, encoder: Encoder, batch: Mapping[str, Tensor]) -> Tensor:
+        """The loss of one batch, a scalar with a gradient.
+
+        Args:
+            model: that is trained, also in a wrapper that is called like it.
+            encoder: of the model.
+            batch: on the device of the model.
+        """
+        predicts, config = encoder.head.predicts, encoder.model.config
+        labels = {name: values for name, values in batch.items() if name in LABEL_KEYS} if self.label_weight else {}
+        inputs = {name: values for name, values in batch.items() if name not in LABEL_KEYS}
+        wanted = {"output_hidden_states": self.hidden_weight > 0, "return_dict": True}
+        with torch.no_grad():
+            right = self.teacher.model(**inputs, **wanted)
+        found = model(**inputs, **labels, **wanted)
+        before, after = (predictions_of(predicts, config, outputs, inputs) for outputs in (right, found))
+        loss = divergences(before, after).mean()
+        if self.hidden_weight:
+            loss = loss + self.hidden_weight * hidden_error(right.hidden_states, found.hidden_states, batch.get(MASK))
+        if self.label_weight:
+            loss = loss + self.label_weight * found.loss
+        return loss
+
+
+def hidden_error(before: tuple[Tensor, ...], after: tuple[Tensor, ...], mask: Tensor | None) -> Tensor:
+    """Mean over encoder layers of the squared error of their outputs over the variance of the teacher's, a scalar.
+
+    Args:
+        before: the teacher's hidden states, (sequences, length, width) each, that of the embeddings first.
+        after: the model's.
+        mask: (sequences, length), or with an axis of choices before the last; 0 for padding; None for none.
+    """
+    errors = []
+    kept = None if mask is None else mask.reshape(-1, mask.shape[-1]).bool()
+    for right, found in zip(before[1:], after[1:], strict=True):  # the embeddings have no factors
+        if kept is not None:
+            right, found = right[kept], found[kept]
+        right, found = right.float().flatten(0, -2), found.float().flatten(0, -2)
+        spread = (right - right.mean(dim=0)).square().mean()
+        errors.append((right - found).square().mean() / spread.clamp_min(torch.finfo(spread.dtype).tiny))
+    return torch.stack(errors).mean()
+
+
+def check_teacher(model: Encoder, teacher: Encoder) -> None:
+    """Refuses a teacher whose predictions a model cannot learn: another head, other classes or another vocabulary.
+
+    Raises:
+        TrainingError: what the two are.
+    """
+    ours, theirs = model.model.config, teacher.model.config
+    facts = [
+        ("head", model.head.ending, teacher.head.ending),
+        ("number of outputs", int(ours.num_labels), int(theirs.num_labels)),
+        ("classes", _classes(ours), _classes(theirs)),
+        ("vocabulary size", model.embedding.out_features, teacher.embedding.out_features),
+    ]
+    if None not in (ours.problem_type, theirs.problem_type):  # a model learns its own when it sees its first labels
+        facts.append(("problem type", ours.problem_type, theirs.problem_type))
+    for what, own, other in facts:
+        if own != other:
+            raise TrainingError(
+                f"the teacher's {what} is {other}, and the model's is {own}: a teacher predicts what the model does; "
+                "give the dense model that it was compressed from"
+            )
+    if missing := [name for name in teacher.inputs if name not in model.inputs]:
+        raise TrainingError(
+            f"the teacher takes {', '.join(missing)} and the model does not; give a teacher of the same architecture"
+        )
+
+
+def has_comparable_states(model: Encoder, teacher: Encoder) -> bool:
+    """Whether the hidden states of both have the same shapes: as many layers of the same width."""
+    ours, theirs = model.model.config, teacher.model.config
+    return (ours.num_hidden_layers, ours.hidden_size) == (theirs.num_hidden_layers, theirs.hidden_size)
+
+
+def _classes(config: Any) -> str:
+    names = config.id2label
+    return ", ".join(str(names[index]) for index in sorted(names)) if isinstance(names, Mapping) else str(names)

@@ -1,0 +1,75 @@
+"""The state folder of a run: continued by the same run alone, broken checkpoints removed, gone at the end."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from fwsvd_export.errors import TrainingError
+from fwsvd_export.training.state import COMPLETE, MADE_FROM, trainer_log, training_state
+
+RUN = {"model": "a", "seed": 0}
+
+
+def test_it_is_gone_when_the_run_ends_and_stays_when_it_fails(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with training_state(folder, RUN):
+        assert json.loads((folder / MADE_FROM).read_text()) == RUN
+    assert not folder.exists()
+    with pytest.raises(ZeroDivisionError), training_state(folder, RUN):
+        raise ZeroDivisionError
+    assert folder.exists()
+    with training_state(folder, RUN) as state:
+        assert state.newest is None
+
+
+def test_the_newest_whole_checkpoint_is_found_and_broken_ones_are_removed(tmp_path: Path) -> None:
+    with training_state(tmp_path / "state", RUN) as state:
+        for step in (8, 16, 100, 120):
+            (state.folder / f"checkpoint-{step}").mkdir()
+        for step in (8, 100):
+            state.mark_complete(step)
+        assert state.newest == state.folder / "checkpoint-100"
+        assert sorted(path.name for path in state.folder.glob("checkpoint-*")) == ["checkpoint-100", "checkpoint-8"]
+        assert (state.folder / "checkpoint-8" / COMPLETE).is_file()
+
+
+def test_another_run_is_refused_or_begun_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with suppress(ZeroDivisionError), training_state(folder, RUN) as state:
+        (state.folder / "checkpoint-8").mkdir()
+        state.mark_complete(8)
+        raise ZeroDivisionError
+    other = {**RUN, "seed": 1}
+    with (
+        pytest.raises(TrainingError, match="with another seed; give the same command to continue it, or --overwrite"),
+        training_state(folder, other),
+    ):
+        pass
+    with training_state(folder, other, anew=True) as state:
+        assert state.newest is None
+
+
+def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
+    with (
+        training_state(tmp_path / "state", RUN),
+        pytest.raises(TrainingError, match=r"another run is training in .*; wait until it is done, or give the output"),
+        training_state(tmp_path / "state", RUN),
+    ):
+        pass
+
+
+def test_other_processes_of_a_launch_leave_the_folder_to_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with training_state(tmp_path / "state", RUN) as state:
+        assert not state.folder.exists()
+
+
+def test_the_log_is_that_of_the_trainer(tmp_path: Path) -> None:
+    (tmp_path / "trainer_state.json").write_text('{"log_history": [{"step": 1}]}')
+    assert trainer_log(tmp_path) == [{"step": 1}]

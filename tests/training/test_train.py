@@ -1,0 +1,164 @@
+"""Training learns, keeps the best weights, repeats itself, and goes on where it was killed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import fwsvd_export as fe
+from fwsvd_export.architectures.registry import encoder_of
+from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.data.batches import Batches
+from fwsvd_export.data.encode import load_batches
+from fwsvd_export.data.request import DataRequest
+from fwsvd_export.data.tasks import task_named
+from fwsvd_export.errors import MissingExtraError
+from fwsvd_export.training.settings import TrainingSettings
+from fwsvd_export.training.state import training_state
+from fwsvd_export.training.train import train
+
+SETTINGS = TrainingSettings(epochs=3, learning_rate=3e-3, evaluations=3)
+
+
+@pytest.fixture
+def batches(tiny_folder: Path, data_file: Path, tiny_model: Any) -> Batches:
+    request = DataRequest(task_named("sst2"), data_file, batch_size=8)
+    return load_batches(request, load_tokenizer(load_checkpoint(str(tiny_folder))), encoder_of(tiny_model))
+
+
+def gain(batches: Batches) -> Callable[[Any], float]:
+    """A metric: the loss on labels, upside down."""
+
+    @torch.no_grad()
+    def score(model: Any) -> float:
+        assert not model.training
+        return -float(sum(model(**batch).loss for batch in batches))
+
+    return score
+
+
+def state_of(model: Any) -> dict[str, torch.Tensor]:
+    return {name: values.clone() for name, values in model.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(values, other[name]) for name, values in one.items())
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_labels_are_learned_and_the_mode_is_evaluation(tiny_model: Any, batches: Batches, compressed: bool) -> None:
+    model = fe.compress(tiny_model, method="svd", rank=8) if compressed else tiny_model
+    history = train(model, batches, SETTINGS, score=gain(batches))
+    assert history.best.value > history.start.value
+    assert gain(batches)(model) == pytest.approx(history.best.value)
+    assert [step.step for step in history.steps] == [0, *range(len(batches), 3 * len(batches) + 1, len(batches))]
+    assert history.planned == 3 * len(batches)
+    assert not model.training
+
+
+def test_a_teacher_is_learned_without_labels(tiny_model: Any, batches: Batches) -> None:
+    small = fe.compress(tiny_model, method="svd", rank=8)
+    texts = [{name: values for name, values in batch.items() if name != "labels"} for batch in batches]
+
+    @torch.no_grad()
+    def closeness(model: Any) -> float:
+        return -sum(float((model(**text).logits - tiny_model(**text).logits).square().mean()) for text in texts)
+
+    history = train(small, texts, SETTINGS, score=closeness, teacher=tiny_model)
+    assert history.best.value > history.start.value / 2
+
+
+def test_what_was_never_better_than_the_start_is_the_start(tiny_model: Any, batches: Batches) -> None:
+    small = fe.compress(tiny_model, method="svd", rank=8)
+    before, values = state_of(small), iter([1.0, 0.5, 0.25, 1.0])
+    history = train(small, batches, SETTINGS, score=lambda model: next(values))
+    assert history.best.step == 0
+    assert same(state_of(small), before)
+
+
+def test_the_best_weights_are_kept_and_not_the_last(tiny_model: Any, batches: Batches) -> None:
+    small, seen = fe.compress(tiny_model, method="svd", rank=8), []
+    values = iter([0.0, 0.2, 0.9, 0.1])
+
+    def score(model: Any) -> float:
+        seen.append(state_of(model))
+        return next(values)
+
+    assert train(small, batches, SETTINGS, score=score).best.value == 0.9
+    assert same(state_of(small), seen[2])
+    assert not same(seen[2], seen[3])
+
+
+def test_patience_ends_the_training(tiny_model: Any, batches: Batches) -> None:
+    values = iter([0.5, 0.4, 0.3])
+    settings = TrainingSettings(epochs=3, learning_rate=1e-3, evaluations=6, patience=2)
+    history = train(tiny_model, batches, settings, score=lambda model: next(values))
+    assert [step.value for step in history.steps] == [0.5, 0.4, 0.3]
+
+
+@pytest.mark.parametrize("embeddings", ["freeze", "train"])
+def test_word_embeddings_are_trained_only_when_asked(tiny_model: Any, batches: Batches, embeddings: str) -> None:
+    encoder = encoder_of(tiny_model)
+    words = encoder.module(encoder.embedding.name).weight
+    before = words.detach().clone()
+    settings = TrainingSettings(epochs=1, learning_rate=3e-3, evaluations=1, embeddings=embeddings)
+    values = iter([0.0, 1.0])
+    train(tiny_model, batches, settings, score=lambda model: next(values))
+    assert torch.equal(words, before) is (embeddings == "freeze")
+    assert words.requires_grad
+
+
+def test_the_same_seed_trains_the_same_model(tiny_folder: Path, batches: Batches) -> None:
+    trained = []
+    for seed in (3, 3, 4):
+        model, values = load_checkpoint(str(tiny_folder)).model, iter([0.0, 1.0])
+        settings = TrainingSettings(epochs=1, learning_rate=1e-3, evaluations=1, seed=seed)
+        train(model, batches, settings, score=lambda model, values=values: next(values))
+        trained.append(state_of(model))
+    assert same(trained[0], trained[1])
+    assert not same(trained[0], trained[2])
+
+
+@pytest.mark.parametrize("taught", [False, True])
+@pytest.mark.parametrize("killed_at", [0, 1, 2, 3])
+def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
+    tiny_model: Any, tiny_folder: Path, batches: Batches, tmp_path: Path, killed_at: int, taught: bool
+) -> None:
+    teacher = load_checkpoint(str(tiny_folder)).model if taught else None
+    score = gain(batches)
+    settings = TrainingSettings(epochs=2, learning_rate=3e-3, evaluations=4)
+    whole = fe.compress(tiny_model, method="svd", rank=8)
+    history = train(whole, batches, settings, score=score, teacher=teacher)
+    calls = iter(range(killed_at + 1))
+
+    def killed(model: Any) -> float:
+        if next(calls) == killed_at:
+            raise KeyboardInterrupt
+        return score(model)
+
+    small = fe.compress(tiny_model, method="svd", rank=8)
+    with pytest.raises(KeyboardInterrupt), training_state(tmp_path / "state", {}) as state:
+        train(small, batches, settings, score=killed, teacher=teacher, state=state)
+    again, steps = fe.compress(tiny_model, method="svd", rank=8), []
+
+    def counting(model: Any) -> float:
+        steps.append(model)
+        return score(model)
+
+    with training_state(tmp_path / "state", {}) as state:
+        continued = train(again, batches, settings, score=counting, teacher=teacher, state=state)
+    assert len(steps) == 5 - max(0, killed_at - 1)
+    assert [step.value for step in continued.steps] == [step.value for step in history.steps]
+    assert same(state_of(again), state_of(whole))
+
+
+def test_a_missing_library_is_named(tiny_model: Any, batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "fwsvd-export\[train\]"'):
+        train(tiny_model, batches, SETTINGS, score=gain(batches))
