@@ -137,6 +137,7 @@ def test_onnx_files_of_other_weights_are_refused(tmp_path: Path) -> None:
 
 
 Spoil = Callable[[Path], object]
+UNFIT = {**TRAINING.to_json(), "metric": 1}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ Spoil = Callable[[Path], object]
         ),
         (lambda at: write(at, "measurements.json", {"format": 9}), "measurements.json has format 9", CardError),
         (
-            lambda at: write(at, "training.json", {**TRAINING.to_json(), "metric": 1}),
+            lambda at: write(at, "training.json", UNFIT),
             "training.json: metric is 1",
             ReportError,
         ),
