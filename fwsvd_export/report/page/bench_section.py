@@ -40,13 +40,13 @@ def bench_section(
     """
     figure = None if speed is None else latency_figure(speed)
     environment, dense = facts.result.environment, facts.result.models[0]
-    paragraphs = [] if speed is None else [f"{speed.machine}."]
+    paragraphs = [] if speed is None else [f"{speed.machine}.", speed.unsteady]
     if dense.metric is not None:
         examples = counted(dense.examples or 0, "example")
         paragraphs.append(f"{titled(dense.metric).capitalize()} is that of {environment.data} ({examples}).")
     return Section(
         title,
-        paragraphs=(" ".join(paragraphs),),
+        paragraphs=(" ".join(filter(None, paragraphs)),),
         figures=() if figure is None else (figure,),
         pictures=tuple(pictures),
         tables=(_models(facts.result, speed), *([] if speed is None else [latency_table(speed)])),

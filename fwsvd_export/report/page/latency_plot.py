@@ -40,7 +40,7 @@ def latency_figure(speed: Speed) -> Figure | None:
     plots = tuple(_plot(shape, timings, metric) for shape, timings in drawn)
     summary = (
         f"{metric.capitalize()} against the median latency of one call, a point per model and runtime. On the wide "
-        "line, the Pareto front, lie those that nothing else beats in both. Up and left is better."
+        "grey line, the Pareto front, lie those that nothing else beats in both. Up and left is better."
     )
     return Figure(f"{metric.capitalize()} against latency", summary, plots, choice="Batch × tokens")
 
@@ -73,11 +73,12 @@ def _front(timings: Sequence[Timing]) -> Trace:
     front = sorted((timing for timing in timings if timing.front), key=lambda timing: timing.median_ms)
     return {
         "type": "scatter",
-        "mode": "lines",
+        "mode": "lines+markers",  # a front may be one point
         "name": "Pareto front",
         "x": [timing.median_ms for timing in front],
         "y": [_value(timing) for timing in front],
         "line": {"color": INK, "width": 9, "shape": "hv"},
+        "marker": {"color": INK, "size": 22},
         "opacity": 0.16,
         "hoverinfo": "skip",
     }

@@ -21,4 +21,6 @@ def latency_sections(facts: CheckpointFacts) -> Iterator[Section]:
             figure = latency_figure(speed)
             figures = () if figure is None else (figure,)
             title = f"Latency of {facts.label}"
-            yield Section(title, (f"{speed.machine}.",), figures=figures, tables=(latency_table(speed),))
+            yield Section(
+                title, (f"{speed.machine}. {speed.unsteady}".strip(),), figures=figures, tables=(latency_table(speed),)
+            )

@@ -10,6 +10,7 @@ from fwsvd_export.report.page.plot import DENSE
 
 Shape = tuple[int, int]
 """(batch size, tokens)"""
+_UNSTEADY = 2  # a 90th percentile of so many medians: something else ran on the machine
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ class Speed:
     timings: tuple[Timing, ...]
     metric: str | None
     machine: str
+
+    @property
+    def unsteady(self) -> str:
+        """A sentence where some calls took much longer than others of their kind; else nothing."""
+        steady = all(timing.p90_ms <= _UNSTEADY * timing.median_ms for timing in self.timings)
+        return "" if steady else "The machine was not quiet: measure again before relying on these latencies."
 
     @property
     def shapes(self) -> list[Shape]:

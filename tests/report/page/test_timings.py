@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +30,12 @@ def test_the_front_is_what_nothing_beats(measured: list[tuple[int, int | None]])
             and (other.median_ms < row.median_ms or other.value > row.value)
         ]
         assert row.front == (row.value is not None and not better)
+
+
+def test_a_machine_that_was_not_quiet_is_told() -> None:
+    quiet, busy = timing(1.0, 1.0), replace(timing(1.0, 1.0), p90_ms=2.1)
+    assert Speed((quiet,), "accuracy", "").unsteady == ""
+    assert Speed((quiet, busy), "accuracy", "").unsteady.startswith("The machine was not quiet")
 
 
 def test_the_sentence_is_about_the_longest_single_request() -> None:
