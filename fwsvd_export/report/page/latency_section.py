@@ -19,8 +19,9 @@ def latency_sections(facts: CheckpointFacts) -> Iterator[Section]:
         speed = speed_of_run(facts, run, scores)
         if speed is not None:
             figure = latency_figure(speed)
-            figures = () if figure is None else (figure,)
-            title = f"Latency of {facts.label}"
             yield Section(
-                title, (f"{speed.machine}. {speed.unsteady}".strip(),), figures=figures, tables=(latency_table(speed),)
+                f"Latency of {facts.label}",
+                paragraphs=(f"{speed.machine}. {speed.unsteady}".strip(),),
+                figures=() if figure is None else (figure,),
+                tables=(latency_table(speed),),
             )
