@@ -34,6 +34,7 @@ HOLDS = {
     "export": "ONNX",
     "training": "fine-tuning",
     "benchmark": "latency, operations",
+    "sweep": "grids of compressions",
     "compression": "plan, solve, build, reconstruct",
     "fisher": "statistics",
     "solvers": "the methods",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fwsvd_export.errors import FwsvdExportError, shown
+from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.runtime.environment import Environment
 from fwsvd_export.storage.schema import Count, Number, read_as, to_builtins
 from fwsvd_export.wording import shortest_names
@@ -41,11 +42,20 @@ class BenchTiming:
 
 @dataclass(frozen=True)
 class BenchRuntime:
-    """What a model is under one runtime: size of the file that is read, metric, and further metrics by name."""
+    """What a model is under one runtime.
+
+    Attributes:
+        file_bytes: size of the file that is read.
+        value: metric; None when only speed was measured.
+        beside: further metrics by name.
+        difference: of the metric from the first model's under the same runtime; None for the first model, and in
+            results of earlier versions.
+    """
 
     file_bytes: Count
     value: Number | None = None
     beside: dict[str, Number] = field(default_factory=dict)
+    difference: Difference | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +73,7 @@ class BenchModel:
         runtimes: runtime -> what the model is under it.
         latency: a row per runtime and shape.
         name: what tables and figures call it; None in results of earlier versions.
+        difference: from the first model, under the first runtime; None as in ``BenchRuntime``.
     """
 
     model: str
@@ -75,6 +86,7 @@ class BenchModel:
     runtimes: dict[str, BenchRuntime]
     latency: tuple[BenchTiming, ...]
     name: str | None = None
+    difference: Difference | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
