@@ -91,6 +91,10 @@ class PushError(FwsvdExportError):
     """A folder that is not fit for the Hub, or a push that the Hub refused or that broke off."""
 
 
+class ReportError(FwsvdExportError):
+    """A folder that holds nothing a report is made of, or a record in one that cannot be read."""
+
+
 class OutputError(FwsvdExportError):
     """An output that exists already, or that could not be written whole."""
 

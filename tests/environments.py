@@ -27,10 +27,7 @@ ANY_TRANSFORMERS = (
     "hub/card/test_write.py",
     "runtime/test_progress.py",
     "storage/test_locks.py",
-    "storage/test_locks.py",
     "storage/test_names.py",
-    "storage/test_signals.py",
-    "storage/test_temporary.py",
     "storage/test_signals.py",
     "storage/test_temporary.py",
     "test_architecture.py",
@@ -38,7 +35,7 @@ ANY_TRANSFORMERS = (
     "test_pages.py",
     "test_records.py",
     "test_wording.py",
-    "test_wording.py",
+    "workflows/test_report.py",
 )
 
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "onnx": "Write a checkpoint as ONNX, checked against torch, in int8 too.",
     "bench": "Compare accuracy, size and latency of dense and compressed models.",
     "sweep": "Compare methods, sizes and training: the metric against the size.",
+    "report": "Write one HTML page from checkpoints, benchmarks and sweeps.",
     "card": "Write a compressed checkpoint's model card from what was measured.",
     "push": "Verify a compressed checkpoint and push it to the Hub in one commit.",
 }

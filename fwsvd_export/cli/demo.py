@@ -16,7 +16,7 @@ import click
 from fwsvd_export.benchmark.runtimes import TORCH
 from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import GATE_NOT_MET, PATH, device_option, json_option, overwrite_option
-from fwsvd_export.storage.file_names import CARD_FILE
+from fwsvd_export.storage.file_names import CARD_FILE, REPORT_FILE
 from fwsvd_export.wording import counted
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     type=PATH,
     default=Path("demo-output"),
     show_default=True,
-    help="Folder for models, ONNX files, results and a picture.",
+    help="Folder for models, ONNX files, results, a page and a picture.",
 )
 @overwrite_option
 @json_option
@@ -127,7 +127,8 @@ def _closing(out: Path, result: DemoResult) -> Iterator[str]:
     from fwsvd_export.workflows.demo import PICTURE, SMALL
 
     yield "Stages: " + ", ".join(f"{name} {value:.0f} s" for name, value in result.seconds.items()) + "."
-    yield f"Everything is in {out}: a picture in {out / PICTURE}, the model card in {out / SMALL / CARD_FILE}."
+    yield f"Everything is in {out}: all results in {out / REPORT_FILE}, a picture in {out / PICTURE}."
+    yield f"The card of the compressed model is {out / SMALL / CARD_FILE}."
     yield "Next, load the compressed model, evaluate it, or time it against the dense one:"
     yield from (f"  {line}" for line in next_commands(out, with_onnx=result.left_out is None))
 

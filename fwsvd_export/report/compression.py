@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.errors import MissingExtraError
 from fwsvd_export.report.figures import draw_predicted_against_measured
+from fwsvd_export.report.losses import RecordedLoss, RecordedLosses
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output
 from fwsvd_export.wording import counted
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from fwsvd_export.checkpoints.record import CompressionRecord
     from fwsvd_export.evaluation.layer_losses import LayerLoss, LayerLosses
 
-FIGURE = "losses.png"
+FIGURE, LOSSES_FILE = "losses.png", "losses.json"
 COMPARABLE = "kfac"  # its predictions are rises of the task loss; the other methods' are in units of their own
 # Spearman's rank correlation below which the order of the layers, which is all that greedy ranks use, is doubtful
 DOUBTFUL = 0.5
@@ -39,11 +40,19 @@ def write_report(
         MissingExtraError: matplotlib or SciPy is not installed.
         OutputError: the folder exists, or the disk is full.
     """
-    content = {"rank_correlation": rank_correlation(losses.layers), **asdict(losses)}
+    recorded = RecordedLosses(
+        rank_correlation=rank_correlation(losses.layers),
+        layers=tuple(RecordedLoss(**asdict(layer)) for layer in losses.layers),
+        examples=losses.examples,
+        base_model=record.base_model,
+        base_sha256=record.base_digest,
+        method=record.method,
+    )
+    content = recorded.to_json()
     with atomic_output(folder, overwrite) as place:
         place.mkdir()
         draw_predicted_against_measured(losses.layers, place / FIGURE, same_unit=record.method == COMPARABLE)
-        write_json(place / "losses.json", content)
+        write_json(place / LOSSES_FILE, content)
         (place / "report.md").write_text(_page(record, content, losses.layers), encoding="utf-8")
     return content
 
@@ -60,7 +69,7 @@ def rank_correlation(losses: Sequence[LayerLoss]) -> float | None:
     return float(spearmanr(predicted, measured).statistic)
 
 
-def verdict(losses: Sequence[LayerLoss], agreement: float | None, same_unit: bool) -> str:
+def verdict(losses: Sequence[LayerLoss | RecordedLoss], agreement: float | None, same_unit: bool) -> str:
     """One or two sentences on whether the predictions can be trusted.
 
     Args:

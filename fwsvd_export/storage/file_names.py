@@ -23,6 +23,7 @@ CARD_FILE = "README.md"
 COMPRESSION_FILE = "compression.json"
 MEASUREMENTS_FILE = "measurements.json"
 TRAINING_FILE = "training.json"
+REPORT_FILE = "report.html"  # of ``report``; in the folder of a benchmark, a sweep or the demo
 
 ONNX_FOLDER = "onnx"  # inside a checkpoint's folder; the names below are of files in it
 ONNX_FILE = "model.onnx"

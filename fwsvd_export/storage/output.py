@@ -24,6 +24,7 @@ _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _OCCUPIED = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR}
 # … when a file system cannot give a file a second name.
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_TORCH_CUT_OFF = "unexpected pos"  # what torch's writer of archives says of a file that is shorter than it wrote
 _ASIDE = ".old"  # behind the name of an output that is being replaced, inside the temporary folder
 
 
@@ -62,17 +63,32 @@ def atomic_output(path: Path, overwrite: bool = False) -> Iterator[Path]:
             sibling = stack.enter_context(temporary_folder(_partial(path), path.absolute().parent))
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}; choose a folder that can be written") from error
-        try:
+        with full_disk_reported(path, "nothing was kept"):
             yield sibling / path.name
             _give_usual_modes(sibling / path.name)
             with signals_deferred():
                 _replace(sibling / path.name, path, overwrite)
-        except (OSError, SafetensorError) as error:
-            if _disk_is_full(error):
-                raise OutputError(
-                    f"no space left while writing {path}; nothing was kept: free some space or choose another disk"
-                ) from error
-            raise
+
+
+@contextmanager
+def full_disk_reported(path: Path, kept: str) -> Iterator[None]:
+    """Turns what libraries raise when a disk is full into one sentence.
+
+    Args:
+        path: that is written.
+        kept: what became of it, for the sentence.
+
+    Raises:
+        OutputError: the disk, the quota or the limit of file sizes is full.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if _disk_is_full(error):
+            raise OutputError(
+                f"no space left while writing {path}; {kept}: free some space or choose another disk"
+            ) from error
+        raise
 
 
 def _partial(path: Path) -> str:
@@ -91,9 +107,11 @@ def _clear_what_killed_runs_left(path: Path) -> None:
 
 
 def _disk_is_full(error: BaseException) -> bool:
-    """Whether an error, or the text of safetensors' own, means that nothing more can be written."""
+    """Whether an error, or the text of safetensors' or torch's own, means that nothing more can be written."""
     if isinstance(error, OSError):
         return error.errno in _FULL
+    if isinstance(error, RuntimeError):
+        return _TORCH_CUT_OFF in str(error)
     number = re.search(r"(?:code: |os error )(\d+)", str(error))  # older and newer safetensors
     return number is not None and int(number[1]) in _FULL
 

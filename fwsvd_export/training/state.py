@@ -20,7 +20,7 @@ from fwsvd_export.errors import TrainingError
 from fwsvd_export.runtime.processes import is_main_process
 from fwsvd_export.storage.json_files import read_json, write_json
 from fwsvd_export.storage.locks import lock
-from fwsvd_export.storage.output import atomic_output
+from fwsvd_export.storage.output import atomic_output, full_disk_reported
 
 MADE_FROM = "made_from.json"
 COMPLETE = "complete"  # in a checkpoint's folder once it is whole: a kill can come in the middle of writing it
@@ -74,7 +74,8 @@ def training_state(folder: Path, made_from: dict[str, Any], *, anew: bool = Fals
     try:
         _take(held, folder)
         _check_same(folder, made_from, anew)
-        yield TrainingState(folder)
+        with full_disk_reported(folder, "what was whole is kept to go on from"):
+            yield TrainingState(folder)
         shutil.rmtree(folder)
     finally:
         os.close(held)

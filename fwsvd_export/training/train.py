@@ -79,8 +79,6 @@ def train(
     before = {name: values.clone() for name, values in model.state_dict().items()}
     balance_factors(encoder)
     with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", message="mtime may not be reliable")  # steps order checkpoints as well
         place = stack.enter_context(scratch_folder("train")) if state is None else state.folder
         stack.enter_context(_frozen(encoder, settings.embeddings))
         stack.enter_context(usual_modes(encoder.device))
@@ -159,12 +157,13 @@ def _trained(
     start = trainer.measure()
     log = [] if newest is None else trainer_log(newest)
     done = 0 if newest is None else int(newest.name.rpartition("-")[2])
-    with steps("training", arguments.max_steps) as advance:
+    with warnings.catch_warnings(), steps("training", arguments.max_steps) as advance:
         for _ in range(done):
             advance()
         rhythm = Rhythm(start, int(arguments.eval_steps or 1), settings.patience, state, advance)
         if not rhythm.has_stopped(log):
             trainer.add_callback(rhythm)
+            warnings.filterwarnings("ignore", message="mtime may not be reliable")  # steps order checkpoints as well
             trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
             log = trainer.state.log_history
     history = TrainingHistory(steps_of(start, log), arguments.max_steps)

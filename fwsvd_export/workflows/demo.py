@@ -13,16 +13,18 @@ from transformers import AutoModelForSequenceClassification
 from fwsvd_export.benchmark.latency import LatencyPlan
 from fwsvd_export.benchmark.result import BenchResult
 from fwsvd_export.benchmark.runtimes import RUNTIMES, TORCH
-from fwsvd_export.checkpoints.folder import read_compression, write_dense
+from fwsvd_export.checkpoints.folder import write_dense
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.record import CompressionRecord
 from fwsvd_export.checkpoints.weights import stored_weights
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import MissingExtraError
 from fwsvd_export.export.libraries import check_libraries
-from fwsvd_export.hub.card.write import write_card
 from fwsvd_export.records import Budget, RankRequest
 from fwsvd_export.report.figures import check_figures, draw_accuracy_and_latency
+from fwsvd_export.report.page.render import plotly_script
+from fwsvd_export.runtime.device import device_named
+from fwsvd_export.runtime.environment import machine
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output
@@ -32,6 +34,7 @@ from fwsvd_export.workflows.bench import BenchRequest, run_bench
 from fwsvd_export.workflows.compress import run_compress
 from fwsvd_export.workflows.compress_request import CompressRequest
 from fwsvd_export.workflows.demo_assets import LABELS, MODEL, REVIEWS, TASK, checked_asset, split_reviews
+from fwsvd_export.workflows.demo_report import Measured, write_demo_report
 from fwsvd_export.workflows.evaluate import run_evaluate
 from fwsvd_export.workflows.export import OnnxRequest, run_onnx
 from fwsvd_export.workflows.finetune import run_finetune
@@ -109,8 +112,8 @@ class DemoResult:
 def run_demo(out: Path, *, device: str = "auto", overwrite: bool = False, steps: Steps = silent) -> DemoResult:
     """Fine-tunes a classifier, compresses it three ways to one size, exports and times it, and writes a folder.
 
-    The folder holds the four models, the data, the statistics, ``results.json`` and a picture; the dense and the kfac
-    model have ``onnx/``, and the kfac model's card says what was measured.
+    The folder holds the four models, the data, the statistics, ``results.json``, a picture and ``report.html``; the
+    dense and the kfac model have ``onnx/``, and the compressed models' cards say what was measured.
 
     Args:
         out: the folder; it appears whole or not at all.
@@ -126,6 +129,7 @@ def run_demo(out: Path, *, device: str = "auto", overwrite: bool = False, steps:
     with atomic_output(out, overwrite) as folder:
         encoder, reviews = checked_asset(MODEL).parent, checked_asset(REVIEWS)
         check_figures()
+        plotly_script()  # or a library that is missing would be found after the work
         left_out = _missing_onnx()
         folder.mkdir()
         clock = Stopwatch()
@@ -144,7 +148,7 @@ def run_demo(out: Path, *, device: str = "auto", overwrite: bool = False, steps:
         with clock.phase("evaluate"):
             rows = _rows(folder, records, bench, clock.seconds, device, steps)
         result = DemoResult(rows, bench, TEST_ROWS, clock.seconds, left_out, outside)
-        _write_results(folder, result)
+        _write_results(folder, result, device)
     return result
 
 
@@ -233,10 +237,11 @@ def _rows(
     return dense, *small
 
 
-def _write_results(folder: Path, result: DemoResult) -> None:
-    """``results.json``, the picture, and the small model's card with what was measured."""
+def _write_results(folder: Path, result: DemoResult, device: str) -> None:
+    """``results.json``, the picture, the compressed models' cards with what was measured, and the page."""
     write_json(folder / RESULTS_FILE, result.to_json())
     shape = (BATCH_SIZES[0], LENGTHS[-1])
     accuracies = {row.model: row.accuracy for row in result.rows}
     draw_accuracy_and_latency(accuracies, result.bench.models, shape, folder / PICTURE)
-    write_card(folder / SMALL, read_compression(folder / SMALL), [folder / RESULTS_FILE])
+    measured = Measured(TEST_FILE, TEST_ROWS, machine(torch.get_num_threads(), device=device_named(device)))
+    write_demo_report(folder, accuracies, measured, {SMALL: folder / RESULTS_FILE})

@@ -87,7 +87,7 @@ def test_the_default_folder_is_named_with_picture_card_and_next_commands(run: Ru
     assert (asked["out"], asked["overwrite"], asked["device"]) == (Path("demo-output"), False, "auto")
     assert "kfac" in result.stdout
     assert "float32" in result.stdout
-    for words in ("fine-tune 114 s", "demo-output/demo.png", "demo-output/kfac/README.md"):
+    for words in ("fine-tune 114 s", "demo-output/report.html", "demo-output/demo.png", "demo-output/kfac/README.md"):
         assert words in result.stderr
     for line in next_commands(Path("demo-output"), with_onnx=True):
         assert line in result.stderr

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import Result
+from fwsvd_export.training.finetune import finetune
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer, BertJapaneseTokenizer
 
 import fwsvd_export as fe
@@ -21,7 +22,6 @@ from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.evaluation.answers import Answers
 from fwsvd_export.evaluation.forward import Forward
 from fwsvd_export.fisher.files import load_statistics
-from fwsvd_export.training.finetune import finetune
 from tests.conftest import save_tokenizer, write_jsonl
 from tests.data.asked import flat, nested, write_json
 from tests.data.sentences import Rows

@@ -1,134 +1,103 @@
-"""compress --report: predicted and measured losses of every layer beside the compressed model."""
+"""``report`` at the command line: one page from real folders, one sentence for what cannot be."""
 
 from __future__ import annotations
 
 import json
-import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from click.testing import Result
 
-from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.workflows import compress as workflow
+from tests.report.page.results import bench_result, record, sweep_result, write, write_all
 
+Run = Callable[..., Result]
 Succeed = Callable[..., str]
 Refused = Callable[..., str]
-FILES = {"losses.json", "losses.png", "report.md"}
+
+LIGHT = """
+import sys
+from fwsvd_export.cli import main
+sys.argv = ["fwsvd-export", "-q", "report", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 0
+print(sorted({"torch", "transformers", "matplotlib", "numpy"} & set(sys.modules)))
+"""
 
 
-@pytest.fixture
-def data(data_file: Path) -> list[object]:
-    return ["--task", "sst2", "--data", data_file]
-
-
-def losses_of(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "losses.json").read_text())
-    return content
-
-
-@pytest.mark.parametrize("source", ["data", "statistics and data"])
-@pytest.mark.parametrize("method", ["svd", "kfac", "fwsvd"])
-def test_the_report_goes_with_every_method_and_changes_nothing(
-    method: str,
-    source: str,
-    data: list[object],
-    statistics_file: Path,
-    tiny_folder: Path,
-    tmp_path: Path,
-    succeed: Succeed,
+def test_a_page_of_what_compress_and_its_report_really_write(
+    tiny_folder: Path, data_file: Path, tmp_path: Path, succeed: Succeed
 ) -> None:
-    known = ["--fisher", statistics_file] if "statistics" in source else []
-    words = [*known, "--method", method, "--ratio", 0.3]
-    reported = ["compress", tiny_folder, tmp_path / "small", *words, *data, "--report", tmp_path / "report", "--json"]
-    said = json.loads(succeed(*reported))
-    record = json.loads((tmp_path / "small" / "compression.json").read_text())
-    assert said == {"output": str(tmp_path / "small"), **record}
-    assert "report" in record["seconds"]
-    assert {file.name for file in (tmp_path / "report").iterdir()} == FILES
-    found = losses_of(tmp_path / "report")
-    factorised = [layer for layer in record["layers"] if not layer["kept_dense"]]
-    assert [loss["name"] for loss in found["layers"]] == [layer["name"] for layer in factorised]
-    assert [loss["rank"] for loss in found["layers"]] == [layer["rank"] for layer in factorised]
-    assert [loss["predicted"] for loss in found["layers"]] == [layer["predicted_loss"] for layer in factorised]
-    assert all(loss["measured"] > -1e-6 for loss in found["layers"])
-    assert max(loss["measured"] for loss in found["layers"]) > 1e-5
-    assert found["examples"] == 48
-    assert f"with {method}" in (tmp_path / "report" / "report.md").read_text()
-
-    plain = [*data] if method != "fwsvd" or not known else []
-    plain = plain if method != "svd" else []
-    known = known if method != "svd" else []
-    succeed("compress", tiny_folder, tmp_path / "plain", *known, "--method", method, "--ratio", 0.3, *plain)
-    digests = [file_sha256(tmp_path / name / "model.safetensors") for name in ("small", "plain")]
-    assert digests[0] == digests[1]
+    data, layers = ["--task", "sst2", "--data", data_file], tmp_path / "layers"
+    succeed("compress", tiny_folder, tmp_path / "small", *data, "--ratio", 0.3, "--report", layers)
+    page = tmp_path / "page.html"
+    said = succeed("report", tmp_path / "small", layers, "-o", page)
+    assert said.startswith("At ")
+    html = page.read_text(encoding="utf-8")
+    assert html.count("Compression of tiny-classifier") == 2, "both folders are of one model"
+    assert "Layer losses" in html
+    assert "encoder.layer.0.attention.self.query" in html
+    assert str(tmp_path) not in html
 
 
-def test_the_report_goes_with_a_search_and_with_factorised_words(
-    data: list[object], tiny_folder: Path, tmp_path: Path, succeed: Succeed
-) -> None:
-    words = [*data, "--max-drop", 0.6, "--embeddings", 0.5, "--report", tmp_path / "report"]
-    succeed("compress", tiny_folder, tmp_path / "small", *words)
-    assert {file.name for file in (tmp_path / "report").iterdir()} == FILES
-    record = json.loads((tmp_path / "small" / "compression.json").read_text())
-    assert record["gate"]["kept"]
-    assert losses_of(tmp_path / "report")["examples"] == record["fisher"]["examples"] < 48
+def test_the_sentences_are_printed_and_the_file_is_hinted_at(tmp_path: Path, run: Run) -> None:
+    result = run("report", *write_all(tmp_path), "-o", tmp_path / "page.html")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 2
+    assert result.stdout.startswith("At 10 % of the linear weights (kfac, distilled) accuracy is .867")
+    assert f"{tmp_path / 'page.html'} is written (" in result.stderr
+    assert "most of it plotly.js" in result.stderr
 
 
-@pytest.mark.parametrize("statistics", [True, False])
-@pytest.mark.parametrize("method", ["svd", "kfac"])
-def test_a_report_without_data_is_refused(
-    method: str, statistics: bool, statistics_file: Path, tiny_folder: Path, tmp_path: Path, refused: Refused
-) -> None:
-    known = ["--fisher", statistics_file] if statistics else []
-    words = [*known, "--method", method, "--rank", 4, "--report", tmp_path / "report"]
-    assert refused("compress", tiny_folder, tmp_path / "small", *words) == (
-        "Error: --report measures every layer's loss and needs data to do it on; give --data"
+def test_sentences_of_two_models_name_them(tmp_path: Path, succeed: Succeed) -> None:
+    one = write(tmp_path / "one", "results.json", sweep_result())
+    other = write(tmp_path / "other", "results.json", sweep_result(base_sha256="9" * 64, model="stsb"))
+    assert [line.partition(":")[0] for line in succeed("report", one, other).splitlines()] == ["dense", "stsb"]
+
+
+def test_json_is_one_object(tmp_path: Path, succeed: Succeed) -> None:
+    folder = write(tmp_path, "results.json", bench_result())
+    answer = json.loads(succeed("report", folder, "--markdown", tmp_path / "page.md", "--json"))
+    assert answer["html"] == str(tmp_path / "report.html")
+    assert answer["markdown"] == str(tmp_path / "page.md")
+    assert answer["html_bytes"] == (tmp_path / "report.html").stat().st_size
+    assert answer["headlines"]["dense"][0].startswith("At ")
+
+
+def test_no_folder_is_wrong_usage(refused: Refused) -> None:
+    assert "Missing argument 'DIR...'" in refused("report", code=2)
+
+
+def test_what_a_page_is_not_made_of_is_said(tmp_path: Path, tiny_folder: Path, refused: Refused) -> None:
+    kinds = (
+        "give a compressed checkpoint (compression.json), or what bench -o (results.json), sweep -o (results.json) or "
+        "compress --report (losses.json) wrote"
+    )
+    assert refused("report", tmp_path / "none") == f"Error: {tmp_path / 'none'} is not a folder; {kinds}"
+    assert refused("report", tiny_folder) == f"Error: {tiny_folder} holds nothing that a report is made of; {kinds}"
+
+
+def test_a_damaged_folder_among_good_ones_leaves_no_page(tmp_path: Path, refused: Refused) -> None:
+    good = write(tmp_path / "good", "results.json", bench_result())
+    bad = write(tmp_path / "bad", "compression.json", {**record().to_json(), "method": 3})
+    said = refused("report", good, bad)
+    assert "compression.json: method is 3, a text of one line and at most 500 characters is needed" in said
+
+
+@pytest.mark.parametrize("name", ["page.txt", "results.json"])
+def test_a_page_is_an_html_file(name: str, tmp_path: Path, refused: Refused) -> None:
+    folder = write(tmp_path, "results.json", bench_result())
+    assert refused("report", folder, "-o", tmp_path / name, "--overwrite") == (
+        f"Error: {tmp_path / name} is of another kind; give a file whose name ends in .html or .htm"
     )
 
 
-def test_a_report_that_exists_is_refused_before_any_long_work(
-    data: list[object],
-    tiny_folder: Path,
-    tmp_path: Path,
-    refused: Refused,
-    succeed: Succeed,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "notes.txt").write_text("mine")
-    words = ["compress", tiny_folder, tmp_path / "small", *data, "--rank", 4, "--report", tmp_path / "report"]
-    with monkeypatch.context() as patched:
-        patched.delattr(workflow, "load_dense")
-        assert refused(*words) == (
-            f"Error: {tmp_path / 'report'} exists already; choose another name or give --overwrite"
-        )
-        nowhere = tmp_path / "no" / "report"
-        assert "does not exist; create it first" in refused(*words[:-1], nowhere)
-    succeed(*words, "--overwrite")
-    assert {file.name for file in (tmp_path / "report").iterdir()} == FILES
-
-
-@pytest.mark.parametrize("name", ["small", "small/report", "other/../small"])
-@pytest.mark.parametrize("overwrite", [True, False])
-def test_a_report_where_the_model_goes_is_refused(
-    overwrite: bool, name: str, data: list[object], tiny_folder: Path, tmp_path: Path, refused: Refused
-) -> None:
-    (tmp_path / "small").mkdir()
-    (tmp_path / "other").mkdir()
-    words = [*data, "--rank", 4, "--report", tmp_path / name, *(["--overwrite"] if overwrite else [])]
-    assert refused("compress", tiny_folder, tmp_path / "small", *words) == (
-        f"Error: the model goes to {tmp_path / 'small'}, which is written whole; give --report a folder beside it"
-    )
-
-
-def test_a_report_never_replaces_the_model_that_comes_in(
-    data: list[object], tiny_folder: Path, tmp_path: Path, refused: Refused
-) -> None:
-    model = tmp_path / "model"
-    shutil.copytree(tiny_folder, model)
-    words = [*data, "--rank", 4, "--report", model, "--overwrite"]
-    assert refused("compress", model, tmp_path / "small", *words) == (
-        f"Error: {model} is the model that comes in, which is never replaced; give the output another name"
-    )
+def test_it_needs_no_heavy_library(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", LIGHT, *map(str, write_all(tmp_path))]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -142,7 +142,7 @@ def test_every_command_was_run_as_it_stands(calls: list[dict[str, Any]]) -> None
     assert [call["words"] for call in calls] == typed
     assert [call["code"] for call in calls] == [0] * len(typed)
     assert {words[0] for words in typed} == {
-        "fisher", "compress", "inspect", "evaluate", "onnx", "bench", "card", "push",
+        "fisher", "compress", "finetune", "inspect", "evaluate", "onnx", "bench", "report", "sweep", "card", "push",
     }  # fmt: skip
 
 

@@ -57,6 +57,9 @@ def test_the_folder_holds_a_page_a_figure_and_the_numbers(losses: LayerLosses, t
             for loss in losses.layers
         ],
         "examples": 123,
+        "base_model": "some-bert",
+        "base_sha256": None,
+        "method": "kfac",
     }
     assert LayerLosses(tuple(LayerLoss(**row) for row in stored["layers"]), stored["examples"]) == losses
     assert imread(tmp_path / "report" / "losses.png").std() > 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 
-from fwsvd_export.errors import TrainingError
+from fwsvd_export.errors import OutputError, TrainingError
 from fwsvd_export.training.state import COMPLETE, MADE_FROM, trainer_log, training_state
 
 RUN = {"model": "a", "seed": 0}
@@ -60,6 +63,29 @@ def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
         training_state(tmp_path / "state", RUN),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "write", [lambda place: place.write_bytes(bytes(4000)), lambda place: torch.save(torch.zeros(4000), place)]
+)
+def test_a_full_disk_is_reported_and_what_was_whole_is_kept(write: Callable[[Path], object], tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    folder = tmp_path / "state"
+    with training_state(folder, RUN) as state:
+        assert state.folder == folder
+        written = (folder / MADE_FROM).read_text()
+
+    def fill() -> None:
+        with training_state(folder, RUN):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+            write(folder / "checkpoint.bin")
+
+    try:
+        with pytest.raises(OutputError, match=r"no space left while writing .*; what was whole is kept to go on from"):
+            fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (folder / MADE_FROM).read_text() == written
 
 
 def test_other_processes_of_a_launch_leave_the_folder_to_the_first(

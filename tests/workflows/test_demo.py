@@ -54,7 +54,7 @@ def names(folder: Path) -> set[str]:
 
 def test_the_folder_holds_models_data_statistics_results_and_a_picture(made: tuple[Path, DemoResult]) -> None:
     out, _ = made
-    files = {"reviews-train.csv", "reviews-test.csv", "fisher.safetensors", "results.json", "demo.png"}
+    files = {"reviews-train.csv", "reviews-test.csv", "fisher.safetensors", "results.json", "demo.png", "report.html"}
     assert names(out) == {"dense", "svd", "fwsvd", "kfac", *files}
     assert names(out / "dense") >= MODEL | {"onnx"}
     for method in demo.METHODS:

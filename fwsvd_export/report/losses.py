@@ -1,0 +1,61 @@
+"""``losses.json`` of ``compress --report``: predicted and measured loss of every factorised layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fwsvd_export.errors import FwsvdExportError
+from fwsvd_export.storage.schema import Count, Line, Number, Size, read_as, to_builtins
+
+_REMEDY = "compress again with --report"
+
+
+@dataclass(frozen=True)
+class RecordedLoss:
+    """One factorised layer: the loss its solver predicted, and the mean rise of the task loss that was measured."""
+
+    name: Line
+    rank: Size
+    predicted: Number
+    measured: Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedLosses:
+    """The content of ``losses.json``; files of earlier versions lack what has a default.
+
+    Attributes:
+        rank_correlation: Spearman's, of predicted and measured losses; None with fewer than three different ones.
+        layers: from the first to the last.
+        examples: of the calibration data, that losses were measured on.
+        base_model: name of the dense model.
+        base_sha256: of its weights, as ``compression.json`` has it.
+        method: the solver.
+    """
+
+    rank_correlation: Number | None
+    layers: tuple[RecordedLoss, ...]
+    examples: Count
+    base_model: Line | None = None
+    base_sha256: Line | None = None
+    method: Line | None = None
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> RecordedLosses:
+        """The losses in a JSON object.
+
+        Args:
+            document: as it was read.
+            place: the file, as the user knows it.
+            error_class: of the errors.
+
+        Raises:
+            FwsvdExportError: of that class: a field is missing or holds something else.
+        """
+        return read_as(cls, document, place, error_class, _REMEDY)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in ``losses.json``."""
+        content: dict[str, Any] = to_builtins(self)
+        return content
