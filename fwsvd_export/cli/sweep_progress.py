@@ -45,7 +45,7 @@ class Lines:
     def __init__(self) -> None:
         self._planned = self._ended = 0
 
-    def planned(self, grid: Grid, share: int, dense: SweepDense, done: Mapping[Cell, SweepRow]) -> None:
+    def planned(self, grid: Grid, dense: SweepDense, done: Mapping[Cell, SweepRow]) -> None:
         """How much there is to do."""
         hint(f"dense: {dense.value:.4f}; {len(done)} of {counted(len(grid.cells), 'model')} are there.")
         self._planned, self._ended = len(grid.cells), len(done)
@@ -80,7 +80,7 @@ class LiveTable:
         """A bar below the table."""
         return self._bar
 
-    def planned(self, grid: Grid, share: int, dense: SweepDense, done: Mapping[Cell, SweepRow]) -> None:
+    def planned(self, grid: Grid, dense: SweepDense, done: Mapping[Cell, SweepRow]) -> None:
         """The table begins."""
         self._grid, self._rows, self._dense = grid, dict(done), f"{dense.value:.4f}"
 

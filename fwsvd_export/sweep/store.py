@@ -40,7 +40,7 @@ class Subject:
     """What all cells of a folder have in common: the model, and the data that its task is measured on.
 
     Attributes:
-        model: as it was given.
+        model: its name.
         base: digest of the model.
         task: name of the preset.
         reading: digest of how rows become examples.
@@ -69,8 +69,8 @@ class Subject:
         for what, name, digest in (
             ("model", "model", "base"),
             ("task, columns or lengths", "task", "reading"),
-            ("data", "data", "rows"),
             ("validation data", "validation", "held_out"),
+            ("data", "data", "rows"),
         ):
             there, now = ((getattr(one, name), getattr(one, digest)) for one in (self, other))
             if there[1] != now[1]:
@@ -114,7 +114,8 @@ class SweepStore:
 
     def save(self, row: SweepRow) -> None:
         """Writes a cell under its key."""
-        _write(self._made(self._cell(row.key).parent) / f"{row.key}.json", to_builtins(row))
+        _made(self.folder / "cells")
+        _write(self._cell(row.key), to_builtins(row))
 
     @contextmanager
     def claimed(self, key: str, wait: bool) -> Iterator[Path | None]:
@@ -122,7 +123,7 @@ class SweepStore:
 
         What lies in it stays there when the process ends before the cell is done, and is removed when it is.
         """
-        folder = self._made(self.folder / "work") / key
+        folder = self.folder / "work" / key
         descriptor = _opened(folder)
         try:
             try:
@@ -132,7 +133,7 @@ class SweepStore:
                 return
             except OSError:  # a file system without locks: nobody waits
                 pass
-            yield self._made(folder)  # whoever had it may have removed it
+            yield _made(folder)  # whoever had it may have removed it
             if self.has(key):
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
@@ -140,15 +141,15 @@ class SweepStore:
 
     def statistics(self, key: str) -> Path:
         """The folder of the statistics on one choice of rows."""
-        return self._made(self._made(self.folder / "statistics") / key)
+        return _made(self.folder / "statistics" / key)
 
     def start(self, key: str) -> Path:
         """The folder of a compressed model while cells that train it are to be made."""
-        return self._made(self._made(self.folder / "starts") / key)
+        return _made(self.folder / "starts" / key)
 
     def model(self, name: str) -> Path:
         """Where a model is kept."""
-        return self._made(self.folder / "models") / name
+        return _made(self.folder / "models") / name
 
     def tidy(self) -> None:
         """Removes what a killed run left of cells that are done, and folders that have become empty."""
@@ -177,11 +178,6 @@ class SweepStore:
     def _cell(self, key: str) -> Path:
         return self.folder / "cells" / f"{key}.json"
 
-    @staticmethod
-    def _made(folder: Path) -> Path:
-        folder.mkdir(exist_ok=True)
-        return folder
-
 
 def check_folder(folder: Path) -> None:
     """Refuses a folder that a sweep cannot be in; one that holds a sweep is none of these.
@@ -202,12 +198,19 @@ def read_result(folder: Path) -> SweepResult:
     return SweepResult.from_json(read_json(place, SweepError, remedy=_AGAIN), str(place), SweepError)
 
 
-def _opened(folder: Path) -> int:
-    """A folder, made and open, also when another process removes it in between."""
+def _made(folder: Path) -> Path:
+    """A folder, made with its parents, also when another process that tidies up removes one of them in between."""
     while True:
-        folder.mkdir(exist_ok=True)
         with suppress(FileNotFoundError):
-            return os.open(folder, os.O_RDONLY)
+            folder.mkdir(parents=True, exist_ok=True)
+            return folder
+
+
+def _opened(folder: Path) -> int:
+    """A folder, made and open."""
+    while True:
+        with suppress(FileNotFoundError):
+            return os.open(_made(folder), os.O_RDONLY)
 
 
 def _read_subject(place: Path) -> Subject:

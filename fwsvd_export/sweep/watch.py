@@ -17,12 +17,11 @@ class Watch(Protocol):
     def steps(self) -> Steps:
         """Progress of the work on one cell, or on what several share."""
 
-    def planned(self, grid: Grid, share: int, dense: SweepDense, done: Mapping[Cell, SweepRow]) -> None:
+    def planned(self, grid: Grid, dense: SweepDense, done: Mapping[Cell, SweepRow]) -> None:
         """The work begins.
 
         Args:
             grid: of all cells.
-            share: how many of them this process works on.
             dense: what they are compared with.
             done: cells of the grid that are there.
         """
@@ -39,7 +38,7 @@ class Unwatched:
 
     steps = staticmethod(silent)
 
-    def planned(self, grid: Grid, share: int, dense: SweepDense, done: Mapping[Cell, SweepRow]) -> None:
+    def planned(self, grid: Grid, dense: SweepDense, done: Mapping[Cell, SweepRow]) -> None:
         """Nothing."""
 
     def began(self, cell: Cell) -> None:

@@ -69,6 +69,7 @@ class _Sweep:
         self._watch = watch
         self._clock = Stopwatch()
         self._counted: dict[str, float] = {}
+        self._rows: dict[str, SweepRow] = {}  # by key, as read from their files, which do not change
         with self._clock.phase("load"):
             dense = load_dense(request.source)
             if dense.has_tokenizer:  # one that cannot be carried over fails here, before the long work
@@ -90,7 +91,7 @@ class _Sweep:
     def work(self) -> None:
         """Makes what is missing of this process's share."""
         share = self._request.grid.share(*self._request.shard)
-        self._watch.planned(self._request.grid, len(share), self._dense_row(), self._done())
+        self._watch.planned(self._request.grid, self._dense_row(), self._done())
         later = [cell for cell in _in_order(share) if self._missing(cell) and not self._make(cell, wait=False)]
         for cell in later:  # which other processes were making
             self._make(cell, wait=True)
@@ -178,7 +179,10 @@ class _Sweep:
 
     def _row(self, cell: Cell) -> SweepRow:
         """A cell that is there; one that does not depend on the seed was made for another one."""
-        return replace(self._store.row(self._keys[cell]), seed=cell.seed)
+        key = self._keys[cell]
+        if key not in self._rows:
+            self._rows[key] = self._store.row(key)
+        return replace(self._rows[key], seed=cell.seed)
 
     def _dense_row(self) -> SweepDense:
         encoder = self._sources.dense.encoder

@@ -35,7 +35,7 @@ def cells(lines: list[str], method: str) -> list[str]:
 
 def test_the_table_fills_with_the_cells_and_shows_the_one_at_work_and_its_progress() -> None:
     table = LiveTable(Console(file=io.StringIO(), force_terminal=True))
-    table.planned(GRID, 16, RESULT.dense, DONE)
+    table.planned(GRID, RESULT.dense, DONE)
     lines = drawn(table)
     assert lines[0].strip() == "dense: 0.8840; 2 of 16 models"
     assert cells(lines, "svd") == ["0.7500 (0.7000 to 0.8000)", "·"]
@@ -62,7 +62,7 @@ def test_only_a_terminal_gets_a_table_and_quiet_runs_nothing() -> None:
         context.obj = {"quiet": quiet}
         with sweep_progress() as watch:
             found.append(watch)
-            watch.planned(GRID, 16, RESULT.dense, DONE)
+            watch.planned(GRID, RESULT.dense, DONE)
             watch.began(CURRENT)
             watch.ended(CURRENT, ROW)
 
