@@ -155,9 +155,9 @@ class Numbers(click.ParamType):  # type: ignore[type-arg] # generic only since c
     def __init__(self, whole: bool = True) -> None:
         self._number = int if whole else float
         self._allowed = (
-            "whole numbers between commas are allowed, as 1,8"
+            "whole numbers separated by commas are allowed, as 1,8"
             if whole
-            else "numbers between commas are allowed, as 0.5,0.25"
+            else "numbers separated by commas are allowed, as 0.5,0.25"
         )
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:

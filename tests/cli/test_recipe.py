@@ -167,7 +167,7 @@ def test_numbers_come_through_unchanged(tmp_path_factory: Any, ratio: float, ran
         ("model: m\nkinds: [yes]", "kinds is true, and a value is needed; write a text that YAML takes for true"),
         ("model: m\nkinds: [[a]]", "kinds is or holds a list"),
         ("model: m\nkind: 2020-01-01", "kind is or holds datetime.date(2020, 1, 1), and a text or a number"),
-        ("model: m\nlengths: [8, x]", "lengths: '8,x': whole numbers between commas are allowed, as 1,8"),
+        ("model: m\nlengths: [8, x]", "lengths: '8,x': whole numbers separated by commas are allowed, as 1,8"),
         ("model: m\njson: 1", "json is 1, and true or false is needed"),
         ("model: m\njson: [[1]]", "json is a list, and true or false is needed"),
         ("- model", "is not a recipe: lines like ratio: 0.25 are needed"),
@@ -251,4 +251,4 @@ def test_a_recipe_of_a_benchmark_names_its_models(
     assert [row["batch_size"] for row in made["models"][0]["latency"]] == [1, 2]
     result = run("bench", "--recipe", file, "--batch-sizes", "1,x")
     assert result.exit_code == 2
-    assert "whole numbers between commas" in result.output
+    assert "whole numbers separated by commas" in result.output
