@@ -215,7 +215,7 @@ def outcome_of(
     for run in range(runs):
         order = torch.randperm(len(pool.labels), generator=torch.Generator().manual_seed(run))
         draw = Draw(order[:rows], order[rows:])
-        found: TargetSearch = smallest_within(pool, rule(pool, draw, target), target)  # type: ignore[arg-type]
+        found: TargetSearch = smallest_within(pool, rule(pool, draw, target), target)
         ratio = found.trials[-1].ratio if not found.kept else min(t.ratio for t in found.trials if t.kept)
         ratios[f"{ratio:g}" if found.kept else "missed"] += 1
         drops.append(pool.drop_on(found.compressed.model, draw.fresh) if found.kept else -math.inf)

@@ -63,7 +63,7 @@ def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, *
     runtime and a model on the Hub, onnx/ of its repository is what runs.
 
     \b
-    Examples:
+    Example:
       fwsvd-export evaluate my-model-small --task sst2 --data validation.jsonl --json
       fwsvd-export evaluate my-model-small --against my-model --task sst2 --data validation.jsonl
     """

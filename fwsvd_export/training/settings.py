@@ -34,7 +34,7 @@ class TrainingSettings:
     learning_rate: Number | None = None
     embeddings: Line = EMBEDDINGS[0]
     label_weight: Number = 0.0
-    hidden_weight: Number = 1.0
+    hidden_weight: Number = 0.1
     evaluations: Count = 10
     patience: Count | None = None
     precision: Line = PRECISIONS[0]
