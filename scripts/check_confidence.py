@@ -9,10 +9,10 @@ texts of calibration, make a pool: each run draws its validation rows from it, s
 target, and asks whether that model keeps to it on the rows of the pool that are left. A run counts as kept when the
 dense model's metric there is at most the drop above the compressed one's.
 
-A pool has fewer rows than there are texts in the world: a drop that is met may still look missed on the rows that are
-left. Rows that the dense model was trained on may be in the pool; a run treats them like all others. Models and what
-they say of the pool are made once per ratio. Prints one JSON object last, with the same for the rule without a
-confidence, where the value alone decides.
+The rows that are left are a sample, too: a drop that is within the target on all texts may be beyond it on them. Rows
+that the dense model was trained on may be in the pool; a run treats them like all others. Models, and what they say of
+the pool, are made once per ratio; --work keeps what they say for another call with other targets. Prints one JSON
+object last, with the same for the rule without a confidence, where the value alone decides.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--confidence", type=float, default=0.95)
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--no-reconstruct", action="store_true")
+    parser.add_argument("--work", type=Path, help="Folder of one pool and method, for what models say of its rows.")
     arguments = parser.parse_args()
     begin = time.perf_counter()
     pool = Pool(arguments)
@@ -127,8 +129,8 @@ class Pool:
         fitted = None if arguments.no_reconstruct or arguments.method != "kfac" else calibration
         size = RankRequest(Budget(ratio=1.0))
         self._prepared: Prepared = prepare(Inputs(encoder, solver, solver.options(), size, statistics, fitted))
-        self._config = checkpoint.model.config
-        self.dense = self._replayed(checkpoint.model)
+        self._config, self._work = checkpoint.model.config, arguments.work
+        self.dense = self._replayed("dense", lambda: checkpoint.model)
         self.inputs = self._prepared.inputs  # which with ``at`` is what the search asks a prepared model for
         self.made: dict[float, Compressed] = {}
 
@@ -138,8 +140,8 @@ class Pool:
         assert ratio is not None, "the search asks for ratios"
         if ratio not in self.made:
             begin = time.perf_counter()
-            compressed = self._prepared.at(budget)
-            self.made[ratio] = replace(compressed, model=self._replayed(compressed.model), solutions={})
+            said = self._replayed(f"{ratio:g}", lambda: self._prepared.at(budget).model)
+            self.made[ratio] = replace(self._prepared.solved(budget), model=said, solutions={})
             seconds = time.perf_counter() - begin
             print(f"ratio {ratio:g}: drop {self.drop(ratio):+.4f}, {seconds:.0f} s", file=sys.stderr, flush=True)
         return self.made[ratio]
@@ -156,10 +158,17 @@ class Pool:
         """How far a model is below the dense one on some rows."""
         return self.scored(self.dense, rows).measurement.value - self.scored(model, rows).measurement.value
 
-    def _replayed(self, model: Any) -> Replayed:
-        forward = Forward(model, self.task)
-        outputs = [forward(batch)[0] for batches in self._batches for batch in batches]
-        return Replayed(torch.cat(outputs), self._config)
+    def _replayed(self, name: str, make: Callable[[], Any]) -> Replayed:
+        """A model that answers with what another one says of the pool, which is made where that is not known yet."""
+        file = None if self._work is None else self._work / f"{name}.safetensors"
+        if file is not None and file.is_file():
+            return Replayed(load_file(file)["logits"], self._config)
+        forward = Forward(make(), self.task)
+        outputs = torch.cat([forward(batch)[0] for batches in self._batches for batch in batches])
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"logits": outputs}, file)
+        return Replayed(outputs, self._config)
 
 
 class Replayed:

@@ -46,19 +46,19 @@ class Missed:
             >>> certain, uncertain = Interval(-0.02, -0.03, -0.01), Interval(-0.004, -0.016, 0.008)
             >>> print(Missed("accuracy", certain, 0.01, 0.95, 500).sentence("even at ratio 1"))
             The accuracy target is missed: even at ratio 1 accuracy drops by more than 0.01.
-            >>> print(Missed("accuracy", uncertain, 0.01, 0.95, 500).sentence("at ratio 1"))
+            >>> print(Missed("accuracy", uncertain, 0.01, 0.95, 500).sentence("even at ratio 1"))
             The accuracy target is missed: at ratio 1 accuracy changes by -0.0040, which would do, but with 95 % \
 confidence all that 500 examples show is a change of no less than -0.0160; about 2,000 examples like these would be \
 enough, or allow more with --max-drop.
         """
-        head = f"The accuracy target is missed: {where} {self.metric}"
-        value, low = self.change.value, self.change.low
+        missed, value, low = "The accuracy target is missed", self.change.value, self.change.low
         if value < -self.max_drop:
-            return f"{head} drops by more than {self.max_drop:g}."
+            return f"{missed}: {where} {self.metric} drops by more than {self.max_drop:g}."
         needed = examples_needed(value, low, self.max_drop, self.examples)
         more = "" if needed is None else f"about {needed:,} examples like these would be enough, or "
+        sure = f"{100 * self.confidence:g} % confidence"
         return (
-            f"{head} changes by {value:+.4f}, which would do, but with {100 * self.confidence:g} % confidence all "
-            f"that {counted(self.examples, 'example')} show is a change of no less than {low:+.4f}; {more}allow "
-            "more with --max-drop."
+            f"{missed}: {where.removeprefix('even ')} {self.metric} changes by {value:+.4f}, which would do, but with "
+            f"{sure} all that {counted(self.examples, 'example')} show is a change of no less than {low:+.4f}; "
+            f"{more}allow more with --max-drop."
         )

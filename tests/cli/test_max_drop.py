@@ -198,7 +198,7 @@ def test_a_target_that_is_missed_for_want_of_examples_says_how_many_would_do(
     change, examples = trial["value"] - 1.0, gate["validation_examples"]
     assert trial["low"] < -0.1 <= change
     assert (
-        f"The accuracy target is missed: even at ratio 1 accuracy changes by {change:+.4f}, which would do, but with "
+        f"The accuracy target is missed: at ratio 1 accuracy changes by {change:+.4f}, which would do, but with "
         f"95 % confidence all that {examples} examples show is a change of no less than {trial['low']:+.4f}; about "
     ) in result.stderr
     assert " examples like these would be enough, or allow more with --max-drop.\n" in result.stderr
