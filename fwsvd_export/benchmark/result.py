@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fwsvd_export.errors import FwsvdExportError, shown
@@ -124,6 +124,19 @@ class BenchResult:
             if missing:
                 raise error_class(f"{place}: models[{number}] has a metric and no {missing}; {_REMEDY}")
         return result
+
+    def renamed(self, name: Callable[[str], str]) -> BenchResult:
+        """The same result with other names of the models, wherever they stand."""
+
+        def than(difference: Difference | None) -> Difference | None:
+            return None if difference is None else replace(difference, against=name(difference.against))
+
+        models = []
+        for model in self.models:
+            runtimes = {at: replace(found, difference=than(found.difference)) for at, found in model.runtimes.items()}
+            own = than(model.difference)
+            models.append(replace(model, model=name(model.model), difference=own, runtimes=runtimes))
+        return replace(self, models=tuple(models))
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in ``results.json``."""

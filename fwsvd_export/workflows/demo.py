@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +205,7 @@ def _bench(folder: Path, runtimes: tuple[str, ...], steps: Steps) -> BenchResult
         exported=True,
     )
     result = run_bench(request, steps)
-    return replace(result, models=tuple(replace(row, model=Path(row.model).name) for row in result.models))
+    return result.renamed(lambda folder: Path(folder).name)
 
 
 def _test_data(folder: Path) -> DataRequest:

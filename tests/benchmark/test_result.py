@@ -76,3 +76,13 @@ def test_what_no_bench_writes_is_refused(environment: dict[str, Any], values: di
     assert str(caught.value).startswith("results.json")
     assert reason in str(caught.value)
     assert "measure again with this version's bench" in str(caught.value)
+
+
+def test_other_names_stand_wherever_a_model_is_named() -> None:
+    found = read().renamed({"small": "s", "dense": "d"}.__getitem__).models[0]
+    assert found.model == "s"
+    assert [one.against for one in (found.difference, found.runtimes["torch"].difference) if one] == ["d", "d"]
+    alone = {key: value for key, value in MODEL.items() if key != "difference"}
+    document = {"models": [alone], "environment": ENVIRONMENT}
+    plain = BenchResult.from_json(document, "results.json", CardError).renamed(str.upper).models[0]
+    assert (plain.model, plain.difference) == ("SMALL", None)

@@ -154,7 +154,7 @@ def test_evaluate_prints_the_fields_of_the_contract(
 ) -> None:
     found = json.loads(succeed("evaluate", compressed_folder, "--task", task, "--data", data_file, "--json"))
     contract = ["model", "task", "metric", "value", "examples", "runtime", "seconds"]
-    assert list(found) == [*contract, "beside", "data", "sha256", "environment", "cut", "skipped"]
+    assert list(found) == [*contract, "beside", "data", "sha256", "environment", "cut", "skipped", "difference"]
     assert (found["model"], found["task"], found["metric"]) == (str(compressed_folder), task, metric)
     assert (found["examples"], found["runtime"], found["cut"], found["skipped"]) == (48, "torch", 0, 0)
     assert -1 <= found["value"] <= 1

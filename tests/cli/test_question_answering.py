@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from click.testing import Result
-from fwsvd_export.training.finetune import finetune
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer, BertJapaneseTokenizer
 
 import fwsvd_export as fe
@@ -22,6 +21,8 @@ from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.evaluation.answers import Answers
 from fwsvd_export.evaluation.forward import Forward
 from fwsvd_export.fisher.files import load_statistics
+from fwsvd_export.training.settings import TrainingSettings
+from fwsvd_export.training.train import train as train_in_place
 from tests.conftest import save_tokenizer, write_jsonl
 from tests.data.asked import flat, nested, write_json
 from tests.data.sentences import Rows
@@ -66,7 +67,8 @@ def answering(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = write_jsonl(tmp_path_factory.mktemp("data") / "teach.jsonl", asked(160, seed=1))
     data = DataRequest(TASKS["squad"], file, max_length=24)
     batches = load_batches(data, AutoTokenizer.from_pretrained(folder), encoder_of(model))
-    finetune(model, batches, epochs=3, learning_rate=3e-3)
+    settings, values = TrainingSettings(epochs=3, learning_rate=3e-3, embeddings="train", evaluations=1), iter((0, 1))
+    train_in_place(model, batches, settings, score=lambda trained: next(values))
     model.save_pretrained(folder)
     return folder
 
