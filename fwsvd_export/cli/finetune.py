@@ -79,7 +79,8 @@ def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
 
     The weights that are kept are the best by the task's metric on rows that it is not trained on, those of the start
     included: it never ends worse there than it began. A run that was killed goes on when the same command is given
-    again. accelerate launch -m fwsvd_export finetune … trains in several processes.
+    again. In several processes, one per GPU, or on a CPU with --device cpu:
+    accelerate launch --multi_gpu --num_processes 2 -m fwsvd_export finetune …
 
     \b
     Example:
