@@ -42,9 +42,18 @@ def check_output(path: Path, overwrite: bool) -> None:
     if not path.absolute().parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist; create it first")
     _clear_what_killed_runs_left(path)
-    occupied = path.is_file() or (path.is_dir() and any(path.iterdir()))
-    if occupied and not overwrite:
+    if not overwrite and _is_occupied(path):
         raise OutputError(f"{path} exists already; choose another name or give --overwrite")
+
+
+def _is_occupied(path: Path) -> bool:
+    """Whether there is a file, or a folder with anything in it; another run may be replacing it at this moment."""
+    try:
+        return any(path.iterdir())
+    except NotADirectoryError:
+        return True
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
