@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from fwsvd_export.wording import shortest_names
@@ -16,8 +17,8 @@ def places_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
         names: different ones. Where numbers stand behind several names, the encoder layers keep these.
 
     Example:
-        >>> places_of(["encoder.layer.11.attention.self.query", "pooler.dense"])
-        {'encoder.layer.11.attention.self.query': ('11', 'attention.self.query'), 'pooler.dense': ('–', 'pooler.dense')}
+        >>> places_of(["encoder.layer.11.mixer.query", "pooler"])
+        {'encoder.layer.11.mixer.query': ('11', 'mixer.query'), 'pooler': ('–', 'pooler')}
     """
     parts = {name: _taken_apart(name) for name in names}
     several = len({before for before, number, _ in parts.values() if number}) > 1
@@ -28,18 +29,19 @@ def places_of(names: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 
 def role_names(roles: Sequence[str]) -> list[str]:
-    """Roles, as short as tells them apart.
+    """Roles, as short as tells them apart; a last part that several have in common says nothing and is left out.
 
     Args:
         roles: different ones.
 
     Example:
-        >>> role_names(["attention.self.query", "attention.output.dense", "intermediate.dense", "output.dense"])
-        ['query', 'attention.output', 'intermediate', 'output']
+        >>> role_names(["mixer.query", "mixer.readout.linear", "inner.linear", "readout.linear"])
+        ['query', 'mixer.readout', 'inner', 'readout']
     """
     short = [name.replace("/", ".") for name in shortest_names([role.replace(".", "/") for role in roles])]
-    bare = [name.removesuffix(".dense") for name in short]
-    return bare if len(set(bare)) == len(bare) and all(bare) else short
+    ends = Counter(name.rpartition(".")[2] for name in short)
+    bare = [name.rpartition(".")[0] or name if ends[name.rpartition(".")[2]] > 1 else name for name in short]
+    return bare if len(set(bare)) == len(bare) else short
 
 
 def _taken_apart(name: str) -> tuple[str, str, str]:
