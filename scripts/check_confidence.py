@@ -26,10 +26,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
+from replayed import Replayed
 from safetensors.torch import load_file, save_file
 
 from fwsvd_export.checkpoints.load import load_checkpoint
@@ -169,19 +169,6 @@ class Pool:
             file.parent.mkdir(parents=True, exist_ok=True)
             save_file({"logits": outputs}, file)
         return Replayed(outputs, self._config)
-
-
-class Replayed:
-    """A model whose outputs are known: called with numbers of rows."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, outputs: torch.Tensor, config: Any) -> None:
-        self.outputs, self.config = outputs, config
-
-    def __call__(self, rows: torch.Tensor) -> SimpleNamespace:
-        """The outputs of these rows."""
-        return SimpleNamespace(logits=self.outputs[rows])
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from int8_files import FILES, Int8Model, read_files
+from replayed import Replayed
 
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import load_batches
@@ -150,19 +150,6 @@ def compared(found: np.ndarray, exact: np.ndarray, labels: torch.Tensor, config:
         "standard_error": float(np.std(differences)),
         "largest_output_difference": float(np.abs(found - exact).max()),
     }
-
-
-class Replayed:
-    """A model whose outputs are known: called with numbers of rows."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, outputs: torch.Tensor, config: Any) -> None:
-        self.outputs, self.config = outputs, config
-
-    def __call__(self, rows: torch.Tensor) -> SimpleNamespace:
-        """The outputs of these rows."""
-        return SimpleNamespace(logits=self.outputs[rows])
 
 
 if __name__ == "__main__":

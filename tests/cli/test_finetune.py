@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,20 @@ from click.testing import Result
 from fwsvd_export.storage.digest import file_sha256
 
 Run = Callable[..., Result]
+# Runs the command line, and waits for its end in the middle of the training: two evaluations are done
+WAITS_AT_THE_THIRD_EVALUATION = """
+import itertools, time
+from fwsvd_export.workflows import finetune
+evaluate, calls = finetune.evaluate_model, itertools.count(1)
+def waiting(*arguments):
+    if next(calls) == 3:
+        print("here", flush=True)
+        time.sleep(600)
+    return evaluate(*arguments)
+finetune.evaluate_model = waiting
+from fwsvd_export.cli import main
+main()
+"""
 QUICK = ("--epochs", 2, "--lr", 3e-3, "--evaluations", 2, "--batch-size", 8)
 
 
@@ -157,14 +170,17 @@ def test_a_run_that_was_killed_goes_on_and_another_one_is_refused(
     command = ("finetune", small, out, *data, "--epochs", 8, "--lr", 3e-3)
     whole = tmp_path / "whole"
     assert run(*command[:2], whole, *command[3:]).exit_code == 0
-    words = [sys.executable, "-m", "fwsvd_export", "-q", *map(str, command)]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE)
-    while not list(state.glob("checkpoint-*/complete")) and process.poll() is None:
-        time.sleep(0.01)
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITS_AT_THE_THIRD_EVALUATION, "-q", *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "here\n"
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    if process.returncode == 0:  # it was done before it could be killed
-        pytest.skip("this machine trained faster than it can kill")
+    assert process.returncode == -signal.SIGKILL
     assert not out.exists()
     assert list(state.glob("checkpoint-*/complete"))
     other = run(*command, "--seed", 1)
