@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.errors import FwsvdExportError, shown
 from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.runtime.environment import Environment
-from fwsvd_export.storage.schema import Count, Number, read_as, to_builtins
+from fwsvd_export.storage.json_record import JsonRecord
+from fwsvd_export.storage.schema import Count, Number
 from fwsvd_export.wording import shortest_names
 
-_REMEDY = "measure again with this version's bench -o"
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -100,29 +102,21 @@ class BenchEnvironment(Environment):
 
 
 @dataclass(frozen=True)
-class BenchResult:
+class BenchResult(JsonRecord):
     """All models, the dense one first, and what their numbers depend on."""
 
     models: tuple[BenchModel, ...]
     environment: BenchEnvironment
+    remedy = "measure again with this version's bench -o"
 
     @classmethod
-    def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> BenchResult:
-        """The result in a JSON object.
-
-        Args:
-            document: as it was read.
-            place: the file, as the user knows it.
-            error_class: of the errors.
-
-        Raises:
-            FwsvdExportError: of that class: a field is missing or holds something else, or a metric has no value.
-        """
-        result = read_as(cls, document, place, error_class, _REMEDY)
+    def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> Self:
+        """As ``JsonRecord`` does; refuses a metric without a value too."""
+        result = super().from_json(document, place, error_class)
         for number, model in enumerate(result.models):
             missing = _missing_beside_metric(model, result.environment)
             if missing:
-                raise error_class(f"{place}: models[{number}] has a metric and no {missing}; {_REMEDY}")
+                raise error_class(f"{place}: models[{number}] has a metric and no {missing}; {cls.remedy}")
         return result
 
     def renamed(self, name: Callable[[str], str]) -> BenchResult:
@@ -137,11 +131,6 @@ class BenchResult:
             own = than(model.difference)
             models.append(replace(model, model=name(model.model), difference=own, runtimes=runtimes))
         return replace(self, models=tuple(models))
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in ``results.json``."""
-        content: dict[str, Any] = to_builtins(self)
-        return content
 
 
 def display_names(models: Sequence[BenchModel]) -> list[str]:

@@ -55,6 +55,16 @@ def read_compression(folder: str | Path) -> CompressionRecord:
     return CompressionRecord.from_json(read_json(path, remedy=RESTORE_RECORD), str(path))
 
 
+def record_of_weights(folder: Path) -> CompressionRecord:
+    """The record of a folder with its weights as they are: what was changed without a word is entered as accepted.
+
+    Raises:
+        CheckpointError: as ``read_compression``.
+    """
+    record = read_compression(folder)
+    return record.after("accept", folder) if record.files and not record.describes(folder) else record
+
+
 def accept_weights(folder: Path) -> CompressionRecord:
     """Enters the weights of a folder in its record, whoever changed them; those that it names already change nothing.
 

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-
-import torch
-import transformers
-
-from fwsvd_export import __version__
 from fwsvd_export.checkpoints.record import (
     Asked,
     CompressionRecord,
@@ -21,6 +15,7 @@ from fwsvd_export.checkpoints.record import (
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.report import CompressionReport
 from fwsvd_export.records import Statistics
+from fwsvd_export.runtime.environment import library_versions
 from fwsvd_export.solvers.fwsvd import FwsvdOptions
 from fwsvd_export.solvers.options import options_to_json
 
@@ -48,12 +43,7 @@ def record_of(inputs: Inputs, report: CompressionReport, base_model: str) -> Com
             for layer in report.layers
         ),
         fisher=None if inputs.statistics is None else _fisher(inputs.statistics),
-        versions={
-            "fwsvd-export": __version__,
-            "torch": str(torch.__version__),
-            "transformers": transformers.__version__,
-            "python": platform.python_version(),
-        },
+        versions=library_versions(),
     )
 
 

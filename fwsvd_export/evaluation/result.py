@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fwsvd_export.errors import FwsvdExportError
 from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.runtime.environment import Environment
-from fwsvd_export.storage.schema import Count, Number, read_as, to_builtins
-
-_REMEDY = "measure again with this version's evaluate --json"
+from fwsvd_export.storage.json_record import JsonRecord
+from fwsvd_export.storage.schema import Count, Number
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Evaluation(JsonRecord):
     """A measured metric.
 
     Attributes:
@@ -49,24 +47,11 @@ class Evaluation:
     cut: Count | None = None
     skipped: Count | None = None
     difference: Difference | None = None
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> Evaluation:
-        """The evaluation in a JSON object.
-
-        Args:
-            document: as it was read.
-            place: the file, as the user knows it.
-            error_class: of the errors.
-
-        Raises:
-            FwsvdExportError: of that class: a field is missing or holds something else.
-        """
-        return read_as(cls, document, place, error_class, _REMEDY)
+    remedy = "measure again with this version's evaluate --json"
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object; the further metrics stand in it by their own names too."""
-        return {**to_builtins(self), **{name: value for name, value in self.beside.items() if name not in _NAMES}}
+        return {**super().to_json(), **{name: value for name, value in self.beside.items() if name not in _NAMES}}
 
 
 _NAMES = frozenset(Evaluation.__dataclass_fields__)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fwsvd_export.checkpoints.record import FileDigest
-from fwsvd_export.errors import FwsvdExportError
-from fwsvd_export.storage.schema import Count, Line, Number, Words, check_format, read_as, to_builtins
+from fwsvd_export.storage.json_record import JsonRecord
+from fwsvd_export.storage.schema import Count, Line, Number, Words, to_builtins
 
 EXPORT_FORMAT = 1
 EXPORT_AGAIN = "run fwsvd-export onnx --overwrite again"
@@ -120,7 +120,7 @@ class RecordedInt8:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportRecord:
+class ExportRecord(JsonRecord):
     """The content of ``export.json``; docs/formats.md describes every field."""
 
     format: Count = EXPORT_FORMAT
@@ -135,23 +135,9 @@ class ExportRecord:
     files: dict[str, FileDigest]
     seconds: dict[str, Number] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> ExportRecord:
-        """The record in a JSON object.
-
-        Args:
-            document: as it was read.
-            place: the file, as the user knows it.
-            error_class: of the errors.
-
-        Raises:
-            FwsvdExportError: of that class: a later format, or a field that is missing or holds something else.
-        """
-        check_format(document, EXPORT_FORMAT, place, error_class, EXPORT_AGAIN)
-        return read_as(cls, document, place, error_class, EXPORT_AGAIN)
+    remedy = EXPORT_AGAIN
+    newest_format = EXPORT_FORMAT
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in ``export.json``."""
-        content: dict[str, Any] = to_builtins(self)
-        return {**content, "int8": None if self.int8 is None else self.int8.to_json()}
+        return {**super().to_json(), "int8": None if self.int8 is None else self.int8.to_json()}

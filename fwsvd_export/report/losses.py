@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from fwsvd_export.errors import FwsvdExportError
-from fwsvd_export.storage.schema import Count, Line, Number, Size, read_as, to_builtins
-
-_REMEDY = "compress again with --report"
+from fwsvd_export.storage.json_record import JsonRecord
+from fwsvd_export.storage.schema import Count, Line, Number, Size
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class RecordedLoss:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordedLosses:
+class RecordedLosses(JsonRecord):
     """The content of ``losses.json``; files of earlier versions lack what has a default.
 
     Attributes:
@@ -40,22 +37,4 @@ class RecordedLosses:
     base_model: Line | None = None
     base_sha256: Line | None = None
     method: Line | None = None
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> RecordedLosses:
-        """The losses in a JSON object.
-
-        Args:
-            document: as it was read.
-            place: the file, as the user knows it.
-            error_class: of the errors.
-
-        Raises:
-            FwsvdExportError: of that class: a field is missing or holds something else.
-        """
-        return read_as(cls, document, place, error_class, _REMEDY)
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in ``losses.json``."""
-        content: dict[str, Any] = to_builtins(self)
-        return content
+    remedy = "compress again with --report"

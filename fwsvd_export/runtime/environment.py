@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ def machine(threads: int | None, libraries: tuple[str, ...] = (), device: torch.
 
     Args:
         threads: for one operator; None when the runtime chose.
-        libraries: distributions to name beside torch and transformers.
+        libraries: modules to name beside torch and transformers.
         device: where the model ran; None is the processor.
     """
     import torch  # late: who only reads what was measured does not wait for it
@@ -50,12 +50,26 @@ def machine(threads: int | None, libraries: tuple[str, ...] = (), device: torch.
         cores=os.cpu_count(),
         gpu=torch.cuda.get_device_name(device) if device is not None and device.type == "cuda" else None,
         threads=threads,
-        versions={
-            "fwsvd-export": __version__,
-            **{name: version(name) for name in ("torch", "transformers", *libraries)},
-            "python": platform.python_version(),
-        },
+        versions=library_versions(*libraries),
     )
+
+
+def library_versions(*libraries: str) -> dict[str, str]:
+    """Versions of this package, of what it computes with, and of Python, in this order.
+
+    Args:
+        libraries: modules to name beside torch and transformers. A module says its version whatever its distribution is
+            called (onnxruntime-gpu) and with its build (2.13.0+cpu).
+
+    Example:
+        >>> list(library_versions("numpy"))
+        ['fwsvd-export', 'torch', 'transformers', 'numpy', 'python']
+    """
+    return {
+        "fwsvd-export": __version__,
+        **{name: str(import_module(name).__version__) for name in ("torch", "transformers", *libraries)},
+        "python": platform.python_version(),
+    }
 
 
 def _cpu_name() -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from fwsvd_export.checkpoints.record import RecordedRecipe
-from fwsvd_export.errors import FwsvdExportError
 from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.runtime.environment import Environment
-from fwsvd_export.storage.schema import Count, Line, Number, Words, check_format, read_as, to_builtins
+from fwsvd_export.storage.json_record import JsonRecord
+from fwsvd_export.storage.schema import Count, Line, Number, Words
 
 SWEEP_FORMAT = 1
-_REMEDY = "run the sweep again with this version; cells that are done are not computed again"
 
 Training = Literal["none", "finetuned", "distilled"]
 TRAININGS: tuple[Training, ...] = ("none", "finetuned", "distilled")
@@ -69,7 +68,7 @@ class SweepDense:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepResult:
+class SweepResult(JsonRecord):
     """All cells that are done.
 
     Attributes:
@@ -102,23 +101,5 @@ class SweepResult:
     command: Words | None = None
     recipe: RecordedRecipe | None = None
     environment: Environment
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> SweepResult:
-        """The result in a JSON object.
-
-        Args:
-            document: as it was read.
-            place: the file, as the user knows it.
-            error_class: of the errors.
-
-        Raises:
-            FwsvdExportError: of that class: a later format, or a field that is missing or holds something else.
-        """
-        check_format(document, SWEEP_FORMAT, place, error_class, _REMEDY)
-        return read_as(cls, document, place, error_class, _REMEDY)
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in ``results.json``."""
-        content: dict[str, Any] = to_builtins(self)
-        return content
+    remedy = "run the sweep again with this version; cells that are done are not computed again"
+    newest_format = SWEEP_FORMAT

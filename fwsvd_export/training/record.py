@@ -6,17 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fwsvd_export.checkpoints.record import Detail, RecordedRecipe
-from fwsvd_export.errors import FwsvdExportError
-from fwsvd_export.storage.schema import Count, Line, Number, Words, check_format, read_as, to_builtins
+from fwsvd_export.storage.json_record import JsonRecord
+from fwsvd_export.storage.schema import Count, Line, Number, Words
 from fwsvd_export.training.history import TrainingHistory, TrainingStep
 from fwsvd_export.training.settings import TrainingSettings
 
 TRAINING_FORMAT = 1
-_REMEDY = "train again with this version's finetune"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingRecord:
+class TrainingRecord(JsonRecord):
     """The content of ``training.json``.
 
     Attributes:
@@ -67,21 +66,8 @@ class TrainingRecord:
     command: Words | None = None
     recipe: RecordedRecipe | None = None
     versions: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any], place: str, error_class: type[FwsvdExportError]) -> TrainingRecord:
-        """The record in a JSON object.
-
-        Args:
-            document: as it was read.
-            place: the file, as the user knows it.
-            error_class: of the errors.
-
-        Raises:
-            FwsvdExportError: of that class: a later format, or a field that is missing or holds something else.
-        """
-        check_format(document, TRAINING_FORMAT, place, error_class, _REMEDY)
-        return read_as(cls, document, place, error_class, _REMEDY)
+    remedy = "train again with this version's finetune"
+    newest_format = TRAINING_FORMAT
 
     @property
     def details(self) -> dict[str, Detail]:
@@ -98,11 +84,6 @@ class TrainingRecord:
             "best": self.best,
             "best step": self.best_step,
         }
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in ``training.json``."""
-        content: dict[str, Any] = to_builtins(self)
-        return content
 
 
 def history_fields(history: TrainingHistory) -> dict[str, Any]:

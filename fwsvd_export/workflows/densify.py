@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fwsvd_export.checkpoints.folder import read_compression, write_dense
+from fwsvd_export.checkpoints.folder import record_of_weights, write_dense
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.compression.densify import densify
 from fwsvd_export.storage.file_names import COMPRESSION_FILE
@@ -26,9 +26,7 @@ def run_densify(source: Source, out: Path, *, dtype: str = "auto", overwrite: bo
     left_out = left_out_of(checkpoint)
     dense = densify(checkpoint.model).to(checkpoint.declared_dtype if dtype == "auto" else getattr(torch, dtype))
     if (checkpoint.folder / COMPRESSION_FILE).is_file():
-        record = read_compression(checkpoint.folder)
-        if record.files and not record.describes(checkpoint.folder):  # changed by something that left no word of it
-            record = record.after("accept", checkpoint.folder)
+        record = record_of_weights(checkpoint.folder)
         record = replace(record, left_out=(*record.left_out, *left_out))
         write_compressed(dense, out, record, checkpoint.tokenizer_files, overwrite, action="densify")
     else:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
-from fwsvd_export import __version__
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.record import FileDigest
@@ -43,6 +39,7 @@ from fwsvd_export.export.record import (
 from fwsvd_export.export.saturation import proven
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.export.trace import trace
+from fwsvd_export.runtime.environment import library_versions
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.file_names import EXPORT_FILE, INT8_FILE, ONNX_FILE, ONNX_FOLDER, TOKENIZER_FILE
 from fwsvd_export.storage.json_files import write_json
@@ -180,7 +177,7 @@ def export_into(
         int8=int8,
         files={file.name: FileDigest.of(file) for file in sorted(folder.glob("*.onnx"))},
         seconds=clock.seconds,
-        versions=_versions(),
+        versions=library_versions("onnx", "onnxruntime"),
     )
     write_json(folder / EXPORT_FILE, record.to_json())
     return record
@@ -251,16 +248,3 @@ def _verdict(found: tuple[Difference, ...], atol: float) -> RecordedCheck:
 
 def _recorded(difference: Difference) -> RecordedDifference:
     return RecordedDifference(**asdict(difference.shape), max_difference=difference.max_difference)
-
-
-def _versions() -> dict[str, str]:
-    import transformers
-
-    names = ("onnx", "onnxruntime")
-    return {
-        "fwsvd-export": __version__,
-        "torch": str(torch.__version__),
-        "transformers": transformers.__version__,
-        **{name: str(required(name).__version__) for name in names},
-        "python": platform.python_version(),
-    }

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-import transformers
 
-from fwsvd_export import __version__
-from fwsvd_export.checkpoints.folder import read_compression, write_model
+from fwsvd_export.checkpoints.folder import record_of_weights, write_model
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.encode import encode_rows, load_batches, read_task_rows
@@ -18,6 +15,7 @@ from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.rows import split_rows
 from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
+from fwsvd_export.runtime.environment import library_versions
 from fwsvd_export.runtime.processes import is_main_process, processes
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.file_names import COMPRESSION_FILE, TRAINING_FILE
@@ -113,10 +111,8 @@ def _data(request: FinetuneRequest, checkpoint: Checkpoint) -> tuple[ReadBatches
     tokenizer, encoder, data = load_tokenizer(checkpoint), checkpoint.encoder, request.data
     texts = data if request.reads_labels else data.without_labels()
     if request.validation is not None:
-        batches, validation = (
-            load_batches(texts, tokenizer, encoder),
-            load_batches(request.validation, tokenizer, encoder),
-        )
+        batches = load_batches(texts, tokenizer, encoder)
+        validation = load_batches(request.validation, tokenizer, encoder)
     else:
         chosen, rest = split_rows(read_task_rows(data), data)
         batches = encode_rows(chosen, replace(texts, max_samples=None), tokenizer, encoder)
@@ -150,12 +146,7 @@ def _record_of(run: _Run, history: TrainingHistory) -> TrainingRecord:
         seconds=run.clock.seconds,
         command=tuple(command_line(request.command)) if request.command else None,
         recipe=request.recipe,
-        versions={
-            "fwsvd-export": __version__,
-            "torch": str(torch.__version__),
-            "transformers": transformers.__version__,
-            "python": platform.python_version(),
-        },
+        versions=library_versions(),
     )
 
 
@@ -169,16 +160,5 @@ def _write(run: _Run, record: TrainingRecord) -> None:
             write_model(model, folder, files)
             write_json(folder / TRAINING_FILE, record.to_json())
         return
-    before = read_compression(checkpoint.folder)
-    if before.files and not before.describes(checkpoint.folder):  # changed by something that left no word of it
-        before = before.after("accept", checkpoint.folder)
-    write_compressed(
-        model,
-        request.out,
-        before,
-        files,
-        request.overwrite,
-        action="finetune",
-        details=record.details,
-        training=record,
-    )
+    done: dict[str, Any] = {"action": "finetune", "details": record.details, "training": record}
+    write_compressed(model, request.out, record_of_weights(checkpoint.folder), files, request.overwrite, **done)
