@@ -20,7 +20,7 @@ from fwsvd_export.cli.options import PATH, json_option, overwrite_option
     type=PATH,
     metavar="FILE.html",
     show_default="report.html in the first DIR, beside it for a checkpoint",
-    help="File for the page.",
+    help="File for the page; only where none is named, an earlier page of ours is replaced without --overwrite.",
 )
 @option(
     Group.OUTPUT,

@@ -157,7 +157,7 @@ def command(model: str, as_json: bool, **options: Any) -> None:
 
     Statistics are collected once and decompositions shared. Every model that is done is written to the folder: the
     same command continues a run that was killed, and one with more methods, sizes, trainings or seeds makes only what
-    is missing. The folder gets results.json, a table in report.md and the picture sweep.png.
+    is missing. The folder gets results.json, the page report.html, a table in report.md and the picture sweep.png.
 
     \b
     Example:

@@ -10,7 +10,7 @@ from fwsvd_export.errors import OutputError
 from fwsvd_export.report.page.build import build_page
 from fwsvd_export.report.page.read import check_folders, is_checkpoint
 from fwsvd_export.report.page.render import plotly_script
-from fwsvd_export.report.page.write import write_page
+from fwsvd_export.report.page.write import is_page, write_page
 from fwsvd_export.storage.file_names import REPORT_FILE
 from fwsvd_export.storage.output import check_output
 
@@ -21,7 +21,8 @@ class ReportRequest:
 
     Attributes:
         folders: what the page is made from, at least one.
-        out: the HTML file; None for the first folder's own place.
+        out: the HTML file; None for the first folder's own place, where a page of ours is replaced: like this one it
+            only shows what lies in folders.
         markdown: a Markdown file with the same tables; None for none.
         overwrite: replace files that exist.
     """
@@ -60,12 +61,13 @@ def run_report(request: ReportRequest) -> ReportResult:
     """
     check_folders(request.folders)
     html = default_output(request.folders) if request.out is None else request.out
-    outputs = [(html, (".html", ".htm"))] + ([] if request.markdown is None else [(request.markdown, (".md",))])
-    for path, endings in outputs:
-        _check_file(path, endings, request.overwrite)
+    replaces = request.overwrite or (request.out is None and is_page(html))
+    _check_file(html, (".html", ".htm"), replaces)
+    if request.markdown is not None:
+        _check_file(request.markdown, (".md",), request.overwrite)
     plotly_script()  # or a missing library would be found after the work
     page = build_page(request.folders)
-    write_page(page, html, request.markdown, request.overwrite)
+    write_page(page, html, request.markdown, replaces)
     headlines = {chapter.title: chapter.headlines for chapter in page.chapters}
     return ReportResult(html, request.markdown, html.stat().st_size, headlines)
 

@@ -17,9 +17,13 @@ from fwsvd_export.errors import RankError
 from fwsvd_export.evaluation.chance import warn_below_chance
 from fwsvd_export.evaluation.paired import Scored, paired_difference, scored
 from fwsvd_export.report.figures import check_figures
+from fwsvd_export.report.page.build import build_page
+from fwsvd_export.report.page.render import plotly_script
+from fwsvd_export.report.page.write import write_page
 from fwsvd_export.report.sweep import write_sweep
 from fwsvd_export.runtime.environment import machine
 from fwsvd_export.solvers.table import solver_named
+from fwsvd_export.storage.file_names import REPORT_FILE
 from fwsvd_export.storage.names import command_line
 from fwsvd_export.sweep.grid import Cell, size_name
 from fwsvd_export.sweep.result import SweepDense, SweepResult, SweepRow
@@ -37,7 +41,7 @@ from fwsvd_export.workflows.teacher import load_teacher
 def run_sweep(request: SweepRequest, watch: Watch | None = None) -> SweepResult:
     """Makes and measures every model of the grid, or of this process's share, that is not there yet.
 
-    Every cell is written when it is done, and with it the result of all cells that are there; the picture and the page
+    Every cell is written when it is done, and with it the result of all cells that are there; the picture and the pages
     are written at the end, also at that of a run that is interrupted.
 
     Args:
@@ -47,10 +51,12 @@ def run_sweep(request: SweepRequest, watch: Watch | None = None) -> SweepResult:
     Raises:
         SweepError: the folder holds the sweep of something else.
         OutputError: it holds other files.
+        MissingExtraError: matplotlib or plotly is not installed.
         FwsvdExportError: a model, data or options that do not go together; before any long work.
     """
     check_folder(request.out)
     check_figures()
+    plotly_script()
     sweep = _Sweep(request, Unwatched() if watch is None else watch)
     try:
         sweep.work()
@@ -97,9 +103,10 @@ class _Sweep:
             self._make(cell, wait=True)
 
     def finish(self) -> SweepResult:
-        """Writes the result of all cells that are there, the picture and the page."""
-        result = self._write_result()
-        write_sweep(self._store.folder, result)
+        """Writes the result of all cells that are there, the picture and the pages."""
+        result, folder = self._write_result(), self._store.folder
+        write_sweep(folder, result)
+        write_page(build_page([folder]), folder / REPORT_FILE, overwrite=True)
         self._store.tidy()
         return result
 

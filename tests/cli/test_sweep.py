@@ -17,6 +17,7 @@ import yaml
 from click.testing import Result
 
 from fwsvd_export.checkpoints.folder import read_compression
+from fwsvd_export.report.page.write import is_page
 from fwsvd_export.sweep.store import read_result
 from fwsvd_export.workflows import sweep as workflow
 from fwsvd_export.workflows import sweep_statistics
@@ -50,8 +51,9 @@ def test_a_sweep_has_a_row_per_cell_in_the_order_of_the_grid_a_picture_and_a_pag
     assert (whole / "sweep.png").is_file()
     page = (whole / "report.md").read_text()
     assert "12 of 12 cells are done" in page
+    assert is_page(whole / "report.html")
     assert sorted(path.name for path in whole.iterdir()) == [
-        "cells", "report.md", "results.json", "statistics", "sweep.json", "sweep.png",
+        "cells", "report.html", "report.md", "results.json", "statistics", "sweep.json", "sweep.png",
     ]  # fmt: skip
 
 
@@ -149,23 +151,25 @@ def test_of_two_shards_in_one_folder_one_is_killed_and_the_next_run_ends_with_th
     assert not (folder / "work").exists()
 
 
-def test_an_interrupted_run_has_its_result_its_picture_and_its_page(
-    tmp_path: Path, run: Run, sweep_words: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("done", [0, 2])
+def test_an_interrupted_run_has_its_result_its_picture_and_its_pages(
+    done: int, tmp_path: Path, run: Run, sweep_words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, save = tmp_path / "sweep", workflow._Sweep._save
 
-    def stop_after_two(self: Any, *arguments: Any) -> None:
-        if len(list(folder.glob("cells/*.json"))) == 2:
+    def stop_later(self: Any, *arguments: Any) -> None:
+        if len(list(folder.glob("cells/*.json"))) == done:
             raise KeyboardInterrupt
         save(self, *arguments)
 
-    monkeypatch.setattr(workflow._Sweep, "_save", stop_after_two)
+    monkeypatch.setattr(workflow._Sweep, "_save", stop_later)
     result = run("sweep", *sweep_words, "-o", folder, *GRID)
     assert result.exit_code == 130
     assert f"Models that are done stay in {folder}: the same command makes the others." in result.stderr
-    assert (len(read_result(folder).rows), read_result(folder).planned) == (2, 6)
-    assert "2 of 6 cells are done" in (folder / "report.md").read_text()
-    assert (folder / "sweep.png").is_file()
+    assert (len(read_result(folder).rows), read_result(folder).planned) == (done, 6)
+    assert f"{done} of 6 cells are done" in (folder / "report.md").read_text()
+    assert (folder / "sweep.png").is_file() is (done > 0)
+    assert f"{done} of 6" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_shards_of_two_folders_give_the_whole_when_their_cells_are_put_together(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,14 +64,29 @@ def test_an_output_of_another_kind_is_refused(
     assert (tmp_path / "results.json").read_bytes() == before
 
 
-def test_a_page_that_exists_is_replaced_when_asked(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("named", "ours"), [(True, True), (False, False)], ids=["a name was given", "not ours"])
+def test_a_page_that_exists_is_replaced_when_asked(named: bool, ours: bool, tmp_path: Path) -> None:
+    folder, page = write(tmp_path, "results.json", bench_result()), tmp_path / "report.html"
+    request = ReportRequest((folder,), out=page if named else None)
+    page.write_text("my notes", encoding="utf-8")
+    if ours:
+        page.unlink()
+        run_report(request)
+    before = page.read_bytes()
+    with pytest.raises(OutputError, match=r"report\.html exists already; choose another name or give --overwrite"):
+        run_report(request)
+    assert page.read_bytes() == before
+    write(tmp_path, "results.json", sweep_result())
+    run_report(replace(request, overwrite=True))
+    assert "Every cell of the grid" in page.read_text(encoding="utf-8")
+
+
+def test_an_earlier_page_at_its_own_place_is_replaced(tmp_path: Path) -> None:
     folder = write(tmp_path, "results.json", bench_result())
     run_report(ReportRequest((folder,)))
-    with pytest.raises(OutputError, match=r"report\.html exists already; choose another name or give --overwrite"):
-        run_report(ReportRequest((folder,)))
     write(tmp_path, "results.json", sweep_result())
-    run_report(ReportRequest((folder,), overwrite=True))
-    assert "Every cell of the grid" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    result = run_report(ReportRequest((folder,)))
+    assert "Every cell of the grid" in result.html.read_text(encoding="utf-8")
 
 
 def test_a_missing_library_is_named_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,17 @@ from fwsvd_export.report.page.parts import Page
 from fwsvd_export.report.page.render import render_html
 from fwsvd_export.storage.output import atomic_output
 
+_HEAD = 4096  # bytes in which a page says what wrote it
+_GENERATOR = b'<meta name="generator" content="fwsvd-export '
+
+
+def is_page(place: Path) -> bool:
+    """Whether a file is a page that we wrote, as its head says."""
+    if not place.is_file():
+        return False
+    with place.open("rb") as file:
+        return _GENERATOR in file.read(_HEAD)
+
 
 def write_page(page: Page, html: Path, markdown: Path | None = None, overwrite: bool = False) -> None:
     """Writes the HTML file and, where it is asked for, the Markdown file; both or none.
