@@ -97,7 +97,8 @@ def chosen_rows(rows: Rows, request: DataRequest) -> Rows:
 def split_rows(rows: Rows, request: DataRequest) -> tuple[Rows, Rows]:
     """The rows for calibration, and others for validation; questions about one context are not in both.
 
-    Calibration gets the ``max_samples`` that it would have without a split, or four fifths when it would have all.
+    Calibration gets the ``max_samples`` that it would have without a split; where it would have all, one row or context
+    in five is left to validation, at most 2,000.
 
     Raises:
         DataError: none can be held out, as calibration needs all rows, or questions about every context.
@@ -111,7 +112,7 @@ def split_rows(rows: Rows, request: DataRequest) -> tuple[Rows, Rows]:
         calibrated = {groups_of[row] for row in chosen}
     else:
         shuffled = list(dict.fromkeys(groups_of.values()))
-        calibrated = set(shuffled[: len(shuffled) - max(1, len(shuffled) // HELD_OUT_PART)])
+        calibrated = set(shuffled[: len(shuffled) - max(1, min(len(shuffled) // HELD_OUT_PART, HELD_OUT_ROWS))])
         chosen = [row for row in order if groups_of[row] in calibrated]
     rest = [row for row in order if groups_of[row] not in calibrated]
     if not chosen or not rest:

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from fwsvd_export.report.figures import pyplot_or_error
-from fwsvd_export.sweep.result import TRAININGS, SweepResult, SweepRow
+from fwsvd_export.sweep.result import TRAININGS, SweepResult, SweepRow, Training
 
 TITLES = {"none": "compressed", "finetuned": "compressed, fine-tuned", "distilled": "compressed, distilled"}
 # Method -> colour and marker. The colours are those of Okabe and Ito (2008, "Color universal design"), told apart with
@@ -24,7 +24,7 @@ STYLES = {
     "kfac": ("#000000", "P"),
 }
 _WIDE = 3  # largest size over smallest from which on the axis is logarithmic
-_DENSE = "#555555"
+_DENSE: dict[str, Any] = {"color": "#555555", "linestyle": "--", "linewidth": 1.2}
 
 
 def draw_sweep(result: SweepResult, path: Path) -> None:
@@ -44,24 +44,36 @@ def draw_sweep(result: SweepResult, path: Path) -> None:
     )
     methods = [method for method in STYLES if any(row.method == method for row in result.rows)]
     for axis, training in zip(axes[0], trainings, strict=True):
-        rows = [row for row in result.rows if row.training == training]
-        dense = axis.axhline(result.dense.value, color=_DENSE, linestyle="--", linewidth=1.2)
-        for method in methods:
-            _draw_line(axis, [row for row in rows if row.method == method], *STYLES[method])
+        draw_panel(axis, result, training)
         axis.set_title(TITLES[training])
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-        _label_sizes(axis, rows)
     axes[0][0].set_ylabel(result.metric.replace("_", " "))
     lines = [
         pyplot.Line2D([], [], color=colour, marker=marker, markersize=5)
         for colour, marker in (STYLES[method] for method in methods)
     ]
+    dense = pyplot.Line2D([], [], **_DENSE)
     figure.legend(
         [dense, *lines], [f"dense ({result.dense.value:.3f})", *methods], loc="outside right center", frameon=False
     )
     figure.savefig(path, dpi=150, format="png")
     pyplot.close(figure)
+
+
+def draw_panel(axis: Any, result: SweepResult, training: Training) -> None:
+    """Draws a line per method, and a dashed one for the dense model, of the models that were trained in one way.
+
+    Args:
+        axis: of matplotlib.
+        result: its rows.
+        training: of ``TRAININGS``; with at least one row.
+    """
+    rows = [row for row in result.rows if row.training == training]
+    axis.axhline(result.dense.value, **_DENSE)
+    for method, style in STYLES.items():
+        _draw_line(axis, [row for row in rows if row.method == method], *style)
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    _label_sizes(axis, rows)
 
 
 def _draw_line(axis: Any, rows: Sequence[SweepRow], colour: str, marker: str) -> None:

@@ -52,7 +52,7 @@ def test_a_data_set_of_the_hub_that_cannot_be_read_is_named(tokenizer: Any) -> N
         (60, 10, 10, 50),
         (4, None, 3, 1),
         (HELD_OUT_ROWS + 9, 5, 5, HELD_OUT_ROWS),
-        (6 * HELD_OUT_ROWS, None, 6 * HELD_OUT_ROWS * 4 // 5, HELD_OUT_ROWS),
+        (6 * HELD_OUT_ROWS, None, 5 * HELD_OUT_ROWS, HELD_OUT_ROWS),
     ],
 )
 def test_rows_are_split_without_overlap_and_the_same_each_time(
