@@ -32,7 +32,7 @@ from fwsvd_export.sweep.store import read_result
 # Of a width of 384: 1/20, 1/10, 1/5 (the study's rank 150 at its width of 768) and 2/5
 RANKS = (19, 38, 75, 150)
 CALIBRATION = ("--max-samples", "2048", "--batch-size", "32")
-TRAINING = ("--training", "none,finetuned", "--finetune-evaluations", "3")
+TRAINING = ("--training", "none,finetuned", "--finetune-epochs", "1", "--finetune-lr", "3e-4")
 TASKS: dict[str, tuple[str, ...]] = {"cola": (), "stsb": (), "sst2": ("--train-samples", "8192")}
 
 
@@ -69,7 +69,7 @@ def sweep_words(arguments: argparse.Namespace, task: str, shard: str) -> Iterato
     yield from ("--data", str(data_file(data, "train")), "--validation", str(data_file(data, "validation")))
     yield from ("-o", str(arguments.work / task), "--device", arguments.device, "--shard", shard)
     yield from ("--methods", ",".join(METHODS), "--ranks", ",".join(map(str, RANKS)), "--seeds", str(arguments.seeds))
-    yield from (*CALIBRATION, *TRAINING, *TASKS[task])
+    yield from (*CALIBRATION, *TRAINING, "--finetune-evaluations", "1", *TASKS[task])
 
 
 def data_file(folder: Path, part: str) -> Path:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 def usual_modes(device: torch.device) -> Iterator[None]:
     """Inside the block gradients can be taken and tensors are ordinary ones, in float32 unless said otherwise.
 
-    Undoes ``torch.no_grad()``, ``torch.inference_mode()``, ``torch.autocast``, and other default types and devices.
+    Undoes ``torch.no_grad()``, ``torch.inference_mode()``, ``torch.autocast``, and other default types and devices. An
+    autocast inside the block casts every weight anew: what is cast once is kept until the outermost autocast ends, so
+    that a training in the block would go on with the weights that it began with.
 
     Args:
         device: where the work is done.
@@ -24,7 +26,7 @@ def usual_modes(device: torch.device) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        stack.enter_context(torch.autocast(device.type, enabled=False))
+        stack.enter_context(torch.autocast(device.type, enabled=False, cache_enabled=False))
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         torch.set_default_dtype(torch.float32)
         if torch.get_default_device().type != "cpu":

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 
 from fwsvd_export.errors import TrainingError
+
+_REPLACED = ("forward", "_original_forward")  # of a module, by accelerate
 
 
 def precision_of(asked: str, device: torch.device) -> str:
@@ -34,3 +40,22 @@ def precision_of(asked: str, device: torch.device) -> str:
             "float32 or bfloat16"
         )
     return asked
+
+
+@contextmanager
+def own_forward(model: Any) -> Iterator[None]:
+    """Inside the block a model computes in the type of its weights, as its saved copy will.
+
+    accelerate puts a function that enters autocast in the place of the model's ``forward``, and leaves it there.
+    """
+    replaced = {name: model.__dict__.pop(name) for name in _REPLACED if name in model.__dict__}
+    try:
+        yield
+    finally:
+        model.__dict__.update(replaced)
+
+
+def restore_forward(model: Any) -> None:
+    """Removes what accelerate put in the place of a model's ``forward``."""
+    for name in _REPLACED:
+        model.__dict__.pop(name, None)

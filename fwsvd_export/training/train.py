@@ -18,7 +18,7 @@ from fwsvd_export.storage.temporary import scratch_folder
 from fwsvd_export.training.balance import balance_factors
 from fwsvd_export.training.history import TrainingHistory
 from fwsvd_export.training.objective import Distillation, check_teacher, has_comparable_states
-from fwsvd_export.training.precision import precision_of
+from fwsvd_export.training.precision import precision_of, restore_forward
 from fwsvd_export.training.settings import TrainingSettings
 from fwsvd_export.training.state import TrainingState, trainer_log
 from fwsvd_export.training.trainer import METRIC, Rhythm, ScoredTrainer, arguments_of, steps_of
@@ -82,6 +82,7 @@ def train(
         place = stack.enter_context(scratch_folder("train")) if state is None else state.folder
         stack.enter_context(_frozen(encoder, settings.embeddings))
         stack.enter_context(usual_modes(encoder.device))
+        stack.callback(restore_forward, model)
         trainer = _trainer(encoder, batches, settings, score, objective, precision, place)
         history, kept = _trained(trainer, settings, state, steps)
     if kept is None:

@@ -12,6 +12,7 @@ from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.runtime.progress import Advance
 from fwsvd_export.training.history import TrainingStep
 from fwsvd_export.training.objective import Distillation
+from fwsvd_export.training.precision import own_forward
 from fwsvd_export.training.state import TrainingState
 
 METRIC = "eval_score"  # what the Trainer calls the metric
@@ -74,8 +75,9 @@ class ScoredTrainer(Trainer):
 
         value = [0.0]
         if self.is_world_process_zero():
-            self._encoder.model.eval()
-            value = [self._score(self._encoder.model)]
+            model = self._encoder.model.eval()
+            with own_forward(model):
+                value = [self._score(model)]
         return float(broadcast_object_list(value)[0])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,33 @@ def test_labels_are_learned_and_the_mode_is_evaluation(tiny_model: Any, batches:
     assert [step.step for step in history.steps] == [0, *range(len(batches), 3 * len(batches) + 1, len(batches))]
     assert history.planned == 3 * len(batches)
     assert not model.training
+
+
+@pytest.mark.parametrize("distilled", [False, True])
+def test_what_is_learned_in_bfloat16_is_measured_and_left_in_float32(
+    tiny_model: Any, batches: Batches, distilled: bool
+) -> None:
+    small, forward = fe.compress(tiny_model, method="svd", rank=8), type(tiny_model).forward
+    settings = replace(SETTINGS, precision="bfloat16")
+    kinds: list[bool] = []
+
+    @torch.no_grad()
+    def score(model: Any) -> float:
+        wanted = [tiny_model(**batch).logits if distilled else None for batch in batches]
+        found = [model(**batch) for batch in batches]
+        kinds.append(torch.is_autocast_enabled("cpu") or any("forward" in vars(part) for part in model.modules()))
+        if not distilled:
+            return -float(sum(output.loss for output in found))
+        return -sum(float((output.logits - right).square().mean()) for output, right in zip(found, wanted, strict=True))
+
+    history = train(small, batches, settings, score=score, teacher=tiny_model if distilled else None)
+    values = [step.value for step in history.steps]
+    assert len(set(values)) == len(values), "every evaluation sees other weights"
+    assert history.best.value > history.start.value
+    assert score(small) == history.best.value
+    assert not any(kinds)
+    assert type(tiny_model).forward is forward
+    assert all(parameter.dtype == torch.float32 for parameter in small.parameters())
 
 
 def test_a_teacher_is_learned_without_labels(tiny_model: Any, batches: Batches) -> None:
