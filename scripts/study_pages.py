@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from matplotlib import pyplot
 from matplotlib.lines import Line2D
 from pictures import save
 
+from fwsvd_export.errors import SweepError
 from fwsvd_export.report.sweep import Spread
 from fwsvd_export.report.sweep_figure import STYLES, TITLES, draw_panel
+from fwsvd_export.storage.json_files import read_json
 from fwsvd_export.sweep.result import SweepResult, Training
 
+TASKS = ("cola", "stsb", "sst2")
 TRAININGS: tuple[Training, ...] = ("none", "finetuned")
 ITERATIVE = ("em", "nesterov", "anderson", "als")
 _BLOCK = re.compile(
@@ -37,17 +42,33 @@ def draw_study(results: Sequence[SweepResult], path: Path) -> None:
     lines = [Line2D([], [], color=colour, marker=marker, markersize=5) for colour, marker in STYLES.values()]
     dense = Line2D([], [], color="#555555", linestyle="--")
     figure.legend([dense, *lines], ["dense", *STYLES], loc="outside right center", frameon=False)
-    save(figure, path, [result.to_json() for result in results])
+    save(figure, path, drawn(results))
 
 
-def fill_page(page: Path, results: Sequence[SweepResult]) -> None:
-    """Writes what stands between the comments ``begin NAME`` and ``end NAME`` anew; the text around them stays."""
+def drawn(results: Sequence[SweepResult]) -> list[dict[str, Any]]:
+    """What the figure shows, as JSON values."""
+    return [result.to_json() for result in results]
+
+
+def read_studies(folder: Path) -> list[SweepResult]:
+    """The committed results of every task, with the rows of all its sweeps, in the order of the tasks."""
+    studies = []
+    for task in TASKS:
+        files = sorted(folder.glob(f"{task}-*.json"))
+        found = [SweepResult.from_json(read_json(file, SweepError), file.name, SweepError) for file in files]
+        if found:
+            studies.append(replace(found[0], rows=tuple(row for result in found for row in result.rows)))
+    return studies
+
+
+def filled(page: str, results: Sequence[SweepResult]) -> str:
+    """A page in which everything between the comments ``begin NAME`` and ``end NAME`` is written anew."""
     blocks = {"values": "\n".join(map(values_table, results)), "claims": claims_table(results)}
 
     def block(found: re.Match[str]) -> str:
         return f"{found['begin']}{blocks[found['name']]}\n{found['end']}"
 
-    page.write_text(_BLOCK.sub(block, page.read_text(encoding="utf-8")), encoding="utf-8")
+    return _BLOCK.sub(block, page)
 
 
 def values_table(result: SweepResult) -> str:

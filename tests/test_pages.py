@@ -126,3 +126,14 @@ def test_a_comparison_is_rendered_again_from_its_results(readme: Any, tmp_path: 
     compare.render(json.loads(place.read_text(encoding="utf-8"))["tasks"], place)
     assert place.with_suffix(".md").read_text() == (readme.RESULTS / "allocation.md").read_text()
     assert place.with_suffix(".png").is_file()
+
+
+def test_the_studys_page_and_figure_are_made_of_its_results(readme: Any, pictures: Any) -> None:
+    study = importlib.import_module("study_pages")
+    results, page = study.read_studies(readme.RESULTS / "study"), readme.RESULTS / "study.md"
+    text = page.read_text(encoding="utf-8")
+    assert [result.task for result in results] == list(study.TASKS)
+    assert study.filled(text, results) == text, "run python scripts/reproduce_study.py"
+    assert pictures.drawn_from(page.with_suffix(".png")) == pictures.digest(study.drawn(results))
+    changed = text.replace("0.", "1.")
+    assert study.filled(changed, results) != changed
