@@ -27,6 +27,10 @@ class CheckpointWarning(FwsvdExportWarning):
     """A model was read, and something that lies beside or inside its weights is not part of it."""
 
 
+class TrainingWarning(FwsvdExportWarning):
+    """A model was trained, and something about it asks for attention."""
+
+
 class OutputWarning(FwsvdExportWarning):
     """A run that was killed had left something where an output or temporary data goes; it was put in order."""
 

@@ -153,10 +153,12 @@ class SweepStore:
 
     def tidy(self) -> None:
         """Removes what a killed run left of cells that are done, and folders that have become empty."""
-        for place in (self.folder / "work", self.folder / "starts"):
-            for folder in place.iterdir() if place.is_dir() else ():
-                if place.name == "work" and self.has(folder.name):
-                    shutil.rmtree(folder, ignore_errors=True)
+        works = self.folder / "work"
+        for folder in works.iterdir() if works.is_dir() else ():
+            if self.has(folder.name):
+                with self.claimed(folder.name, wait=False):  # it goes with its claim, unless another process has it
+                    pass
+        for place in (works, self.folder / "starts"):
             with suppress(OSError):  # not there, or not empty
                 place.rmdir()
 

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from fwsvd_export import __version__
+from fwsvd_export.data.batches import Batches
 from fwsvd_export.storage.schema import to_builtins
 from fwsvd_export.training.settings import TrainingSettings
 
@@ -32,25 +33,28 @@ def batches_sha256(batches: Iterable[Mapping[str, Tensor]]) -> str:
 
 
 def made_from(
-    model_sha256: str,
+    model: tuple[str, str],
     teacher_sha256: str | None,
     batches: Iterable[Mapping[str, Tensor]],
-    validation: Iterable[Mapping[str, Tensor]],
+    validation: Batches,
     settings: TrainingSettings,
     processes: int,
 ) -> dict[str, Any]:
     """Everything that trained weights depend on, JSON-ready, by the name that a message gives it.
 
     Args:
-        model_sha256: of the weights of the model that comes in.
+        model: digest of the weights of the model that comes in, and its configuration as JSON.
         teacher_sha256: of the teacher's; None without one.
         batches: training data, in batches.
-        validation: the data that the best weights are chosen on.
+        validation: the data that the best weights are chosen on, by the metric of its task.
         settings: resolved.
         processes: that train together.
     """
+    task = validation.task
     return {
-        "model": model_sha256,
+        "model": model[0],
+        "model configuration": model[1],
+        "task": f"{task.name}, {task.metric}, {task.label_names}",
         "teacher": teacher_sha256,
         "training data": batches_sha256(batches),
         "validation data": batches_sha256(validation),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from fwsvd_export.errors import TrainingError
+from fwsvd_export.runtime.processes import processes
+from fwsvd_export.training.settings import TrainingSettings
 
+_VARIABLE = "ACCELERATE_MIXED_PRECISION"
+_ACCELERATES = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 _REPLACED = ("forward", "_original_forward")  # of a module, by accelerate
 
 
@@ -40,6 +46,45 @@ def precision_of(asked: str, device: torch.device) -> str:
             "float32 or bfloat16"
         )
     return asked
+
+
+def settings_on(device: torch.device, settings: TrainingSettings) -> TrainingSettings:
+    """Settings whose precision is the one that a device trains in.
+
+    Raises:
+        TrainingError: the device does not have what was asked for.
+    """
+    return replace(settings, precision=precision_of(settings.precision, device))
+
+
+def check_device(device: torch.device) -> None:
+    """Refuses a GPU that is not the first one that this process sees: transformers' Trainer takes that one.
+
+    Raises:
+        TrainingError: it is another one.
+    """
+    if device.type == "cuda" and device.index not in (None, 0) and processes() == 1:
+        raise TrainingError(
+            f"device {device}: training runs on the first GPU that a process sees; give --device cuda, with the "
+            f"variable CUDA_VISIBLE_DEVICES={device.index} set"
+        )
+
+
+@contextmanager
+def only_precision(precision: str) -> Iterator[None]:
+    """Inside the block accelerate trains in one precision, whatever it was configured for or trained in before.
+
+    It reads its precision from the environment, where its launcher and earlier trainings of the process leave theirs.
+    """
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = _ACCELERATES[precision]
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_VARIABLE]
+        else:
+            os.environ[_VARIABLE] = before
 
 
 @contextmanager

@@ -7,6 +7,7 @@ and are removed when the run is done.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -49,9 +50,17 @@ class TrainingState:
                 shutil.rmtree(broken)
         return whole[-1] if whole else None
 
-    def mark_complete(self, step: int) -> None:
-        """Says that the checkpoint of a step is whole."""
-        (self.folder / f"checkpoint-{step}" / COMPLETE).touch()
+    def keep(self, newest: int, best: int) -> None:
+        """Says that the checkpoint of a step is whole, and removes all others but the best.
+
+        Each loses what says that it is whole before anything else, as a kill can come in the middle.
+        """
+        kept = [self.folder / f"checkpoint-{step}" for step in (newest, best)]
+        (kept[0] / COMPLETE).touch()
+        for path in self.folder.iterdir():
+            if _CHECKPOINT.fullmatch(path.name) and path not in kept:
+                (path / COMPLETE).unlink(missing_ok=True)
+                shutil.rmtree(path)
 
 
 @contextmanager
@@ -76,14 +85,16 @@ def training_state(folder: Path, made_from: dict[str, Any], *, anew: bool = Fals
         _check_same(folder, made_from, anew)
         with full_disk_reported(folder, "what was whole is kept to go on from"):
             yield TrainingState(folder)
-        shutil.rmtree(folder)
+        _empty(folder)
+        folder.rmdir()
     finally:
         os.close(held)
 
 
 def trainer_log(checkpoint: Path) -> list[dict[str, Any]]:
     """What the Trainer had logged when it wrote a checkpoint."""
-    state = read_json(checkpoint / _LOG, remedy=f"remove {checkpoint.parent} to start anew")
+    # Our own run wrote it; the norm of a gradient that overflowed is infinite in it, which other records refuse
+    state = json.loads((checkpoint / _LOG).read_text(encoding="utf-8"))
     return list(state["log_history"])
 
 
@@ -111,7 +122,13 @@ def _check_same(folder: Path, made_from: dict[str, Any], anew: bool) -> None:
                 f"{folder} holds a run that was killed, with another {', '.join(differing)}; give the same command to "
                 "continue it, or --overwrite to start anew"
             )
-        for old in folder.iterdir():
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    _empty(folder)
     with atomic_output(place) as file:
         write_json(file, made_from)
+
+
+def _empty(folder: Path) -> None:
+    """Removes what a state folder holds, what it was made from first: what is left by a kill then belongs to no run."""
+    (folder / MADE_FROM).unlink(missing_ok=True)
+    for old in folder.iterdir():
+        shutil.rmtree(old) if old.is_dir() else old.unlink()

@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.errors import MissingExtraError
@@ -18,7 +20,13 @@ from fwsvd_export.storage.temporary import scratch_folder
 from fwsvd_export.training.balance import balance_factors
 from fwsvd_export.training.history import TrainingHistory
 from fwsvd_export.training.objective import Distillation, check_teacher, has_comparable_states
-from fwsvd_export.training.precision import precision_of, restore_forward
+from fwsvd_export.training.precision import (
+    check_device,
+    only_precision,
+    precision_of,
+    restore_forward,
+    settings_on,
+)
 from fwsvd_export.training.settings import TrainingSettings
 from fwsvd_export.training.state import TrainingState, trainer_log
 from fwsvd_export.training.trainer import METRIC, Rhythm, ScoredTrainer, arguments_of, steps_of
@@ -72,18 +80,20 @@ def train(
         >>> history.best.value >= history.start.value
         True
     """
-    encoder, settings = encoder_of(model), settings.resolved(teacher is not None)
+    encoder, taught_by = encoder_of(model), None if teacher is None else encoder_of(teacher)
+    settings = settings_on(encoder.device, settings.resolved(teacher is not None))
     check_trainable(encoder, settings)
-    objective = None if teacher is None else distillation_from(encoder_of(teacher), encoder, settings)
-    precision = precision_of(settings.precision, encoder.device)
+    if taught_by is not None:
+        check_teacher(encoder, taught_by)
     before = {name: values.clone() for name, values in model.state_dict().items()}
     balance_factors(encoder)
     with ExitStack() as stack:
-        place = stack.enter_context(scratch_folder("train")) if state is None else state.folder
+        state = state or TrainingState(stack.enter_context(scratch_folder("train")))
         stack.enter_context(_frozen(encoder, settings.embeddings))
         stack.enter_context(usual_modes(encoder.device))
+        stack.enter_context(only_precision(settings.precision))
         stack.callback(restore_forward, model)
-        trainer = _trainer(encoder, batches, settings, score, objective, precision, place)
+        trainer = _trainer(encoder, batches, settings, score, taught_by, state.folder)
         history, kept = _trained(trainer, settings, state, steps)
     if kept is None:
         model.load_state_dict(before)
@@ -96,23 +106,28 @@ def check_trainable(encoder: Encoder, settings: TrainingSettings) -> None:
 
     Raises:
         MissingExtraError: accelerate is not installed.
-        TrainingError: a precision that the model's device does not have.
+        TrainingError: a precision that the model's device does not have, or a GPU that training cannot be on.
     """
     try:
         import accelerate  # noqa: F401 - Trainer needs it, and says so less plainly
     except ModuleNotFoundError as error:
         raise MissingExtraError("accelerate", "train") from error
     precision_of(settings.precision, encoder.device)
+    check_device(encoder.device)
 
 
-def distillation_from(teacher: Encoder, encoder: Encoder, settings: TrainingSettings) -> Distillation:
-    """The distance from a teacher, on the device of the model; hidden states count where their shapes are the same.
+def distillation_from(
+    teacher: Encoder, encoder: Encoder, settings: TrainingSettings, device: torch.device
+) -> Distillation:
+    """The distance from a teacher that fits; hidden states count where their shapes are the same.
 
-    Raises:
-        TrainingError: the teacher does not fit.
+    Args:
+        teacher: moved to the device.
+        encoder: of the model.
+        settings: weights of the parts.
+        device: where this process trains, which of several processes on one machine is not where the model was loaded.
     """
-    check_teacher(encoder, teacher)
-    teacher.model.to(encoder.device).eval()
+    teacher.model.to(device).eval()
     weight = settings.hidden_weight if has_comparable_states(encoder, teacher) else 0.0
     return Distillation(teacher, weight, settings.label_weight)
 
@@ -122,11 +137,10 @@ def _trainer(
     batches: Sequence[Mapping[str, Any]],
     settings: TrainingSettings,
     score: Score,
-    objective: Distillation | None,
-    precision: str,
+    teacher: Encoder | None,
     place: Path,
 ) -> ScoredTrainer:
-    """The Trainer, with all steps counted."""
+    """The Trainer, with all steps counted; which checkpoints are kept is for the state to say."""
     assert settings.epochs is not None, "they are resolved"
     arguments = arguments_of(
         output_dir=str(place),
@@ -134,11 +148,10 @@ def _trainer(
         learning_rate=settings.learning_rate,
         seed=settings.seed,
         use_cpu=encoder.device.type == "cpu",
-        bf16=precision == "bfloat16",
-        fp16=precision == "float16",
+        bf16=settings.precision == "bfloat16",
+        fp16=settings.precision == "float16",
         save_strategy="steps",
         logging_strategy="steps",
-        save_total_limit=2,  # the newest and the best
         metric_for_best_model=METRIC,
         greater_is_better=True,
     )
@@ -146,15 +159,16 @@ def _trainer(
     every = math.ceil(total / settings.evaluations)
     arguments.max_steps, arguments.warmup_steps = total, int(WARMUP_SHARE * total)
     arguments.eval_steps = arguments.save_steps = arguments.logging_steps = every  # Rhythm asks at these steps
+    objective = None if teacher is None else distillation_from(teacher, encoder, settings, arguments.device)
     return ScoredTrainer(encoder, arguments, batches, score, objective)
 
 
 def _trained(
-    trainer: Any, settings: TrainingSettings, state: TrainingState | None, steps: Steps
+    trainer: Any, settings: TrainingSettings, state: TrainingState, steps: Steps
 ) -> tuple[TrainingHistory, Path | None]:
     """Trains; what happened, and the folder of the best weights, which are in the model; None when the start's are."""
     arguments = trainer.args
-    newest = None if state is None else state.newest
+    newest = state.newest
     start = trainer.measure()
     log = [] if newest is None else trainer_log(newest)
     done = 0 if newest is None else int(newest.name.rpartition("-")[2])
@@ -162,7 +176,7 @@ def _trained(
         for _ in range(done):
             advance()
         rhythm = Rhythm(start, int(arguments.eval_steps or 1), settings.patience, state, advance)
-        if not rhythm.has_stopped(log):
+        if done < arguments.max_steps and not rhythm.has_stopped(log):
             trainer.add_callback(rhythm)
             warnings.filterwarnings("ignore", message="mtime may not be reliable")  # steps order checkpoints as well
             trainer.train(resume_from_checkpoint=None if newest is None else str(newest))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +11,9 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.errors import TrainingWarning, WeightError
 from fwsvd_export.runtime.progress import Advance
-from fwsvd_export.training.history import TrainingStep
+from fwsvd_export.training.history import TrainingHistory, TrainingStep
 from fwsvd_export.training.objective import Distillation
 from fwsvd_export.training.precision import own_forward
 from fwsvd_export.training.state import TrainingState
@@ -65,20 +68,41 @@ class ScoredTrainer(Trainer):
     def evaluate(self, *unused: Any, **also_unused: Any) -> dict[str, float]:
         """The metric under the name that the Trainer chooses the best weights by; no part of the data is split."""
         metrics = {METRIC: self.measure()}
+        if metrics[METRIC] == -math.inf:
+            warnings.warn(
+                f"Training diverged within {self.state.global_step} steps: the model predicts NaN or infinite values. "
+                f"What was best before is kept; give a lower learning rate than {self.args.learning_rate:g}.",
+                TrainingWarning,
+                stacklevel=2,
+            )
+            self.control.should_training_stop = True
+            return metrics
         self.log(dict(metrics))
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def measure(self) -> float:
-        """The metric of the model as it is, the same number in all processes."""
+        """The metric of the model as it is, the same in all processes; minus infinity once training has ruined it.
+
+        Raises:
+            WeightError: it predicts what is not finite before the first step.
+        """
         from accelerate.utils import broadcast_object_list
 
         value = [0.0]
         if self.is_world_process_zero():
             model = self._encoder.model.eval()
             with own_forward(model):
-                value = [self._score(model)]
+                value = [self._value(model)]
         return float(broadcast_object_list(value)[0])
+
+    def _value(self, model: Any) -> float:
+        try:
+            return self._score(model)
+        except WeightError:
+            if self.state.global_step == 0:
+                raise
+            return -math.inf
 
 
 class Rhythm(TrainerCallback):
@@ -88,13 +112,11 @@ class Rhythm(TrainerCallback):
         start: the metric before the first step.
         every: steps between evaluations.
         patience: evaluations in a row without a better metric that end the training; None for none.
-        state: told of every checkpoint that is whole; None where nothing is continued.
+        state: told of every checkpoint that is whole.
         advance: called after every step.
     """
 
-    def __init__(
-        self, start: float, every: int, patience: int | None, state: TrainingState | None, advance: Advance
-    ) -> None:
+    def __init__(self, start: float, every: int, patience: int | None, state: TrainingState, advance: Advance) -> None:
         self.start = start
         self._every = every
         self._patience = patience
@@ -113,17 +135,19 @@ class Rhythm(TrainerCallback):
             control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **unused: Any) -> None:
-        """Marks a checkpoint as whole."""
-        if self._state is not None and state.is_world_process_zero:
-            self._state.mark_complete(state.global_step)
+        """Marks a checkpoint as whole, and removes those that are neither the newest nor the best."""
+        if state.is_world_process_zero:
+            self._state.keep(state.global_step, self._best(state.log_history).step)
 
     def has_stopped(self, log: list[dict[str, Any]]) -> bool:
         """Whether patience is exhausted by the evaluations in the Trainer's log."""
         if self._patience is None:
             return False
-        steps = steps_of(self.start, log)
-        best = max(range(len(steps)), key=lambda place: steps[place].value)
-        return len(steps) - 1 - best >= self._patience
+        best = self._best(log)
+        return sum(step.step > best.step for step in steps_of(self.start, log)) >= self._patience
+
+    def _best(self, log: list[dict[str, Any]]) -> TrainingStep:
+        return TrainingHistory(steps_of(self.start, log), 0).best
 
 
 def steps_of(start: float, log: list[dict[str, Any]]) -> tuple[TrainingStep, ...]:

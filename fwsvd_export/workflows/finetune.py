@@ -15,6 +15,7 @@ from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.rows import split_rows
 from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
+from fwsvd_export.export.identity import Identity
 from fwsvd_export.runtime.environment import library_versions
 from fwsvd_export.runtime.processes import is_main_process, processes
 from fwsvd_export.runtime.progress import Steps, silent
@@ -24,6 +25,7 @@ from fwsvd_export.storage.names import command_line
 from fwsvd_export.storage.output import atomic_output
 from fwsvd_export.training.history import TrainingHistory
 from fwsvd_export.training.made_from import made_from
+from fwsvd_export.training.precision import settings_on
 from fwsvd_export.training.record import TrainingRecord, history_fields
 from fwsvd_export.training.settings import TrainingSettings
 from fwsvd_export.training.state import training_state
@@ -65,7 +67,7 @@ def run_finetune(request: FinetuneRequest, steps: Steps = silent) -> TrainingRec
     run = _prepared(request)
     model, teacher = run.checkpoint, run.teacher
     origin = made_from(
-        model.sha256,
+        (model.sha256, Identity.of(model).settings),
         None if teacher is None else teacher.sha256,
         run.batches,
         run.validation,
@@ -101,9 +103,8 @@ def _prepared(request: FinetuneRequest) -> _Run:
         check_trainable(checkpoint.encoder, request.settings)
         teacher = None if request.teacher is None else load_teacher(request.teacher, checkpoint)
         batches, validation = _data(request, checkpoint)
-    return _Run(
-        request, request.settings.resolved(teacher is not None), checkpoint, teacher, batches, validation, clock
-    )
+    settings = settings_on(checkpoint.encoder.device, request.settings.resolved(teacher is not None))
+    return _Run(request, settings, checkpoint, teacher, batches, validation, clock)
 
 
 def _data(request: FinetuneRequest, checkpoint: Checkpoint) -> tuple[ReadBatches, Any]:

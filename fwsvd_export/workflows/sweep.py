@@ -87,6 +87,7 @@ class _Sweep:
             keys = SweepKeys.of(request, dense, teacher, data)
             self._store = SweepStore(request.out, keys.subject(data.validation_name))
         self._keys = {cell: keys.cell(cell) for cell in request.grid.cells}
+        self._starts = {cell: keys.start(cell) for cell in request.grid.cells}
         statistics = SweepStatistics(dense, data, request.labels, watch.steps)
         self._models = SweepModels(request, self._sources, statistics, self._store, keys, self._clock, watch.steps)
         with self._clock.phase("evaluate"):
@@ -166,8 +167,9 @@ class _Sweep:
         return not (kept and self._store.has(self._keys[cell]))
 
     def _model_name(self, cell: Cell) -> str:
-        size = cell.size.replace(" ", "-")
-        return f"{cell.method}-{size}-{cell.training}-seed-{cell.seed}-{self._keys[cell][:8]}"
+        size, dtype = cell.size.replace(" ", "-"), self._request.dtype
+        kind = "" if dtype == "auto" else f"-{dtype}"
+        return f"{cell.method}-{size}-{cell.training}-seed-{cell.seed}{kind}-{self._keys[cell][:8]}"
 
     def _collections(self, seed: int) -> set[str]:
         """The statistics that cells of a seed which are not there need, whoever makes them."""
@@ -176,7 +178,7 @@ class _Sweep:
 
     def _forget_start(self, cell: Cell) -> None:
         """Removes the model that some cells begin with, when none of them is missing."""
-        cells = [other for other in self._request.grid.cells if other.start == cell.start]
+        cells = [other for other, start in self._starts.items() if start == self._starts[cell]]
         if self._request.trains and not any(map(self._missing, cells)):
             self._models.forget_start(cell.start)
 

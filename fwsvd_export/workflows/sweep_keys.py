@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.solvers.table import solver_named
@@ -25,18 +27,21 @@ class SweepKeys:
         request: what was asked for.
         made_from: what all models are made from.
         teacher: of the models that are distilled.
+        device: that models are trained on, which chooses the precision.
     """
 
     request: SweepRequest
     made_from: MadeFrom
     teacher: Identity
+    device: torch.device
 
     @classmethod
     def of(cls, request: SweepRequest, dense: Checkpoint, teacher: Checkpoint, data: SweepData) -> SweepKeys:
         """Of a sweep whose models and rows are loaded."""
         base, rows = Identity.of(dense), (data.rows_sha256, data.validation_sha256)
         made_from = MadeFrom(base, request.data, *rows, request.labels, request.size)
-        return cls(request, made_from, base if teacher is dense else Identity.of(teacher))
+        taught_by = base if teacher is dense else Identity.of(teacher)
+        return cls(request, made_from, taught_by, dense.encoder.device)
 
     def subject(self, validation: str) -> Subject:
         """What the folder of the sweep is for."""
@@ -67,7 +72,7 @@ class SweepKeys:
 
     def trained(self, cell: Cell) -> Parts:
         """What a model that is trained is made from."""
-        settings = asdict(self.request.settings_of(cell))
+        settings = asdict(self.request.settings_of(cell, self.device))
         training = {**settings, "samples": self.request.train_samples}
         teacher = self.teacher if cell.training == "distilled" else None
         return self.made_from.trained(self._start(cell), training, teacher, cell.seed)

@@ -39,6 +39,7 @@ from fwsvd_export.workflows.sweep_request import SweepRequest
 from fwsvd_export.workflows.write import write_compressed
 
 if TYPE_CHECKING:
+    from fwsvd_export.data.batches import Batches
     from fwsvd_export.workflows.sweep_data import SweepData
     from fwsvd_export.workflows.sweep_statistics import SweepStatistics
 
@@ -111,6 +112,7 @@ class SweepModels:
         self._statistics = statistics
         self._shared: tuple[tuple[str, int], Inputs] | None = None
         self._prepared: Prepared | None = None
+        self._training: tuple[int, tuple[Batches, Batches]] | None = None  # of the seed that was the last
 
     @contextmanager
     def made(self, cell: Cell, work: Path, others: Iterable[str]) -> Iterator[Made]:
@@ -148,7 +150,7 @@ class SweepModels:
         with exclusive(folder):
             if not place.is_dir():
                 self._write(self._compressed(cell, others), place, torch.float32)
-        start, record = load_checkpoint(str(place)), read_compression(place)
+            start, record = load_checkpoint(str(place)), read_compression(place)
         model = start.model.to(self._sources.dense.encoder.device)
         return Made(model, record, record.seconds["compress"], start.sha256)
 
@@ -200,8 +202,11 @@ class SweepModels:
         request, data = self._request, self._sources.data
         teacher = self._sources.teacher if cell.training == "distilled" else None
         begin = time.perf_counter()
+        settings = request.settings_of(cell, start.model.device)
         with self._clock.phase("train"):
-            batches, selection = data.training(cell.seed, request.train_samples)
+            if self._training is None or self._training[0] != cell.seed:
+                self._training = cell.seed, data.training(cell.seed, request.train_samples)
+            batches, selection = self._training[1]
 
             def score(model: Any) -> float:
                 return evaluate_model(model, selection, selection.task).value
@@ -209,7 +214,7 @@ class SweepModels:
             history = train(
                 start.model,
                 batches,
-                request.settings_of(cell),
+                settings,
                 score=score,
                 teacher=None if teacher is None else teacher.model,
                 state=state,
@@ -228,7 +233,7 @@ class SweepModels:
             validation_examples=selection.examples,
             metric=metric_of(request.data.task),
             **history_fields(history),
-            settings=request.settings_of(cell),
+            settings=settings,
             batch_size=request.data.batch_size,
             seconds={"training": round(seconds, 3)},
             command=start.record.command,

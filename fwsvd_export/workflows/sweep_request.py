@@ -7,16 +7,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from fwsvd_export.checkpoints.record import RecordedRecipe
 from fwsvd_export.compression.checks import can_reconstruct
 from fwsvd_export.data.request import DataRequest
-from fwsvd_export.errors import SweepError
+from fwsvd_export.errors import SweepError, at_least
 from fwsvd_export.evaluation.difference import CONFIDENCE, check_confidence
 from fwsvd_export.evaluation.metrics import metric_of
 from fwsvd_export.records import Budget, RankRequest
 from fwsvd_export.solvers.options import SolverOptions, options_from
 from fwsvd_export.solvers.table import solver_named
 from fwsvd_export.sweep.grid import Cell, Grid
+from fwsvd_export.training.precision import settings_on
 from fwsvd_export.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -78,6 +81,8 @@ class SweepRequest:
     def __post_init__(self) -> None:
         metric_of(self.data.task)
         check_confidence(self.confidence)
+        if self.train_samples is not None:
+            at_least("train samples", self.train_samples)
         if others := [method for method in self.solver_options if method not in self.grid.methods]:
             raise SweepError(
                 f"an option of {others[0]} is given, which is not among the methods {', '.join(self.grid.methods)}; "
@@ -100,6 +105,7 @@ class SweepRequest:
         """Whether any model of the grid is trained."""
         return self.grid.trainings != ("none",)
 
-    def settings_of(self, cell: Cell) -> TrainingSettings:
-        """How a model is trained, all values filled in."""
-        return replace(self.training, seed=cell.seed).resolved(distilled=cell.training == "distilled")
+    def settings_of(self, cell: Cell, device: torch.device) -> TrainingSettings:
+        """How a model is trained on a device, all values filled in."""
+        settings = replace(self.training, seed=cell.seed).resolved(distilled=cell.training == "distilled")
+        return settings_on(device, settings)

@@ -43,6 +43,7 @@ Run = Callable[..., Result]
             "--finetune-epochs is for models that are trained",
         ),
         ([*GRID, "--finetune-lr", "1e-3"], 2, "--finetune-lr is for models that are trained, and none is"),
+        ([*GRID, "--training", "finetuned", "--train-samples", "0"], 1, "train samples 0: a whole number of at least"),
         ([*GRID, "--train-samples", "5"], 2, "--train-samples is for models that are trained"),
         ([*GRID, "--training", "finetuned", "--teacher", "x"], 2, "--teacher is for models that are distilled"),
         ([*GRID, "--training", "pruned"], 2, "'pruned': one of none, finetuned, distilled is allowed"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -49,6 +51,36 @@ def test_trained_cells_begin_with_the_compressed_model_and_kept_models_are_check
     shutil.rmtree(models["finetuned"])
     assert table(sweep(folder, "--methods", "fwsvd", "--ratios", 0.5, *TRAINED, "--keep-models")) == table(made)
     assert models["finetuned"].is_dir(), "a model that is to be kept is made again"
+
+
+def test_what_needs_no_data_is_compressed_once_for_all_seeds_and_trained_by_each(
+    tmp_path: Path, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compressed, calls = sweep_models.SweepModels._compressed, []
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        calls.append(arguments[0])
+        return compressed(self, *arguments)
+
+    values = itertools.count()  # the last weights are always the best
+    monkeypatch.setattr(sweep_models, "evaluate_model", lambda *arguments: SimpleNamespace(value=float(next(values))))
+    monkeypatch.setattr(sweep_models.SweepModels, "_compressed", counted)
+    words = ["--methods", "svd", "--ratios", 0.5, "--seeds", 2, "--keep-models", "--training", "finetuned"]
+    made = sweep(tmp_path / "sweep", *words, "--finetune-lr", 0.01)
+    assert len(calls) == 1
+    assert [row["seed"] for row in made["rows"]] == [0, 1]
+    kept = [folder / "model.safetensors" for folder in (tmp_path / "sweep" / "models").iterdir()]
+    assert len({file.read_bytes() for file in kept}) == 2, "another order of batches makes other weights"
+    assert not (tmp_path / "sweep" / "starts").exists()
+
+
+def test_models_that_are_kept_in_another_type_are_written_beside(tmp_path: Path, sweep: Sweep) -> None:
+    words = ["--methods", "svd", "--ratios", 0.5, "--keep-models"]
+    sweep(tmp_path / "sweep", *words)
+    sweep(tmp_path / "sweep", *words, "--dtype", "float16")
+    names = sorted(folder.name for folder in (tmp_path / "sweep" / "models").iterdir())
+    assert len(names) == 2
+    assert ["float16" in name for name in names] == [False, True]
 
 
 def test_training_that_is_interrupted_goes_on_and_ends_with_the_same_table(

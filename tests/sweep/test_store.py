@@ -113,6 +113,15 @@ def test_what_a_killed_run_left_of_a_cell_that_is_done_is_removed(store: SweepSt
     assert [path.name for path in (store.folder / "work").iterdir()] == ["other"]
 
 
+def test_what_another_process_works_on_stays_also_when_its_cell_is_there(store: SweepStore) -> None:
+    store.save(ROW)  # its model, which is to be kept, is made again
+    with store.claimed(ROW.key, wait=False) as folder:
+        assert folder is not None
+        SweepStore(store.folder, SUBJECT).tidy()
+        assert folder.is_dir()
+    assert not folder.exists()
+
+
 def test_seconds_add_up_over_the_writes(store: SweepStore) -> None:
     store.write_result(RESULT, {"statistics": 2.0})
     written = store.write_result(RESULT, {"statistics": 1.5, "train": 3.0})

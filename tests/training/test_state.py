@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -34,17 +35,64 @@ def test_the_newest_whole_checkpoint_is_found_and_broken_ones_are_removed(tmp_pa
         for step in (8, 16, 100, 120):
             (state.folder / f"checkpoint-{step}").mkdir()
         for step in (8, 100):
-            state.mark_complete(step)
+            (state.folder / f"checkpoint-{step}" / COMPLETE).touch()
         assert state.newest == state.folder / "checkpoint-100"
         assert sorted(path.name for path in state.folder.glob("checkpoint-*")) == ["checkpoint-100", "checkpoint-8"]
         assert (state.folder / "checkpoint-8" / COMPLETE).is_file()
+
+
+def test_only_the_newest_and_the_best_checkpoint_are_kept(tmp_path: Path) -> None:
+    with training_state(tmp_path / "state", RUN) as state:
+        for step in (8, 16, 24, 32):
+            (state.folder / f"checkpoint-{step}").mkdir()
+            state.keep(step, best=16 if step > 16 else step)
+        assert sorted(path.name for path in state.folder.glob("checkpoint-*")) == ["checkpoint-16", "checkpoint-32"]
+        assert state.newest == state.folder / "checkpoint-32"
+        state.keep(32, best=0)  # the start
+        assert [path.name for path in state.folder.glob("checkpoint-*")] == ["checkpoint-32"]
+
+
+def test_a_kill_while_an_old_checkpoint_is_removed_leaves_none_that_counts_as_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: Path) -> None:
+        (folder / "optimizer.pt").unlink()
+        raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt), training_state(tmp_path / "state", RUN) as state:
+        for step in (8, 16):
+            (state.folder / f"checkpoint-{step}").mkdir()
+            (state.folder / f"checkpoint-{step}" / "optimizer.pt").touch()
+            if step == 8:
+                state.keep(8, best=8)
+        monkeypatch.setattr(shutil, "rmtree", killed)
+        state.keep(16, best=16)
+    monkeypatch.undo()
+    with training_state(tmp_path / "state", RUN) as state:
+        assert state.newest == state.folder / "checkpoint-16"
+        assert not (state.folder / "checkpoint-8").exists()
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_a_kill_left_of_a_folder_that_was_being_removed_belongs_to_no_run(anew: bool, tmp_path: Path) -> None:
+    left = tmp_path / "state" / "checkpoint-8"
+    left.mkdir(parents=True)
+    (left / COMPLETE).touch()
+    with training_state(tmp_path / "state", RUN, anew=anew) as state:
+        assert state.newest is None
+        assert not left.exists()
+
+
+def test_the_log_of_a_gradient_that_overflowed_is_read(tmp_path: Path) -> None:
+    (tmp_path / "trainer_state.json").write_text('{"log_history": [{"step": 1, "grad_norm": Infinity, "loss": NaN}]}')
+    assert trainer_log(tmp_path)[0]["step"] == 1
 
 
 def test_another_run_is_refused_or_begun_anew(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with suppress(ZeroDivisionError), training_state(folder, RUN) as state:
         (state.folder / "checkpoint-8").mkdir()
-        state.mark_complete(8)
+        (state.folder / "checkpoint-8" / COMPLETE).touch()
         raise ZeroDivisionError
     other = {**RUN, "seed": 1}
     with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import task_named
-from fwsvd_export.errors import MissingExtraError
+from fwsvd_export.errors import MissingExtraError, TrainingWarning, WeightError
 from fwsvd_export.training.settings import TrainingSettings
 from fwsvd_export.training.state import training_state
 from fwsvd_export.training.train import train
@@ -88,6 +89,54 @@ def test_what_is_learned_in_bfloat16_is_measured_and_left_in_float32(
     assert not any(kinds)
     assert type(tiny_model).forward is forward
     assert all(parameter.dtype == torch.float32 for parameter in small.parameters())
+
+
+def test_a_training_in_bfloat16_leaves_nothing_to_the_next_one(
+    tiny_model: Any, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")  # as a launcher that is configured so leaves it
+    wanted = fe.compress(tiny_model, method="svd", rank=8)
+    models = [fe.compress(tiny_model, method="svd", rank=8) for _ in range(2)]
+    train(models[0], batches, replace(SETTINGS, precision="bfloat16"), score=gain(batches))
+    train(models[1], batches, SETTINGS, score=gain(batches))
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION")
+    train(wanted, batches, SETTINGS, score=gain(batches))
+    assert same(state_of(models[1]), state_of(wanted))
+    assert not same(state_of(models[0]), state_of(wanted))
+
+
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_a_training_that_ruins_the_weights_ends_with_the_best_before(
+    tiny_model: Any, batches: Batches, rounds: int
+) -> None:
+    small = fe.compress(tiny_model, method="svd", rank=8)
+    before, values = state_of(small), iter([0.5, *(0.6 + 0.1 * number for number in range(rounds))])
+
+    def score(model: Any) -> float:
+        value = next(values, None)
+        if value is None:
+            raise WeightError("the model predicts NaN or infinite values; its weights are damaged")
+        return value
+
+    settings = replace(SETTINGS, evaluations=4, epochs=4)
+    with pytest.warns(TrainingWarning, match=r"diverged within \d+ steps: .*; give a lower learning rate than 0.003"):
+        history = train(small, batches, settings, score=score)
+    assert [step.step for step in history.steps] == [len(batches) * number for number in range(rounds + 1)]
+    assert same(state_of(small), before) is (rounds == 0)
+
+
+def test_a_run_that_was_killed_after_its_last_step_trains_no_more(
+    tiny_model: Any, batches: Batches, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, epochs=0.5, evaluations=3)
+    histories = []
+    for killed in (True, False):
+        small = fe.compress(tiny_model, method="svd", rank=8)
+        with suppress(KeyboardInterrupt), training_state(tmp_path / "state", {"run": 0}) as state:
+            histories.append(train(small, batches, settings, score=gain(batches), state=state))
+            if killed:
+                raise KeyboardInterrupt
+    assert histories[0] == histories[1]
 
 
 def test_a_teacher_is_learned_without_labels(tiny_model: Any, batches: Batches) -> None:
