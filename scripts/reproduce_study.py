@@ -32,7 +32,7 @@ from fwsvd_export.sweep.store import read_result
 GRIDS = {
     "untrained": ("--ranks", "19,38,75,150", "--seeds", "3"),
     "finetuned": (
-        *("--ranks", "75,150", "--training", "finetuned"),
+        *("--ranks", "75", "--training", "finetuned"),
         *("--finetune-epochs", "1", "--finetune-lr", "1e-3", "--finetune-evaluations", "1"),
     ),
 }

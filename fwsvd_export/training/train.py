@@ -89,10 +89,7 @@ def train(
     balance_factors(encoder)
     with ExitStack() as stack:
         state = state or TrainingState(stack.enter_context(scratch_folder("train")))
-        stack.enter_context(_frozen(encoder, settings.embeddings))
-        stack.enter_context(usual_modes(encoder.device))
-        stack.enter_context(only_precision(settings.precision))
-        stack.callback(restore_forward, model)
+        stack.enter_context(_surroundings(encoder, settings))
         trainer = _trainer(encoder, batches, settings, score, taught_by, state.folder)
         history, kept = _trained(trainer, settings, state, steps)
     if kept is None:
@@ -189,6 +186,17 @@ def _trained(
     loaded = type(model).from_pretrained(best).to(device=model.device, dtype=model.dtype)
     model.load_state_dict(loaded.state_dict())
     return history, best
+
+
+@contextmanager
+def _surroundings(encoder: Encoder, settings: TrainingSettings) -> Iterator[None]:
+    """What a training needs around it; the model is as it was after the block but for its weights."""
+    with ExitStack() as stack:
+        stack.enter_context(_frozen(encoder, settings.embeddings))
+        stack.enter_context(usual_modes(encoder.device))
+        stack.enter_context(only_precision(settings.precision))
+        stack.callback(restore_forward, encoder.model)
+        yield
 
 
 @contextmanager
