@@ -37,6 +37,7 @@ class Difference:
         beside: the same of further metrics, by name.
         changed: examples of which the two models do not say the same.
         against_sha256: of the dense model's weights, as ``evaluate`` gives it; None for a model in memory.
+        largest_cost: of one more lost answer to the metric, times the number of examples.
     """
 
     against: Line
@@ -49,6 +50,7 @@ class Difference:
     beside: dict[str, Interval] = field(default_factory=dict)
     changed: Count | None = None
     against_sha256: Line | None = None
+    largest_cost: Number = 1.0
 
     def __str__(self) -> str:
         return str(self.interval)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from torch import Tensor
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import DataError, MissingExtraError
 from fwsvd_export.evaluation.difference import CONFIDENCE, Difference, Interval, check_confidence
+from fwsvd_export.evaluation.lost_answers import largest_cost
 from fwsvd_export.evaluation.metrics import measured, names_of
 from fwsvd_export.evaluation.outcomes import Outcomes
 from fwsvd_export.evaluation.resampled import Array, metrics_of
@@ -31,7 +32,7 @@ from fwsvd_export.runtime.progress import Steps, silent, tracked
 
 RESAMPLES = 2000  # the ends of an interval at 95 % then rest on 50 of them
 _AT_ONCE = 2**17  # examples in the resamples that are worked on together: they stay in a processor's cache
-_LARGEST_JACKKNIFE = 5000  # examples; the skewness, which BCa leaves one out at a time for, vanishes with their number
+_LARGEST_JACKKNIFE = 20_000  # examples; BCa leaves them out one at a time, which costs their number squared
 _DIGITS = 12  # differences that are equal but for rounding count as equal
 
 
@@ -106,6 +107,7 @@ def paired_difference(
         +0.0000 [+0.0000, +0.0000]
     """
     check_confidence(confidence)
+    dense = _renumbered(dense, ours.names)
     _check_same_examples(ours, dense)
     values = [{found.metric: found.value, **found.beside} for found in (ours.measurement, dense.measurement)]
     names = list(values[0])
@@ -126,7 +128,40 @@ def paired_difference(
         beside=intervals,
         changed=sum(map(operator.ne, ours.outcomes.predictions, dense.outcomes.predictions)),
         against_sha256=dense.measurement.sha256,
+        largest_cost=largest_cost(ours.task, ours.outcomes),
     )
+
+
+def _renumbered(found: Scored, names: Names) -> Scored:
+    """A model's outcomes with the class numbers that another model has for the same names.
+
+    What depends on numbers, as which class an F1 is of, is worked out again.
+    """
+    numbers = {name: number for number, name in names.items()}
+    there = {number: numbers.get(name, number) for number, name in found.names.items()}
+    if found.task.labels not in ("class", "multilabel") or all(old == new for old, new in there.items()):
+        return found
+    outcomes = Outcomes(*([_moved(answer, there) for answer in side] for side in _sides(found.outcomes)))
+    once = np.ones((1, len(found.numbers)))
+    values = {name: float(value[0]) for name, value in metrics_of(found.task, outcomes)(once).items()}
+    main = found.measurement.metric
+    beside = {name: values[name] for name in found.measurement.beside}
+    measurement = replace(found.measurement, value=values[main], beside=beside)
+    return replace(found, measurement=measurement, outcomes=outcomes, names=names)
+
+
+def _moved(answer: Any, there: dict[int, int]) -> Any:
+    """A class number, or 0 or 1 for every class, in another numbering."""
+    if not isinstance(answer, list):
+        return there.get(answer, answer)
+    moved = list(answer)
+    for old, new in there.items():
+        moved[new] = answer[old]
+    return moved
+
+
+def _sides(outcomes: Outcomes) -> tuple[list[Any], list[Any]]:
+    return outcomes.references, outcomes.predictions
 
 
 def _check_same_examples(ours: Scored, dense: Scored) -> None:
@@ -136,23 +171,13 @@ def _check_same_examples(ours: Scored, dense: Scored) -> None:
             f"the two models were scored on different examples ({len(ours.numbers):,} and {len(dense.numbers):,}), and "
             "a difference is taken over the same ones: score both on the same rows"
         )
-    sides = [_in_words(scored) for scored in (ours, dense)]
+    sides = (ours.outcomes.references, dense.outcomes.references)
     wrong = next((place for place, pair in enumerate(zip(*sides, strict=True)) if pair[0] != pair[1]), None)
     if wrong is not None:
         raise DataError(
             f"the two models were scored on different labels of example {ours.numbers[wrong] + 1:,}: give both the "
             "same classes (--label-names, --label-map) and room for whole examples (--max-length)"
         )
-
-
-def _in_words(found: Scored) -> list[Any]:
-    """The references, with classes by name: two models may number them differently."""
-    references, names = found.outcomes.references, found.names
-    if found.task.labels == "class":
-        return [names.get(number, number) for number in references]
-    if found.task.labels == "multilabel":
-        return [{names.get(number, number) for number, there in enumerate(row) if there} for row in references]
-    return references
 
 
 def _ends(ours: Scored, dense: Scored, names: Sequence[str], confidence: float, seed: int) -> tuple[Array, Array]:

@@ -47,13 +47,11 @@ class Target:
 
         Resamples know the losses that were seen, and of a model that lost nothing yet they say that it never will. A
         share of answers that are lost, but were not in the sample, is below 1 - (tail)^(1 / examples): 3.7 / examples
-        at 95 % (Hanley and Lippman-Hand 1983, "If nothing goes wrong, is everything all right?"). Where every
-        prediction moves, as numbers do, how far they move is seen, and nothing is added.
+        at 95 % (Hanley and Lippman-Hand 1983, "If nothing goes wrong, is everything all right?"). What that costs the
+        metric is that share times ``largest_cost``.
         """
-        if difference.changed == difference.examples:
-            return difference
         unseen = 1 - ((1 - self.confidence) / 2) ** (1 / difference.examples)
-        return replace(difference, low=min(difference.low, difference.value - unseen))
+        return replace(difference, low=min(difference.low, difference.value - unseen * difference.largest_cost))
 
 
 def check_max_drop(max_drop: float) -> None:

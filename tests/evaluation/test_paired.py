@@ -222,7 +222,25 @@ def test_classes_in_another_order_are_the_same_classes() -> None:
     second = Said(torch.nn.functional.one_hot(1 - right, 2).float(), names[1])
     task, order = TASKS["sst2"], [0, 1, 2, 3]
     mine, its = scored(first, batches_of(right, order), task), scored(second, batches_of(1 - right, order), task)
-    assert paired_difference(mine, its, "dense").value == -0.25
+    found = paired_difference(mine, its, "dense")
+    assert (found.value, found.changed) == (-0.25, 1)
+
+
+@pytest.mark.parametrize("task", ["mrpc", "multilabel"])
+def test_what_is_said_in_another_order_of_the_classes_is_the_same(task: str) -> None:
+    words = (["no", "yes"], ["yes", "no"]) if task == "mrpc" else (["no", "yes", "never"], ["never", "no", "yes"])
+    orders = [[words[0].index(name) for name in side] for side in words]
+    said, right = (torch.rand(60, len(words[0]), generator=torch.Generator().manual_seed(seed)) for seed in (5, 6))
+    sides = []
+    for names, order in zip(words, orders, strict=True):
+        labels = (right > 0.5).float()[:, order] if task == "multilabel" else right[:, order].argmax(dim=1)
+        model = Said(said[:, order] - 0.5, dict(enumerate(names)))
+        sides.append(scored(model, batches_of(labels, list(range(60))), TASKS[task]))
+    found = paired_difference(*sides, "dense")
+    assert found.changed == 0
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+    assert found.beside
+    assert all((other.value, other.low, other.high) == (0, 0, 0) for other in found.beside.values())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from fwsvd_export.errors import CardError
 from fwsvd_export.evaluation.result import Evaluation
 
 DIFFERENCE = {"against": "dense", "value": -0.25, "low": -0.5, "high": 0.0, "confidence": 0.95, "examples": 8}
-DIFFERENCE |= {"dense": 0.75, "changed": 2, "against_sha256": "ab" * 32}
+DIFFERENCE |= {"dense": 0.75, "changed": 2, "against_sha256": "ab" * 32, "largest_cost": 1.0}
 DIFFERENCE |= {"beside": {"f1": {"value": -0.125, "low": -0.25, "high": 0.0}}}
 EVALUATION: dict[str, Any] = {
     "model": "small",

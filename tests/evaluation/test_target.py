@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from scipy.stats import binom
@@ -52,9 +53,15 @@ def test_an_interval_that_knows_of_losses_stays_as_it_is() -> None:
     assert Target(0).bounded(seen) == seen
 
 
-def test_where_every_prediction_moves_nothing_is_unseen() -> None:
-    seen = difference(-0.001, -0.002, changed=100)
+@pytest.mark.parametrize("changed", [0, 99, 100])
+def test_where_numbers_are_predicted_nothing_is_unseen(changed: int) -> None:
+    seen = replace(difference(-0.001, -0.002, changed=changed), largest_cost=0.0)
     assert Target(0).bounded(seen) == seen
+
+
+def test_an_answer_that_costs_more_is_bounded_by_more() -> None:
+    one, five = (replace(difference(0.0, 0.0, changed=0), largest_cost=cost) for cost in (1.0, 5.0))
+    assert Target(0).bounded(five).low == pytest.approx(5 * Target(0).bounded(one).low)
 
 
 def test_wins_do_not_hide_losses_that_were_not_seen() -> None:
