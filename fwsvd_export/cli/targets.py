@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fwsvd_export.evaluation.difference import Interval
-from fwsvd_export.evaluation.target import examples_needed
+from fwsvd_export.evaluation.target import ROUNDING, examples_needed
 from fwsvd_export.wording import counted
 
 
@@ -52,7 +52,7 @@ confidence all that 500 examples show is a change of no less than -0.0160; about
 enough, or allow more with --max-drop.
         """
         missed, value, low = "The accuracy target is missed", self.change.value, self.change.low
-        if value < -self.max_drop:
+        if value < -self.max_drop - ROUNDING:
             return f"{missed}: {where} {self.metric} drops by more than {self.max_drop:g}."
         needed = examples_needed(value, low, self.max_drop, self.examples)
         more = "" if needed is None else f"about {needed:,} examples like these would be enough, or "

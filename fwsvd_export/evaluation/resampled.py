@@ -177,6 +177,7 @@ class _Side:
     @classmethod
     def of(cls, values: Array) -> _Side:
         """The side of some numbers."""
+        values = values / (np.abs(values).max() or 1.0)  # squares of tiny ones would vanish; a correlation has no scale
         different, group = np.unique(values, return_inverse=True)
         order = np.argsort(group, kind="stable")
         return cls(values, order, np.searchsorted(group[order], np.arange(len(different))), group)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fwsvd_export.errors import RankError
 from fwsvd_export.evaluation.difference import CONFIDENCE, Difference, check_confidence
 
-_ROUNDING = 1e-12  # of a bound
+ROUNDING = 1e-12  # of a bound
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Target:
 
     def met(self, difference: Difference) -> bool:
         """Whether a difference is within the target."""
-        return difference.low >= -self.max_drop - _ROUNDING
+        return difference.low >= -self.max_drop - ROUNDING
 
     def bounded(self, difference: Difference) -> Difference:
         """The difference of another model than the dense one, its lower end as low as losses that were not seen allow.
@@ -82,4 +82,4 @@ def examples_needed(value: float, low: float, max_drop: float, examples: int) ->
         4000
     """
     slack = value + max_drop
-    return math.ceil(examples * max(1.0, ((value - low) / slack) ** 2)) if slack > _ROUNDING else None
+    return math.ceil(examples * max(1.0, ((value - low) / slack) ** 2)) if slack > ROUNDING else None

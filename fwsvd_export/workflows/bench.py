@@ -15,6 +15,7 @@ from fwsvd_export.benchmark.result import BenchEnvironment, BenchModel, BenchRes
 from fwsvd_export.benchmark.runtimes import RUNTIME_FILES, RUNTIMES, TORCH
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.checkpoints.weights import weights_files
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
@@ -99,7 +100,7 @@ class _Candidate:
     def bytes_of(self, runtime: str) -> int:
         """Size of the file that the runtime reads."""
         if runtime == TORCH:
-            return sum(file.stat().st_size for file in self.checkpoint.folder.glob("*.safetensors"))
+            return sum(file.stat().st_size for file in weights_files(self.checkpoint.folder))
         return (self.folder / ONNX_FOLDER / RUNTIME_FILES[runtime]).stat().st_size
 
 

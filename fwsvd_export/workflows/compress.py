@@ -5,6 +5,7 @@ A sweep is a loop over ``compress`` after one ``prepare``.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -136,7 +137,7 @@ def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | No
         warn_below_chance(dense.measurement, validation.task, run.checkpoint.model.config)
 
         def compare(model: Any) -> tuple[float, Difference]:
-            ours = scored(model, validation, validation.task)
+            ours = scored(_as_saved(model, _dtype_of(run)), validation, validation.task)
             difference = paired_difference(ours, dense, run.checkpoint.name, target.confidence, measured.seed)
             return ours.measurement.value, difference
 
@@ -160,14 +161,25 @@ def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | No
 def write_run(run: Run, compressed: Compressed, gate: Gate | None, steps: Steps = silent) -> CompressionRecord:
     """Writes the folder, and the report where one was asked for; returns the record in the folder."""
     request, checkpoint = run.request, run.checkpoint
-    dtype = checkpoint.declared_dtype if request.dtype == "auto" else getattr(torch, request.dtype)
-    small = compressed.model.cpu().to(dtype)
+    small = compressed.model.cpu().to(_dtype_of(run))
     record = _record_of(run, compressed, gate)
     if request.report is not None and run.calibration is not None:
         with run.clock.phase("report"):
             losses = measure_layer_losses(checkpoint.encoder, compressed.solutions, run.calibration, steps)
             write_report(request.report, record, losses, request.overwrite)
     return write_compressed(small, request.out, record, checkpoint.tokenizer_files, request.overwrite)
+
+
+def _dtype_of(run: Run) -> torch.dtype:
+    """The type that weights are saved in."""
+    asked = run.request.dtype
+    found: torch.dtype = run.checkpoint.declared_dtype if asked == "auto" else getattr(torch, asked)
+    return found
+
+
+def _as_saved(model: Any, dtype: torch.dtype) -> Any:
+    """A model with the values that its saved weights will have; itself where they lose nothing."""
+    return model if dtype == torch.float32 else copy.deepcopy(model).to(dtype).float()
 
 
 def _method_of(request: CompressRequest, stored: Statistics | None) -> Method:

@@ -11,6 +11,7 @@ from fwsvd_export.report.page.cells import (
     metric_cell,
     numbers,
     parameters_cell,
+    range_cell,
     share_cell,
     signed_cell,
     table,
@@ -19,10 +20,10 @@ from fwsvd_export.report.page.cells import (
 from fwsvd_export.report.page.facts import CheckpointFacts
 from fwsvd_export.report.page.parts import Cell, Figure, Section, Table
 from fwsvd_export.report.page.rank_plot import RankMap, rank_figure
-from fwsvd_export.report.page.scores import score_pair, size_in_words
+from fwsvd_export.report.page.scores import measured_on, score_pair, size_in_words
 from fwsvd_export.report.page.size_plot import size_figure
 from fwsvd_export.report.page.sizes import SizeCell
-from fwsvd_export.report.page.words import score, titled
+from fwsvd_export.report.page.words import percent, score, titled
 from fwsvd_export.wording import counted
 
 _CHANGED = "the weights were changed by something that left no word of it"
@@ -72,12 +73,12 @@ def _rank_map(facts: CheckpointFacts) -> RankMap:
 
 def _size_figures(checkpoints: Sequence[CheckpointFacts]) -> list[Figure]:
     """Metric against size of two or more checkpoints that were scored alike; as many figures as tasks and data."""
-    groups: dict[tuple[str, str, str, str], list[tuple[CheckpointFacts, Score, Score]]] = {}
+    groups: dict[tuple[str, str, tuple[str, str, int]], list[tuple[CheckpointFacts, Score, Score]]] = {}
     for facts in checkpoints:
         pair = score_pair(facts)
         if pair is not None:
             small, dense = pair
-            key = (small.metric, small.task, small.data, small.runtime)
+            key = (small.metric, small.runtime, measured_on(small))
             groups.setdefault(key, []).append((facts, small, dense))
     return [
         size_figure([_size_cell(facts, small) for facts, small, _ in found], metric, found[0][2].value)
@@ -133,9 +134,9 @@ def _scores(checkpoints: Sequence[CheckpointFacts]) -> Table:
     rows = []
     for facts in checkpoints:
         scores = facts.measurements.scores
-        dense = {(row.task, row.data, row.runtime): row.value for row in scores if row.model == DENSE}
+        dense = {(*measured_on(row), row.runtime): row.value for row in scores if row.model == DENSE}
         for found in (row for row in scores if row.model == COMPRESSED):
-            before = dense.get((found.task, found.data, found.runtime))
+            before = dense.get((*measured_on(found), found.runtime))
             rows.append(
                 (
                     Cell(facts.label, series=facts.record.method),
@@ -157,13 +158,20 @@ def _trials(facts: CheckpointFacts) -> Table:
     gate = facts.record.gate
     assert gate is not None, "asked for with a gate alone"
     met = "met" if gate.kept else "missed"
+    sure = "" if gate.confidence is None else f" with {percent(gate.confidence)} confidence"
     note = (
-        f"The target of at most {score(gate.max_drop)} below the dense model's {titled(gate.metric)} of "
-        f"{score(gate.dense)} on {gate.validation} ({counted(gate.validation_examples, 'example')}) is {met}."
+        f"The target of at most {gate.max_drop:g} below the dense model's {titled(gate.metric)} of "
+        f"{score(gate.dense, 4)} on {gate.validation} ({counted(gate.validation_examples, 'example')}){sure} is {met}."
     )
-    columns = [*numbers("linear weights", titled(gate.metric)), *texts("target")]
+    columns = [*numbers("asked for", titled(gate.metric), "against dense", "interval"), *texts("target")]
     rows = [
-        (share_cell(trial.ratio), metric_cell(trial.value), Cell("met" if trial.kept else "missed"))
+        (
+            share_cell(trial.ratio),
+            metric_cell(trial.value),
+            signed_cell(trial.value - gate.dense),
+            range_cell(trial.low, trial.high, signs=True),
+            Cell("met" if trial.kept else "missed"),
+        )
         for trial in gate.trials
     ]
     return table(f"Sizes that were tried for {facts.label}", columns, rows, note=note)

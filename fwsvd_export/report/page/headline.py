@@ -42,7 +42,7 @@ def compared(metric: str, value: float, dense: float, interval: Interval | None 
         "accuracy is .867, .017 below the dense model's .884 (95 %: −.030 to −.005)"
     """
     difference = signed(value - dense)
-    if not difference.strip("+−.0"):
+    if not difference.strip("+−.0") and score(value) == score(dense):
         against = f"as the dense model's {score(dense)}"
     else:
         where = "below" if value < dense else "above"

@@ -10,12 +10,17 @@ from fwsvd_export.report.page.words import percent
 
 
 def scores_of_one_task(facts: CheckpointFacts) -> list[Score]:
-    """The scores on the task and data that the checkpoint's newest score is on."""
+    """The scores on the task, the data and as many examples as the checkpoint's newest score is on."""
     scores = facts.measurements.scores
     newest = next((score for score in reversed(scores) if score.model == COMPRESSED), None)
     if newest is None:
         return []
-    return [score for score in scores if (score.task, score.data) == (newest.task, newest.data)]
+    return [score for score in scores if measured_on(score) == measured_on(newest)]
+
+
+def measured_on(score: Score) -> tuple[str, str, int]:
+    """What two scores have in common that can be compared: task, data and number of examples."""
+    return score.task, score.data, score.examples
 
 
 def score_pair(facts: CheckpointFacts) -> tuple[Score, Score] | None:

@@ -86,7 +86,7 @@ def _kept(cell: SizeCell) -> float:
 
 def _ticks(cells: Sequence[SizeCell]) -> Layout:
     """The sizes themselves where there are few."""
-    sizes = {cell.asked if cell.asked.endswith("%") else percent(cell.share): _kept(cell) for cell in cells}
+    sizes = {percent(cell.share): _kept(cell) for cell in cells}
     if len(sizes) > _MOST_TICKS:
         return {"dtick": "D2"}
     return {"tickvals": list(sizes.values()), "ticktext": [words.removesuffix(" %") for words in sizes]}

@@ -54,10 +54,10 @@ class SizeCell:
 
 def cells_of(rows: Iterable[SweepRow]) -> list[SizeCell]:
     """The rows of a sweep with the seeds of one cell together, in the order of their first rows."""
-    groups: dict[tuple[str, str, str], list[SweepRow]] = {}
+    groups: dict[tuple[object, ...], list[SweepRow]] = {}
     for row in rows:
-        groups.setdefault((row.method, asked(row), row.training), []).append(row)
-    return [_cell(key, found) for key, found in groups.items()]
+        groups.setdefault((row.method, row.ratio, row.rank, row.training), []).append(row)
+    return [_cell(found) for found in groups.values()]
 
 
 def asked(row: SweepRow) -> str:
@@ -67,12 +67,11 @@ def asked(row: SweepRow) -> str:
     return "" if row.rank is None else f"{RANK} {row.rank:,}"
 
 
-def _cell(key: tuple[str, str, str], rows: Sequence[SweepRow]) -> SizeCell:
-    method, size, training = key
+def _cell(rows: Sequence[SweepRow]) -> SizeCell:
     return SizeCell(
-        method=method,
-        asked=size,
-        training=training,
+        method=rows[0].method,
+        asked=asked(rows[0]),
+        training=rows[0].training,
         share=fmean(row.linear_ratio for row in rows),
         parameters=round(fmean(row.parameters for row in rows)),
         values=tuple(row.value for row in rows),

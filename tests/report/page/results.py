@@ -49,6 +49,9 @@ RANKS: dict[str, int | None] = {f"layer.{n}.{role}": 4 + n for n in range(2) for
 }
 
 
+TRIALS = (RecordedTrial(0.1, 0.87, True, -0.019, 0.001), RecordedTrial(0.05, 0.86, False, -0.041, -0.01))
+
+
 def difference(value: float) -> Difference:
     return Difference("dense", value, value - 0.013, value + 0.012, 0.95, 872, DENSE_VALUE)
 
@@ -145,7 +148,7 @@ def record(**changes: Any) -> CompressionRecord:
         fisher=RecordedFisher("sst2", "train.jsonl", 512, "data", 128, None),
         seconds={"solve": 3.0},
         versions=VERSIONS,
-        gate=Gate(0.02, "accuracy", DENSE_VALUE, "held.jsonl", 400, True, (RecordedTrial(0.1, 0.87, True),)),
+        gate=Gate(0.02, "accuracy", DENSE_VALUE, "held.jsonl", 400, True, TRIALS, confidence=0.95),
         files={"model.safetensors": FileDigest(52_000_000, SMALL)},
         history=(
             HistoryEntry("compress", "d" * 64),

@@ -154,8 +154,11 @@ def test_a_checkpoint_has_sizes_scores_trials_and_what_was_done_to_it(page: Page
     )
     assert column(found.tables[1], "against dense") == ["−.0140"]
     assert found.tables[2].note == (
-        "The target of at most .020 below the dense model's accuracy of .884 on held.jsonl (400 examples) is met."
+        "The target of at most 0.02 below the dense model's accuracy of .8840 on held.jsonl (400 examples) with 95 % "
+        "confidence is met."
     )
+    assert column(found.tables[2], "interval") == ["−.0190 to +.0010", "−.0410 to −.0100"]
+    assert column(found.tables[2], "target") == ["met", "missed"]
     assert len(section(page, "Latency of small").tables[0].rows) == 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from click.testing import CliRunner
 
 from fwsvd_export.cli import group
@@ -42,6 +43,36 @@ def test_what_was_typed_is_repeated_without_folders() -> None:
         "small, training": "fwsvd-export finetune small trained --teacher dense",
         "small, ONNX files": "fwsvd-export onnx small --int8 --task sst2 --data validation.jsonl --max-drop 0.01",
     }
+
+
+@pytest.mark.parametrize("shard", [("--shard", "4/4"), ("--shard=4/4",)])
+def test_the_command_of_a_sweep_that_shares_made_makes_the_whole(shard: tuple[str, ...]) -> None:
+    sweep = SweepFacts("sweep", sweep_result(command=("fwsvd-export", "sweep", "dense", *shard, "-o", "sweep")))
+    assert lines(sweep) == {"sweep": "fwsvd-export sweep dense -o sweep"}
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("someone/glue:sst2 (validation)", "--dataset someone/glue:sst2 --split validation"),
+        ("someone/reviews (test)", "--dataset someone/reviews --split test"),
+        ("saved (test)", "--data saved --split test"),
+    ],
+)
+def test_data_of_the_hub_and_splits_of_folders_are_named_by_their_options(data: str, words: str) -> None:
+    bench = bench_result()
+    found = lines(BenchFacts("bench", replace(bench, environment=replace(bench.environment, data=data))))["bench"]
+    assert f"--task sst2 {words} --runtime" in found
+
+
+def test_the_confidence_of_an_int8_target_and_models_of_one_name_are_told_apart() -> None:
+    int8 = export_record().int8
+    assert int8 is not None
+    found = lines(replace(CHECKPOINT, export=export_record(int8=replace(int8, confidence=0.8))))
+    assert found["small, ONNX files"].endswith("--max-drop 0.01 --confidence 0.8")
+    bench = bench_result()
+    models = [replace(model, model=f"/tmp/{side}/model") for model, side in zip(bench.models, "abc", strict=True)]
+    assert "bench a/model b/model c/model --task" in lines(BenchFacts("b", replace(bench, models=tuple(models))))["b"]
 
 
 def test_a_benchmark_is_put_together_from_its_results_and_is_a_command() -> None:

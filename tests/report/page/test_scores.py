@@ -20,6 +20,7 @@ def test_a_score_is_compared_on_its_own_data_and_runtime() -> None:
     assert score_pair(facts(dense, small)) == (small, dense)
     assert score_pair(facts(replace(dense, data="other.jsonl"), small)) is None
     assert score_pair(facts(dense, replace(small, runtime="onnxruntime"))) is None
+    assert score_pair(facts(replace(dense, examples=dense.examples - 1), small)) is None
     assert score_pair(facts(dense)) is None
 
 

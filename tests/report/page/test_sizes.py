@@ -28,6 +28,11 @@ def test_the_interval_holds_those_of_all_seeds_or_is_left_out() -> None:
     assert cell.interval is None, "intervals of different confidence say nothing together"
 
 
+def test_sizes_that_look_alike_are_not_seeds_of_one() -> None:
+    rows = [sweep_row("kfac", ratio, 0.8) for ratio in (0.0251, 0.0249)]
+    assert [cell.values for cell in cells_of(rows)] == [(0.8,), (0.8,)]
+
+
 def test_training_and_size_make_cells() -> None:
     result = sweep_result(seeds=2)
     cells = cells_of(result.rows)
