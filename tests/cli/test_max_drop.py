@@ -13,6 +13,7 @@ from click.testing import Result
 from transformers import AutoTokenizer
 
 from fwsvd_export.storage.digest import file_sha256
+from fwsvd_export.workflows import compress
 from fwsvd_export.workflows import fisher as workflow
 
 Run = Callable[..., Result]
@@ -117,6 +118,22 @@ def test_validation_data_is_used_without_what_calibration_has_seen(
     assert len(unseen) < 81
     assert (report["gate"]["validation"], report["gate"]["validation_examples"]) == ("held-out.jsonl", len(unseen))
     assert report["fisher"]["examples"] == ROWS
+
+
+def test_a_target_is_measured_on_the_weights_that_are_saved(
+    tiny_folder: Path, train: Path, tmp_path: Path, succeed: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored, rounded = compress.scored, []
+
+    def noted(model: Any, *arguments: Any) -> Any:
+        rounded.append(all(torch.equal(values, values.bfloat16().float()) for values in model.parameters()))
+        return scored(model, *arguments)
+
+    monkeypatch.setattr(compress, "scored", noted)
+    words = ["--task", "sst2", "--data", train, "--max-drop", 0.2, "--method", "svd", "--dtype", "bfloat16"]
+    succeed("compress", tiny_folder, tmp_path / "small", *words)
+    assert len(rounded) > 2
+    assert all(rounded[1:]), "all but the dense model"
 
 
 @pytest.mark.parametrize(("method", "max_drop"), [("kfac", 0.15), ("svd", 0.45)])
