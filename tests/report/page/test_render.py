@@ -79,6 +79,16 @@ def test_nothing_is_loaded(elements: Elements) -> None:
     assert "@import" not in style
 
 
+def test_cells_of_numbers_say_what_they_are_sorted_by_whatever_they_read(elements: Elements) -> None:
+    """A minus sign and a percent sign do not sort as text."""
+    cells = [cell for name, cell in elements.found if name == "td" and cell.get("class") == "number"]
+    orders = [float(str(cell["data-order"])) for cell in cells if "data-order" in cell]
+    shown = [text for tag, text in elements.texts if tag == "td" and text.startswith("−")]
+    assert len(orders) > len(cells) / 2
+    assert sum(order < 0 for order in orders) >= len(shown) > 0
+    assert len(set(orders)) > 10
+
+
 def test_the_policy_names_the_digest_of_every_script_and_allows_nothing_else(elements: Elements) -> None:
     (policy,) = [meta["content"] for meta in elements.of("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in str(policy).split(";"))
