@@ -31,10 +31,7 @@ from fwsvd_export.sweep.store import read_result
 # Ranks of a width of 384: 1/20, 1/10, 1/5 (the study's rank 150 at its width of 768) and 2/5
 GRIDS = {
     "untrained": ("--ranks", "19,38,75,150", "--seeds", "3"),
-    "finetuned": (
-        *("--ranks", "75", "--training", "finetuned"),
-        *("--finetune-epochs", "1", "--finetune-lr", "1e-3", "--finetune-evaluations", "1"),
-    ),
+    "finetuned": ("--ranks", "75", "--training", "finetuned", "--finetune-evaluations", "3"),
 }
 CALIBRATION = ("--max-samples", "2048", "--batch-size", "32")
 LONG = {"sst2": ("--train-samples", "8192")}  # rows to train on, where a task has many
