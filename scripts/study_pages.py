@@ -36,6 +36,9 @@ def draw_study(results: Sequence[SweepResult], path: Path) -> None:
     for column, result in enumerate(results):
         for row, training in enumerate(TRAININGS):
             axis = axes[row][column]
+            if not any(found.training == training for found in result.rows):
+                axis.set_axis_off()
+                continue
             draw_panel(axis, result, training)
             axis.set_title(f"{result.task}, {TITLES[training]}")
             axis.set_ylabel(metric_name(result))
