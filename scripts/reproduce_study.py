@@ -26,6 +26,8 @@ from fwsvd_export.report.page.build import build_page
 from fwsvd_export.report.page.write import write_page
 from fwsvd_export.solvers.names import METHODS
 from fwsvd_export.storage.json_files import write_json
+from fwsvd_export.storage.names import without_folders
+from fwsvd_export.sweep.result import SweepResult, SweepRow
 from fwsvd_export.sweep.store import read_result
 
 # Ranks of a width of 384: 1/20, 1/10, 1/5 (the study's rank 150 at its width of 768) and 2/5
@@ -88,14 +90,24 @@ def write_results(folders: Sequence[Path], out: Path) -> None:
     made = [folder for folder in folders if (folder / "results.json").is_file()]
     (out / "study").mkdir(exist_ok=True)
     for folder in made:
-        result = read_result(folder)
-        rows = tuple(replace(row, ranks={}) for row in result.rows)  # those of a model's layers are all alike
-        write_json(out / "study" / f"{folder.name}.json", replace(result, rows=rows).to_json())
+        write_json(out / "study" / f"{folder.name}.json", published(read_result(folder)).to_json())
     studies, page = read_studies(out / "study"), out / "study.md"
     draw_study(studies, out / "study.png")
     page.write_text(filled(page.read_text(encoding="utf-8"), studies), encoding="utf-8")
     write_page(build_page(made), out / "study.html", overwrite=True)
     print(json.dumps({folder.name: len(read_result(folder).rows) for folder in made}))
+
+
+def published(result: SweepResult) -> SweepResult:
+    """A result without local folders, and without the ranks of a model's layers, which are all alike."""
+
+    def row_of(row: SweepRow) -> SweepRow:
+        against = None if row.difference is None else replace(row.difference, against=without_folders(result.model))
+        return replace(row, ranks={}, difference=against)
+
+    command = None if result.command is None else tuple(map(without_folders, result.command))
+    model, rows = without_folders(result.model), tuple(map(row_of, result.rows))
+    return replace(result, model=model, command=command, rows=rows)
 
 
 if __name__ == "__main__":
