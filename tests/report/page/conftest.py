@@ -94,8 +94,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A page of all kinds of folders, with hostile names, in Chromium."""
     chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or chromedriver is None:
-        # A browser is no Python package, so make cannot bring it; .ci/run installs it, so there nothing is left out
-        pytest.skip("this machine has no Chromium to look at the page with: apt-get install chromium chromium-driver")
+        # make brings Python packages alone; .ci/run installs the browser first, and says so where it cannot
+        pytest.skip("needs a browser, which no Python package brings: apt-get install chromium chromium-driver")
     webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the extra dev")
     folder = tmp_path_factory.mktemp("browser")
     write_page(build_page(write_all(folder, small=HOSTILE, methods=METHODS)), folder / "page.html")
