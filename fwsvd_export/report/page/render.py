@@ -1,13 +1,14 @@
-"""A page as one HTML file that loads nothing: style, scripts, figures and plotly.js stand inside it.
+"""A page as one HTML file that loads nothing: style, scripts, figures and plotly.js, compressed, stand inside it.
 
 Every text goes through jinja2's escaping. The figures' JSON has no character that could end its element. The policy in
-the page allows the scripts that are in it by their digests and no other one, and no connection at all.
+the page allows its scripts, and plotly.js as the browser unpacks it, by their digests, no other one, and no connection.
 """
 
 from __future__ import annotations
 
 import base64
 import functools
+import gzip
 import hashlib
 import json
 from collections.abc import Iterator
@@ -40,14 +41,15 @@ def render_html(page: Page) -> str:
     Raises:
         MissingExtraError: plotly is not installed.
     """
-    scripts = [plotly_script(), *(_file(name) for name in _SCRIPTS)]
+    plotly, scripts = plotly_script(), [_file(name) for name in _SCRIPTS]
     chapters, figures = _numbered(page)
     return _template().render(
         page=page,
         chapters=chapters,
-        policy=_POLICY.format(" ".join(map(_digest, scripts))),
+        policy=_POLICY.format(" ".join(map(_digest, [plotly, *scripts]))),
         style=Markup(_file("style.css")),
         figures=Markup(_json(figures)),
+        plotly=_packed(plotly),
         scripts=[Markup(script) for script in scripts],
         counted=counted,
         series_of=_series_of,
@@ -88,6 +90,11 @@ def _file(name: str) -> str:
 def _digest(script: str) -> str:
     """A script as the policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _packed(script: str) -> str:
+    """A script as gzip in base64, a third of its size; the same bytes every time."""
+    return base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
 
 
 def _json(value: Any) -> str:
