@@ -171,6 +171,33 @@ class RecordedReconstruction:
 
 
 @dataclass(frozen=True)
+class RecordedRefinement:
+    """A training of the compressed model to predict what the dense one does, on text without labels.
+
+    Attributes:
+        scope: "model", or "layers" for every encoder layer on its own.
+        examples: that it was trained on.
+        held_out: examples that the divergences are measured on.
+        batches: of the whole training.
+        best_batch: batches until the weights that were kept; 0 when none were better than the start's.
+        learning_rate: that was chosen.
+        start: mean divergence from the dense model's predictions before, in the unit of the task's loss.
+        best: that of the weights which were kept.
+        data: name of the text, without folders; None for that of the statistics.
+    """
+
+    scope: Line
+    examples: Count
+    held_out: Count
+    batches: Count
+    best_batch: Count
+    learning_rate: Number
+    start: Number
+    best: Number
+    data: Line | None = None
+
+
+@dataclass(frozen=True)
 class RecordedTrial:
     """One size that ``--max-drop`` tried.
 
@@ -249,6 +276,7 @@ class CompressionRecord:
     asked: Asked = Asked()
     embeddings: RecordedEmbeddings | None = None
     reconstruction: RecordedReconstruction | None = None
+    refinement: RecordedRefinement | None = None
     parameters: RecordedParameters
     layers: tuple[RecordedLayer, ...]
     fisher: RecordedFisher | None
@@ -279,9 +307,9 @@ class CompressionRecord:
         return replace(record, history=(HistoryEntry("compress", weights.sha256 if weights else None),))
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in ``compression.json``; ``gate`` and ``recipe`` are there only where there is one."""
+        """As it stands in ``compression.json``; gate, recipe and refinement are left out where there is none."""
         content: dict[str, Any] = to_builtins(self)
-        for name in ("gate", "recipe"):
+        for name in ("gate", "recipe", "refinement"):
             if content[name] is None:
                 del content[name]
         return content

@@ -12,6 +12,8 @@ from fwsvd_export.cli import TYPED
 from fwsvd_export.cli.compression_options import (
     method_options,
     reconstruct_wish,
+    refine_options,
+    refine_request,
     size_options,
     size_request,
     solver_options,
@@ -36,7 +38,7 @@ from fwsvd_export.cli.targets import Missed, change_from
 from fwsvd_export.wording import counted, grouped
 
 if TYPE_CHECKING:
-    from fwsvd_export.checkpoints.record import CompressionRecord, Gate
+    from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedRefinement
     from fwsvd_export.compression.build import Compressed
     from fwsvd_export.records import EmbeddingReport
     from fwsvd_export.workflows.compress_request import CompressRequest
@@ -55,6 +57,7 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
         raise click.UsageError("--validation is for --max-drop; calibration data comes with --data")
     from fwsvd_export.workflows.compress_request import CompressRequest  # torch, which wrong usage does without
 
+    refinement = refine_request(options)
     data, validation = data_and_validation(options)
     context = click.get_current_context()
     if context.get_parameter_source("labels") is ParameterSource.DEFAULT:
@@ -67,6 +70,7 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
         validation=validation,
         confidence=confidence,
         reconstruct=reconstruct,
+        refine=refinement,
         solver_options=solver_options(options),
         command=tuple(context.meta[TYPED]),
         recipe=recorded_recipe(),
@@ -95,6 +99,7 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
 )
 @size_options
 @method_options
+@refine_options
 @dtype_option
 @option(
     Group.OUTPUT,
@@ -161,6 +166,16 @@ def _reconstructed_on(request: CompressRequest, record: CompressionRecord) -> st
     return "nothing: not asked for" if request.reconstruct is False else f"nothing: {request.method} does not do it"
 
 
+def _refined(done: RecordedRefinement) -> str:
+    """On what, and what came of it."""
+    change = f"divergence from the dense model {done.start:.4f} to {done.best:.4f}"
+    place = "in the statistics file" if done.data is None else f"of {done.data}"
+    return (
+        f"on {counted(done.examples, 'text')} {place}, {counted(done.batches, 'step')} at "
+        f"{done.learning_rate:g}: {change} on {counted(done.held_out, 'text')} held out"
+    )
+
+
 def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord, reconstructed_on: str) -> None:
     from fwsvd_export.cli.console import hint, print_table
 
@@ -177,6 +192,7 @@ def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord,
         ["all parameters", f"{counts.total_compressed:,} of {counts.total_dense:,}"],
         ["ranks", f"{ranks[0]} to {ranks[-1]}" if ranks else "none"],
         ["layers reconstructed on", reconstructed_on],
+        *([] if record.refinement is None else [["refined", _refined(record.refinement)]]),
         ["word embeddings", _embedding_cell(compressed.report.embedding)],
         ["layers kept dense", f"{len(kept)} of {len(compressed.report.layers)}"],
         ["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items())],

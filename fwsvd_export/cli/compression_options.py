@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import click
 
 from fwsvd_export.cli.choices import OneOf
 from fwsvd_export.cli.groups import Group, option, together
-from fwsvd_export.cli.options import Options, confidence_option
+from fwsvd_export.cli.options import PATH, Options, confidence_option, data_request
 from fwsvd_export.errors import shown
 from fwsvd_export.ranks import ALLOCATORS, COSTS
 from fwsvd_export.records import Budget, RankLimits, RankRequest
 from fwsvd_export.solvers.names import AXES, METHODS
+from fwsvd_export.training.settings import REFINE_MINUTES, REFINE_SCOPES
+
+if TYPE_CHECKING:
+    from fwsvd_export.workflows.refine import RefineRequest
 
 _COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 _COUNT = re.compile(r"((?:\d+(?:_\d+)*)?(?:\.\d+)?(?:e\+?\d{1,2})?) ?([kmb]?)")
@@ -149,6 +154,61 @@ method_options = together(
         "Repeatable.",
     ),
 )
+
+
+# Adds the options of refinement; pass their values to ``refine_request``.
+refine_options = together(
+    option(
+        Group.METHOD,
+        "--refine",
+        type=OneOf(("none", *REFINE_SCOPES)),
+        default="none",
+        show_default=True,
+        help="Refinement on text without labels, to predict what MODEL does: none, layers (every encoder layer on its "
+        "own), or model (all together).",
+    ),
+    option(
+        Group.METHOD,
+        "--refine-data",
+        type=PATH,
+        show_default="all rows of --data",
+        help="File with the text to refine on; its labels are not read.",
+    ),
+    option(
+        Group.METHOD,
+        "--refine-minutes",
+        type=float,
+        show_default=f"{REFINE_MINUTES:g}",
+        help="Time that refinement may take, about.",
+    ),
+)
+
+
+def refine_request(options: Options) -> RefineRequest | None:
+    """The record of the options of refinement, taken out of ``options``; the data's options stay in it.
+
+    Raises:
+        click.UsageError: what is for refinement without it, or refinement together with --max-drop.
+        FwsvdExportError: a value that is not allowed.
+    """
+    scope, file, minutes = (options.pop(name) for name in ("refine", "refine_data", "refine_minutes"))
+    if scope == "none":
+        for name, value in (("--refine-data", file), ("--refine-minutes", minutes)):
+            if value is not None:
+                raise click.UsageError(f"{name} is for refinement, which --refine none leaves out; give --refine model")
+        return None
+    if options["max_drop"] is not None:
+        raise click.UsageError(
+            "--max-drop tries several sizes, and --refine trains one for minutes: give a size with --refine, and "
+            "compare the result with evaluate --against MODEL"
+        )
+    from fwsvd_export.workflows.refine import RefineRequest
+
+    data = None
+    if file is not None:
+        given = {**options, "data": file, "dataset": None, "split": None, "max_samples": None}
+        data = data_request(given)
+    return RefineRequest(scope, REFINE_MINUTES if minutes is None else minutes, data)
 
 
 def size_request(options: Options) -> RankRequest:

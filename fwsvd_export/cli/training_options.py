@@ -58,7 +58,8 @@ _OPTIONS = (
         type=float,
         default=_DEFAULTS.hidden_weight,
         show_default=True,
-        help="Weight of the error of the hidden states beside the teacher's predictions.",
+        help="Weight of what the hidden states' errors add to the divergence of the predictions, by their Fisher "
+        "information.",
     ),
     _option(
         "evaluations",

@@ -59,6 +59,13 @@ class Batches(Sequence[dict[str, Tensor]]):
         rows, indices = [self._encoded[place] for place in left], [self.indices[place] for place in left]
         return Batches(rows, self._tokenizer, self._batch_size, self.task, indices)
 
+    def spread(self, examples: int) -> Batches:
+        """So many examples at even distances, so that they are of all lengths; all where there are no more."""
+        count = min(examples, self.examples)
+        places = [int((number + 0.5) * self.examples / count) for number in range(count)]
+        rows, indices = [self._encoded[place] for place in places], [self.indices[place] for place in places]
+        return Batches(rows, self._tokenizer, self._batch_size, self.task, indices)
+
     def __len__(self) -> int:
         return math.ceil(self.examples / self._batch_size)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.architectures.batches import LABEL_KEYS
-from fwsvd_export.architectures.encoder import MASK, Encoder
+from fwsvd_export.architectures.encoder import IDS, MASK, Encoder
 from fwsvd_export.errors import TrainingError
 from fwsvd_export.fisher.divergence import divergences
 from fwsvd_export.fisher.targets import predictions_of
@@ -21,17 +21,21 @@ class Distillation:
     """The distance of a model's predictions and hidden states from a teacher's.
 
     The loss of a batch is the mean over examples of the Kullback-Leibler divergence of the predictions (Hinton et al.
-    2015, arXiv 1503.02531, at temperature 1; squared error for a regression), plus ``hidden_weight`` times the squared
-    error of the hidden states over their variance, a mean over encoder layers and tokens (Jiao et al. 2020, arXiv
-    1909.10351, without projections), plus ``label_weight`` times the loss on labels.
+    2015, arXiv 1503.02531, at temperature 1; squared error for a regression), plus ``hidden_weight`` times what the
+    errors of the hidden states add to it in the Fisher's metric, a mean over encoder layers (``hidden_loss``; the plain
+    squared error, as in Jiao et al. 2020, arXiv 1909.10351, also fits what the task does not read), plus
+    ``label_weight`` times the loss on labels.
 
     Attributes:
         teacher: adapter of the dense model, on the device of the model that is trained, in evaluation mode.
-        hidden_weight: 0 where the hidden states have other shapes.
+        roots: of the Fisher information of the teacher's hidden states, as ``hidden_state_roots`` gives them; empty
+            where the model's have other shapes, which are then not compared.
+        hidden_weight: 0 compares no hidden states.
         label_weight: 0 reads no labels.
     """
 
     teacher: Encoder
+    roots: tuple[Tensor, ...] = ()
     hidden_weight: float = 1.0
     label_weight: float = 0.0
 
@@ -46,36 +50,40 @@ class Distillation:
         predicts, config = encoder.head.predicts, encoder.model.config
         labels = {name: values for name, values in batch.items() if name in LABEL_KEYS} if self.label_weight else {}
         inputs = {name: values for name, values in batch.items() if name not in LABEL_KEYS}
-        wanted = {"output_hidden_states": self.hidden_weight > 0, "return_dict": True}
+        compared = self.hidden_weight > 0 and bool(self.roots)
+        wanted = {"output_hidden_states": compared, "return_dict": True}
         with torch.no_grad():
             right = self.teacher.model(**inputs, **wanted)
         found = model(**inputs, **labels, **wanted)
         before, after = (predictions_of(predicts, config, outputs, inputs) for outputs in (right, found))
         loss = divergences(before, after).mean()
-        if self.hidden_weight:
-            loss = loss + self.hidden_weight * hidden_error(right.hidden_states, found.hidden_states, batch.get(MASK))
+        if compared:
+            states, mask, examples = (right.hidden_states, found.hidden_states), batch.get(MASK), len(batch[IDS])
+            loss = loss + self.hidden_weight * hidden_loss(*states, self.roots, mask, examples)
         if self.label_weight:
             loss = loss + self.label_weight * found.loss
         return loss
 
 
-def hidden_error(before: tuple[Tensor, ...], after: tuple[Tensor, ...], mask: Tensor | None) -> Tensor:
-    """Mean over encoder layers of the squared error of their outputs over the variance of the teacher's, a scalar.
+def hidden_loss(
+    before: Sequence[Tensor], after: Sequence[Tensor], roots: Sequence[Tensor], mask: Tensor | None, examples: int
+) -> Tensor:
+    """By how much the errors of the hidden states move the predictions: a mean over encoder layers, a scalar.
 
     Args:
         before: the teacher's hidden states, (sequences, length, width) each, that of the embeddings first.
         after: the model's.
+        roots: as ``hidden_state_roots`` gives them, one for every layer.
         mask: (sequences, length), or with an axis of choices before the last; 0 for padding; None for none.
+        examples: in the batch.
     """
-    errors = []
+    moved = []
     kept = None if mask is None else mask.reshape(-1, mask.shape[-1]).bool()
-    for right, found in zip(before[1:], after[1:], strict=True):  # the embeddings have no factors
-        if kept is not None:
-            right, found = right[kept], found[kept]
-        right, found = right.float().flatten(0, -2), found.float().flatten(0, -2)
-        spread = (right - right.mean(dim=0)).square().mean()
-        errors.append((right - found).square().mean() / spread.clamp_min(torch.finfo(spread.dtype).tiny))
-    return torch.stack(errors).mean()
+    for right, found, root in zip(before[1:], after[1:], roots, strict=True):  # the embeddings have no factors
+        error = (found - right).float()
+        error = error.flatten(0, -2) if kept is None else error[kept]
+        moved.append((error @ root).square().sum() / (2 * examples))
+    return torch.stack(moved).mean()
 
 
 def check_teacher(model: Encoder, teacher: Encoder) -> None:

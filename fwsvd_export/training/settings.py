@@ -11,6 +11,8 @@ EMBEDDINGS = ("freeze", "train")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 DISTILLED_EPOCHS, DISTILLED_RATE = 3.0, 3e-4
 LABELLED_EPOCHS, LABELLED_RATE = 3.0, 1e-4
+REFINE_SCOPES = ("layers", "model")
+REFINE_MINUTES = 5.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class TrainingSettings:
         embeddings: "freeze" keeps the word embeddings as they are, "train" trains them too.
         label_weight: with a teacher, the weight of the loss on the data's labels beside the distillation loss, at
             least 0; 0 reads no labels. Without a teacher there is nothing else, and it means nothing.
-        hidden_weight: with a teacher, the weight of the hidden states' error, at least 0.
+        hidden_weight: with a teacher, the weight of what the hidden states' errors add to its divergence, at least 0.
         evaluations: how often in all the metric is measured, and the state kept that a killed run continues from.
         patience: evaluations in a row without a better metric after which training stops; None never stops early.
         precision: "float32", or that of autocast; "auto" is bfloat16 on a GPU that has it.
@@ -34,7 +36,7 @@ class TrainingSettings:
     learning_rate: Number | None = None
     embeddings: Line = EMBEDDINGS[0]
     label_weight: Number = 0.0
-    hidden_weight: Number = 0.1
+    hidden_weight: Number = 1.0
     evaluations: Count = 10
     patience: Count | None = None
     precision: Line = PRECISIONS[0]

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.errors import MissingExtraError
+from fwsvd_export.fisher.hidden_states import hidden_state_roots
 from fwsvd_export.runtime.modes import usual_modes
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.temporary import scratch_folder
@@ -43,14 +45,14 @@ def train(
     *,
     score: Score,
     teacher: Any = None,
+    roots: tuple[Tensor, ...] | None = None,
     state: TrainingState | None = None,
     steps: Steps = silent,
 ) -> TrainingHistory:
     """Trains a model in place with AdamW on the device it is on; it comes back in evaluation mode.
 
     With a teacher it learns the teacher's predictions and hidden states (``Distillation``), without one the batches'
-    labels. Factors are balanced first. The weights that come back are those of the evaluation with the largest score;
-    those of the start where none is larger.
+    labels. Factors are balanced first. The weights that come back are those with the largest score, first the start's.
 
     Args:
         model: of a supported family, dense or compressed, with a head that computes a loss from the batches' labels.
@@ -58,8 +60,8 @@ def train(
         settings: how.
         score: called with the model in evaluation mode, at the start and ``settings.evaluations`` times.
         teacher: the dense model; it is moved to the device of the model.
-        state: where a run that is killed leaves what it goes on from; a later call with the same arguments ends with
-            the same weights. None for no continuing.
+        roots: of the Fisher information of its hidden states, where they are known from an earlier training.
+        state: where a killed run leaves what the same call goes on from, to the same weights; None for no continuing.
         steps: progress.
 
     Raises:
@@ -90,7 +92,7 @@ def train(
     with ExitStack() as stack:
         state = state or TrainingState(stack.enter_context(scratch_folder("train")))
         stack.enter_context(_surroundings(encoder, settings))
-        trainer = _trainer(encoder, batches, settings, score, taught_by, state.folder)
+        trainer = _trainer(encoder, batches, settings, score, taught_by, roots, state.folder)
         history, kept = _trained(trainer, settings, state, steps)
     if kept is None:
         model.load_state_dict(before)
@@ -114,19 +116,28 @@ def check_trainable(encoder: Encoder, settings: TrainingSettings) -> None:
 
 
 def distillation_from(
-    teacher: Encoder, encoder: Encoder, settings: TrainingSettings, device: torch.device
+    teacher: Encoder,
+    encoder: Encoder,
+    batches: Sequence[Mapping[str, Any]],
+    settings: TrainingSettings,
+    device: torch.device,
+    roots: tuple[Tensor, ...] | None = None,
 ) -> Distillation:
     """The distance from a teacher that fits; hidden states count where their shapes are the same.
 
     Args:
         teacher: moved to the device.
         encoder: of the model.
+        batches: what the hidden states' Fisher information is measured on.
         settings: weights of the parts.
         device: where this process trains, which of several processes on one machine is not where the model was loaded.
+        roots: of the hidden states' Fisher information; None measures it.
     """
     teacher.model.to(device).eval()
-    weight = settings.hidden_weight if has_comparable_states(encoder, teacher) else 0.0
-    return Distillation(teacher, weight, settings.label_weight)
+    if roots is None:
+        compared = settings.hidden_weight > 0 and has_comparable_states(encoder, teacher)
+        roots = hidden_state_roots(teacher, batches, settings.seed) if compared else ()
+    return Distillation(teacher, roots, settings.hidden_weight, settings.label_weight)
 
 
 def _trainer(
@@ -135,6 +146,7 @@ def _trainer(
     settings: TrainingSettings,
     score: Score,
     teacher: Encoder | None,
+    roots: tuple[Tensor, ...] | None,
     place: Path,
 ) -> ScoredTrainer:
     """The Trainer, with all steps counted; which checkpoints are kept is for the state to say."""
@@ -156,7 +168,9 @@ def _trainer(
     every = math.ceil(total / settings.evaluations)
     arguments.max_steps, arguments.warmup_steps = total, int(WARMUP_SHARE * total)
     arguments.eval_steps = arguments.save_steps = arguments.logging_steps = every  # Rhythm asks at these steps
-    objective = None if teacher is None else distillation_from(teacher, encoder, settings, arguments.device)
+    objective = None
+    if teacher is not None:
+        objective = distillation_from(teacher, encoder, batches, settings, arguments.device, roots)
     return ScoredTrainer(encoder, arguments, batches, score, objective)
 
 

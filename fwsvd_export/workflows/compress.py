@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 
 from fwsvd_export.checkpoints.load import Checkpoint
-from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedTrial
+from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedRefinement, RecordedTrial
 from fwsvd_export.checkpoints.tokenizer import read_tokenizer
 from fwsvd_export.compression.build import Compressed
 from fwsvd_export.compression.checks import closed_form, reconstructs
@@ -40,10 +40,12 @@ from fwsvd_export.solvers.solver import ClosedForm, Iterative
 from fwsvd_export.solvers.table import solver_named
 from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.names import command_line
+from fwsvd_export.training.refine import refine
 from fwsvd_export.workflows.base import with_base
 from fwsvd_export.workflows.calibration import calibration_and_validation
 from fwsvd_export.workflows.compress_request import CompressRequest
 from fwsvd_export.workflows.fisher import reads_labels, statistics_of
+from fwsvd_export.workflows.refine import RefineText, refine_text
 from fwsvd_export.workflows.source import Stopwatch, check_folder, left_out_of, load_dense
 from fwsvd_export.workflows.write import write_compressed
 
@@ -68,6 +70,7 @@ class Run:
         inputs: of the compression.
         calibration: batches, None without data.
         validation: batches for an accuracy target, None without one.
+        text: to refine on, None without refinement.
         clock: seconds by phase.
     """
 
@@ -77,6 +80,7 @@ class Run:
     inputs: Inputs
     calibration: Batches | None
     validation: Batches | None
+    text: RefineText | None
     clock: Stopwatch
 
 
@@ -84,7 +88,8 @@ def run_compress(request: CompressRequest, steps: Steps = silent) -> tuple[Compr
     """Compresses a checkpoint into a folder; returns what was done and the record that lies in the folder."""
     run = prepare_run(request, steps)
     compressed, gate = compress_run(run, steps)
-    return compressed, write_run(run, compressed, gate, steps)
+    refinement = refine_run(run, compressed, steps)
+    return compressed, write_run(run, compressed, gate, refinement, steps)
 
 
 def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
@@ -111,6 +116,10 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
     labels = request.labels or LABEL_SOURCES[0]
     labelled = stored is None and needs is not None and reads_labels(checkpoint.encoder, labels)
     calibration, validation = calibration_and_validation(request, checkpoint, stored, labelled=labelled)
+    text = None
+    if request.refine is not None:
+        sample = None if stored is None else stored.sample
+        text = refine_text(request.refine, request.data, calibration, sample, checkpoint)
     if statistics is None and needs is not None and request.data is not None and calibration is not None:
         with clock.phase("statistics"):
             statistics = statistics_of(checkpoint, request.data, calibration, (needs,), labels, steps, samples=False)
@@ -119,7 +128,7 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
     texts = calibration_of(calibration, statistics)
     fitted_on = texts if method.reconstruct else None
     inputs = Inputs(checkpoint.encoder, method.solver, method.options, request.size, statistics, fitted_on, texts)
-    return Run(request, checkpoint, left_out, inputs, calibration, validation, clock)
+    return Run(request, checkpoint, left_out, inputs, calibration, validation, text, clock)
 
 
 def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | None]:
@@ -158,11 +167,36 @@ def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | No
     return found.compressed, gate
 
 
-def write_run(run: Run, compressed: Compressed, gate: Gate | None, steps: Steps = silent) -> CompressionRecord:
+def refine_run(run: Run, compressed: Compressed, steps: Steps = silent) -> RecordedRefinement | None:
+    """Refines the compressed model in place where it was asked for; what was done."""
+    request, text = run.request.refine, run.text
+    if request is None or text is None:
+        return None
+    with run.clock.phase("refinement"):
+        done = refine(
+            compressed.model,
+            run.checkpoint.model,
+            text.batches,
+            held_out=text.held_out,
+            scope=request.scope,
+            minutes=request.minutes,
+            seed=0 if run.request.data is None else run.request.data.seed,
+            steps=steps,
+        )
+    return replace(done, data=text.name)
+
+
+def write_run(
+    run: Run,
+    compressed: Compressed,
+    gate: Gate | None,
+    refinement: RecordedRefinement | None = None,
+    steps: Steps = silent,
+) -> CompressionRecord:
     """Writes the folder, and the report where one was asked for; returns the record in the folder."""
     request, checkpoint = run.request, run.checkpoint
     small = compressed.model.cpu().to(_dtype_of(run))
-    record = _record_of(run, compressed, gate)
+    record = replace(_record_of(run, compressed, gate), refinement=refinement)
     if request.report is not None and run.calibration is not None:
         with run.clock.phase("report"):
             losses = measure_layer_losses(checkpoint.encoder, compressed.solutions, run.calibration, steps)

@@ -16,6 +16,7 @@ from fwsvd_export.records import RankRequest
 from fwsvd_export.solvers.table import solver_named
 
 if TYPE_CHECKING:
+    from fwsvd_export.workflows.refine import RefineRequest
     from fwsvd_export.workflows.source import Source
 
 
@@ -25,10 +26,9 @@ class CompressRequest:
 
     With ``max_drop`` the budget in ``size`` is not looked at: the smallest model is searched whose metric on
     ``validation`` (or on rows of ``data`` that calibration leaves) is at most that far below the dense one's, with that
-    ``confidence``. A folder
-    ``report`` gets predicted and measured losses of every layer. ``labels`` None is "data" where statistics are
-    collected, and whatever they were where they are given. ``command`` is what was typed, and
-    ``recipe`` the file of options that was used, for the record.
+    ``confidence``. ``refine`` None does not refine. A folder ``report`` gets predicted and measured losses of every
+    layer. ``labels`` None is "data" where statistics are collected, and whatever they were where they are given.
+    ``command`` is what was typed, and ``recipe`` the file of options that was used, for the record.
     """
 
     source: Source
@@ -42,6 +42,7 @@ class CompressRequest:
     max_drop: float | None = None
     confidence: float = CONFIDENCE
     reconstruct: bool | None = None
+    refine: RefineRequest | None = None
     report: Path | None = None
     solver_options: Mapping[str, str] = field(default_factory=dict)
     dtype: str = "auto"
@@ -55,17 +56,21 @@ class CompressRequest:
         return None if self.max_drop is None else Target(self.max_drop, self.confidence)
 
     @property
+    def _refined_on_data(self) -> bool:
+        return self.refine is not None and self.refine.data is None
+
+    @property
     def needs_statistics(self) -> bool:
         """Whether the method looks at any."""
         return solver_named(self.method).needs is not None
 
     @property
     def uses_data(self) -> bool:
-        """Whether anything is read from the data: for statistics, reconstruction, validation or the report."""
+        """Whether anything is read from the data: for statistics, layers, validation or the report."""
         collects = self.fisher is None and self.needs_statistics
         reconstructs = self.reconstruct is not False and can_reconstruct(solver_named(self.method))
         validates = self.max_drop is not None and self.validation is None
-        return collects or reconstructs or validates or self.report is not None
+        return collects or reconstructs or validates or self._refined_on_data or self.report is not None
 
     def used(self) -> CompressRequest:
         """The request without the data and the statistics that are not used."""

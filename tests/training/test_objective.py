@@ -11,7 +11,11 @@ import torch
 import fwsvd_export as fe
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.errors import TrainingError
-from fwsvd_export.training.objective import Distillation, check_teacher, has_comparable_states, hidden_error
+from fwsvd_export.fisher import hidden_states
+from fwsvd_export.fisher.divergence import divergences
+from fwsvd_export.fisher.hidden_states import hidden_state_roots
+from fwsvd_export.fisher.targets import Prediction
+from fwsvd_export.training.objective import Distillation, check_teacher, has_comparable_states, hidden_loss
 from tests.helpers import HEADS, VOCABULARY, tiny_head
 
 
@@ -28,7 +32,7 @@ def batch_of(model: Any) -> dict[str, torch.Tensor]:
 def test_a_loss_of_every_head_is_zero_at_the_teacher_and_has_a_gradient_elsewhere(head: str) -> None:
     teacher = tiny_head(head)
     encoder, batch = encoder_of(teacher), batch_of(teacher)
-    loss = Distillation(encoder)
+    loss = Distillation(encoder, hidden_state_roots(encoder, [batch]))
     assert float(loss(teacher, encoder, batch).detach().abs()) < 1e-5
     small = fe.compress(teacher, method="svd", rank=4)
     found = loss(small, encoder_of(small), batch)
@@ -40,19 +44,14 @@ def test_a_loss_of_every_head_is_zero_at_the_teacher_and_has_a_gradient_elsewher
 
 
 def test_padding_does_not_count(tiny_model: Any) -> None:
-    small, loss = fe.compress(tiny_model, method="svd", rank=4), Distillation(encoder_of(tiny_model), hidden_weight=0)
-    encoder, batch = encoder_of(small), batch_of(tiny_model)
+    small, teacher, batch = fe.compress(tiny_model, method="svd", rank=4), encoder_of(tiny_model), batch_of(tiny_model)
+    loss, encoder = Distillation(teacher, hidden_state_roots(teacher, [batch])), encoder_of(small)
     parts = [
         {name: values[place : place + 1, :length] for name, values in batch.items()}
         for place, length in ((0, 6), (1, 4))
     ]
     apart = torch.stack([loss(small, encoder, part) for part in parts]).mean()
-    assert torch.allclose(loss(small, encoder, batch), apart, atol=1e-6)
-    states = [small(**part, output_hidden_states=True).hidden_states for part in (batch, parts[0])]
-    right = tuple(torch.zeros_like(state) + torch.arange(float(state.shape[-1])) for state in states[0])
-    one = hidden_error(tuple(state[:1] for state in right), tuple(state[:1] for state in states[0]), None)
-    masked = hidden_error(right, states[0], torch.tensor([[1] * 6, [0] * 6]))
-    assert torch.allclose(one, masked, rtol=1e-4)
+    assert torch.allclose(loss(small, encoder, batch), apart, rtol=1e-4)
 
 
 def test_labels_count_only_with_a_weight(tiny_model: Any) -> None:
@@ -63,13 +62,23 @@ def test_labels_count_only_with_a_weight(tiny_model: Any) -> None:
     assert torch.allclose(other(small, encoder_of(small), batch), plain(small, encoder_of(small), batch) + own)
 
 
-def test_hidden_error_is_relative_to_the_spread_of_the_teacher() -> None:
-    right = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(0))
-    states = (right, right), (right, right * 2)
-    scaled = tuple((first * 100, second * 100) for first, second in states)
-    assert torch.allclose(hidden_error(*states, None), hidden_error(*scaled, None), rtol=1e-4)
-    mean = right.flatten(0, 1).mean(dim=0)
-    assert torch.allclose(hidden_error((right, right), (right, mean.expand_as(right)), None), torch.tensor(1.0))
+def test_the_hidden_states_loss_is_what_their_errors_do_to_the_predictions(
+    tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hidden_states, "DAMPING", 0.01)
+    # The head reads the first token of the last layer alone, through the pooler: errors there are what counts
+    teacher = encoder_of(tiny_model)
+    batches = [{"input_ids": torch.randint(5, VOCABULARY, (64, 5), generator=torch.Generator().manual_seed(2))}] * 64
+    root = hidden_state_roots(teacher, batches)[-1]
+    with torch.no_grad():
+        state = tiny_model(**batches[0], output_hidden_states=True).hidden_states[-1]
+        error = torch.zeros_like(state)
+        error[:, 0] = 1e-2 * torch.randn(64, state.shape[-1], generator=torch.Generator().manual_seed(3))
+        logits = [tiny_model.classifier(tiny_model.bert.pooler(found)) for found in (state, state + error)]
+        before, after = ([Prediction("categorical", found[:, None], None)] for found in logits)
+        moved = divergences(before, after).mean()
+        found = hidden_loss((state, state), (state, state + error), (root,), None, 64)
+    assert 0.7 * moved < found < 1.5 * moved, "damping and the mean over examples are the difference"
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,7 @@ _OPTIONAL: dict[str, Any] = {
     "base_revision": None,
     "base_weights": None,
     "reconstruction": None,
+    "refinement": None,
     "embeddings": None,
     "gate": None,
     "fisher": None,

@@ -77,6 +77,8 @@ def _methods(chapter: ChapterFacts) -> Iterator[str]:
         record = facts.record
         size = size_in_words(record)
         fitted = ", layers reconstructed" if record.reconstruction is not None else ""
+        if (done := record.refinement) is not None:
+            fitted += f", refined on {counted(done.examples, 'text')} (divergence {done.start:.4f} to {done.best:.4f})"
         yield f"{facts.label}: {record.method}, {record.allocate} ranks{f', {size}' if size else ''}{fitted}"
 
 
