@@ -142,7 +142,10 @@ class _Run:
     def train(self, model: Any, batches: int, rate: float, evaluations: int) -> Any:
         """Trains so many batches; the history, whose values are divergences upside down."""
         settings = TrainingSettings(
-            epochs=batches / len(self.text), learning_rate=rate, evaluations=evaluations, seed=self.seed
+            epochs=(batches - 0.5) / len(self.text),  # training rounds up, and never one too far
+            learning_rate=rate,
+            evaluations=evaluations,
+            seed=self.seed,
         )
         return train(
             model,
