@@ -37,7 +37,7 @@ PASSES = 4  # over the text, where the time is enough
 EVALUATIONS = 4
 HELD_OUT = 512  # examples at most
 HELD_OUT_SHARE = 0.1  # of the text, at most
-_TRIAL_SHARE = 1 / 16  # of the time, for each rate
+_TRIAL_PART = 16  # each rate's trial has one in so many of the batches that the time is enough for
 _CAUTION = 0.85  # of the time that is left is planned for: a machine is slower when it works for long
 _PILOT_BATCHES = 4  # that are timed to plan the trials
 
@@ -159,7 +159,7 @@ class _Run:
 
     def choose_rate(self, seconds: float) -> tuple[float, float]:
         """The rate after which a short training's divergence is smallest, and the seconds that a batch took."""
-        trial = max(1, self.planned(seconds / self._seconds_per_batch()) // round(1 / _TRIAL_SHARE))
+        trial = max(1, self.planned(seconds / self._seconds_per_batch()) // _TRIAL_PART)
         begun = time.perf_counter()
         ends = {}
         for rate in RATES:

@@ -99,4 +99,9 @@ def refine_text(
         seen |= sample.unmasked()
     unseen, most = batches.without(seen), max(1, min(HELD_OUT, int(HELD_OUT_SHARE * batches.examples)))
     held_out = (unseen if unseen.examples >= most else batches).spread(most)
-    return RefineText(data.name, batches.without(held_out.token_ids), held_out)
+    rest = batches.without(held_out.token_ids)
+    if not rest.examples:
+        raise DataError(
+            f"all texts of {data.name} are the same, so none is left beside what is held out; give more text"
+        )
+    return RefineText(data.name, rest, held_out)

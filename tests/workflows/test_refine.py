@@ -71,6 +71,13 @@ def test_no_text_and_too_little_of_it_are_refused(data: DataRequest, checkpoint:
         refine_text(few, data, None, None, checkpoint)
 
 
+def test_texts_that_are_all_the_same_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    same = tmp_path / "same.jsonl"
+    same.write_text('{"sentence": "a good film"}\n' * 40)
+    with pytest.raises(DataError, match=r"all texts of same\.jsonl are the same, so none is left .* give more text"):
+        refine_text(RefineRequest(), DataRequest(task_named("sst2"), same), None, None, checkpoint)
+
+
 def test_requests_are_checked() -> None:
     with pytest.raises(TrainingError, match="refine 'all': one of none, layers, model is allowed"):
         RefineRequest("all")
