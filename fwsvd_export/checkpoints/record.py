@@ -164,10 +164,17 @@ class Asked:
 
 @dataclass(frozen=True)
 class RecordedReconstruction:
-    """Sequences and tokens of the calibration data that layers were reconstructed on."""
+    """What layers were reconstructed on.
+
+    Attributes:
+        tokens: of the calibration data.
+        sequences: of it.
+        head_pull: λ with which pooler and head were fitted too; None where they stayed as they were.
+    """
 
     tokens: Count
     sequences: Count | None = None
+    head_pull: Number | None = None
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,9 @@ def _reconstructed_on(request: CompressRequest, record: CompressionRecord) -> st
     """What layers were reconstructed on, or why they were not."""
     if (done := record.reconstruction) is not None:
         place = f"of {request.data.name}" if request.data is not None else "in the statistics file"
-        return f"{counted(done.tokens, 'token')} {place}"
+        texts = "" if done.sequences is None else f" in {counted(done.sequences, 'sequence')}"
+        head = "; pooler and head fitted too" if done.head_pull is not None else ""
+        return f"{counted(done.tokens, 'token')}{texts} {place}{head}"
     if _lacks_texts(request, record):
         return "nothing: no texts in the statistics file"
     return "nothing: not asked for" if request.reconstruct is False else f"nothing: {request.method} does not do it"

@@ -9,6 +9,8 @@ a reduced-rank regression in the gradient norm G (Izenman 1975; for networks: "a
 al. 2015, arXiv 1505.06798, section 2.3). The target t is the dense layer's output W x + b; where the output is added to
 a residual stream r, it is W x + b + r - r', so that what went wrong before is made up for.
 
+Behind the last layer pooler and head are fitted in the same way (``fit_head``).
+
 With centred moments A' of x' and C of (t, x'), the unrestricted solution is M = (C + λ W) (A' + λ)^-1 (ridge regression
 towards the dense weight) and the best factors are its truncation in the Kronecker norm of A' + λ and G.
 """
@@ -23,8 +25,10 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.architectures.encoder import IDS, Encoder, Stage
+from fwsvd_export.compression.fit_head import fit_head
 from fwsvd_export.compression.report import Reconstruction
 from fwsvd_export.compression.sequences import entering_states, packed_sequences
+from fwsvd_export.compression.states import HiddenStates
 from fwsvd_export.errors import DataError
 from fwsvd_export.fisher.hooks import eval_mode
 from fwsvd_export.fisher.sums import GramSum
@@ -37,7 +41,6 @@ from fwsvd_export.runtime.progress import Steps, silent
 # the second times input features per token, so that few examples cannot mislead (measured: docs/log.md).
 RIDGE = 1e-2
 RIDGE_OF_FEW_TOKENS = 0.2
-MOST_TOKENS = 2**15  # of calibration; bounds time and memory (six hidden states of every token are held)
 
 
 @torch.no_grad()
@@ -50,31 +53,32 @@ def reconstruct(
     seed: int = 0,
     steps: Steps = silent,
 ) -> Reconstruction:
-    """Fits factors and biases of the compressed model's factorised layers in place; dense layers stay as they are.
+    """Fits factors and biases of the compressed model's factorised layers in place, and its head; dense layers stay.
 
     Args:
         dense: of the model it was made from.
         small: of the compressed model.
         batches: calibration batches; labels are not looked at.
         statistics: with "kfac", for the gradient norm.
-        seed: of the choice of sequences when there are more than are used.
+        seed: of the order of the sequences.
         steps: progress.
 
     Raises:
         DataError: the batches hold no tokens.
     """
-    packs = packed_sequences(dense, batches, MOST_TOKENS, seed)
+    packs = packed_sequences(dense, batches, seed)
     if not packs:
         raise DataError("there is no calibration data to reconstruct layers on; give at least one batch")
     blocks = list(zip(dense.blocks, small.blocks, strict=True))
     with eval_mode(dense.model), eval_mode(small.model), steps("reconstructing layers", len(blocks)) as advance:
-        before, after = entering_states(dense, packs), entering_states(small, packs)
+        before, after = (HiddenStates(entering_states(encoder, packs)) for encoder in (dense, small))
         for dense_stages, small_stages in blocks:
             for pair in zip(dense_stages, small_stages, strict=True):
                 _StagePair(dense, small, *pair, statistics).fit(before, after)
             advance()
+        head_pull = fit_head(dense, small, before, after)
     tokens = sum(pack[IDS].numel() for pack in packs)
-    return Reconstruction(sum(len(pack[IDS]) for pack in packs), tokens)
+    return Reconstruction(sum(len(pack[IDS]) for pack in packs), tokens, head_pull)
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class _StagePair:
     small_stage: Stage
     statistics: Statistics
 
-    def fit(self, before: list[Tensor], after: list[Tensor]) -> None:
+    def fit(self, before: HiddenStates, after: HiddenStates) -> None:
         """Fits the stage's linear layers in their order and replaces what enters it by what leaves it.
 
         Args:
@@ -108,7 +112,7 @@ class _StagePair:
             after[place] = small.norm(readout(small.inner(hidden)) + hidden)
             before[place] = dense.norm(before[place])
 
-    def _fit_projections(self, before: list[Tensor], after: list[Tensor]) -> None:
+    def _fit_projections(self, before: HiddenStates, after: HiddenStates) -> None:
         """Fits layers that read the same hidden states, each to the dense layer's output."""
         names = [name for name in self.dense_stage.projections if self._factorised(name)]
         if not names:

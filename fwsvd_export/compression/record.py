@@ -36,7 +36,7 @@ def record_of(inputs: Inputs, report: CompressionReport, base_model: str) -> Com
         allocate=report.plan.allocate,
         asked=_asked(inputs),
         embeddings=RecordedEmbeddings(embedding.name, embedding.shape, embedding.rank, embedding.predicted_loss),
-        reconstruction=None if done is None else RecordedReconstruction(done.tokens, done.sequences),
+        reconstruction=None if done is None else RecordedReconstruction(done.tokens, done.sequences, done.head_pull),
         parameters=RecordedParameters(**report.parameters.to_json()),
         layers=tuple(
             RecordedLayer(layer.name, layer.shape, layer.rank, layer.kept_dense, layer.predicted_loss, layer.status)

@@ -10,10 +10,17 @@ from fwsvd_export.wording import counted
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What the layers were fitted on: sequences and unpadded tokens of the calibration data."""
+    """What the layers were fitted on: sequences and unpadded tokens of the calibration data.
+
+    Attributes:
+        sequences: of the data.
+        tokens: of them.
+        head_pull: λ with which pooler and head were fitted (``fit_head``); None where they stay as they were.
+    """
 
     sequences: int
     tokens: int
+    head_pull: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -13,16 +13,13 @@ from fwsvd_export.architectures.encoder import IDS, MASK, Encoder, given_or
 PACK_TOKENS = 2048  # per forward pass of one layer: enough to run its products at full speed
 
 
-def packed_sequences(
-    encoder: Encoder, batches: Iterable[Mapping[str, Any]], most_tokens: int, seed: int
-) -> list[dict[str, Tensor]]:
+def packed_sequences(encoder: Encoder, batches: Iterable[Mapping[str, Any]], seed: int) -> list[dict[str, Tensor]]:
     """What ``Encoder.entering`` takes, (sequences, length) each, padding cut out and equally long sequences together.
 
     Args:
         encoder: of the model that the batches are for.
         batches: what the model takes; the choices of a multiple-choice example are sequences of their own.
-        most_tokens: sequences are taken in random order until they hold this many tokens.
-        seed: of that order.
+        seed: of the order of sequences of one length.
     """
     names: tuple[str, ...] = ()
     sequences: list[Tensor] = []
@@ -34,13 +31,8 @@ def packed_sequences(
         sequences += [row[:, keep] for row, keep in zip(stacked, mask, strict=True) if bool(keep.any())]
     order = torch.randperm(len(sequences), generator=torch.Generator().manual_seed(seed)).tolist()
     by_length: dict[int, list[Tensor]] = {}
-    tokens = 0
     for place in order:
-        length = sequences[place].shape[1]
-        if tokens + length > most_tokens and tokens:
-            break
-        by_length.setdefault(length, []).append(sequences[place])
-        tokens += length
+        by_length.setdefault(sequences[place].shape[1], []).append(sequences[place])
     packs = []
     for length, group in sorted(by_length.items()):
         size = max(1, PACK_TOKENS // length)
@@ -49,6 +41,7 @@ def packed_sequences(
     return packs
 
 
-def entering_states(encoder: Encoder, packs: Iterable[Mapping[str, Tensor]]) -> list[Tensor]:
+def entering_states(encoder: Encoder, packs: Iterable[Mapping[str, Tensor]]) -> Iterator[Tensor]:
     """What enters the first encoder layer, (sequences, length, width) for every pack."""
-    return [encoder.entering({name: values.to(encoder.device) for name, values in pack.items()}) for pack in packs]
+    for pack in packs:
+        yield encoder.entering({name: values.to(encoder.device) for name, values in pack.items()})

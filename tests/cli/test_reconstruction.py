@@ -55,11 +55,24 @@ def digest(folder: Path) -> str:
 def test_kfac_with_data_is_reconstructed_unless_asked_not_to(
     data: list[object], tokens: int, compress: Compress, tmp_path: Path
 ) -> None:
-    expected = {"sequences": EXAMPLES, "tokens": tokens}
+    expected = {"sequences": EXAMPLES, "tokens": tokens, "head_pull": None}
     assert compress("default", *data, "--rank", 6)["reconstruction"] == expected
     assert compress("asked", *data, "--rank", 6, "--reconstruct")["reconstruction"] == expected
     assert compress("not", *data, "--rank", 6, "--no-reconstruct")["reconstruction"] is None
     assert digest(tmp_path / "default") == digest(tmp_path / "asked") != digest(tmp_path / "not")
+
+
+def test_with_enough_texts_the_head_is_fitted_too_and_the_summary_says_so(
+    data_file: Path, tiny_folder: Path, tmp_path: Path, run: Run
+) -> None:
+    more = tmp_path / "more.jsonl"
+    more.write_text(data_file.read_text() * 3)
+    result = run("compress", tiny_folder, tmp_path / "out", "--task", "sst2", "--data", more, "--rank", 2)
+    assert result.exit_code == 0, result.output
+    assert "144 sequences of more.jsonl; pooler and head fitted too" in result.stdout
+    record = json.loads((tmp_path / "out" / "compression.json").read_text())
+    assert 0 < record["reconstruction"]["head_pull"] <= 0.1
+    assert "pooler and head too" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_a_statistics_file_alone_is_as_good_as_its_data(
@@ -68,22 +81,15 @@ def test_a_statistics_file_alone_is_as_good_as_its_data(
     alone = compress("alone", "--fisher", statistics_file, "--rank", 6)
     beside = compress("beside", "--fisher", statistics_file, *data, "--rank", 6)
     compress("data", *data, "--rank", 6)
-    assert alone["reconstruction"] == beside["reconstruction"] == {"sequences": EXAMPLES, "tokens": tokens}
+    assert (
+        alone["reconstruction"]
+        == beside["reconstruction"]
+        == {"sequences": EXAMPLES, "tokens": tokens, "head_pull": None}
+    )
     assert beside["fisher"] == alone["fisher"]
     assert beside["fisher"]["sha256"] == file_sha256(statistics_file)
     assert "statistics" not in beside["seconds"], "they are read, not collected"
     assert digest(tmp_path / "alone") == digest(tmp_path / "beside") == digest(tmp_path / "data")
-
-
-def test_the_choice_of_sequences_is_the_same_from_a_statistics_file(
-    data: list[object], statistics_file: Path, compress: Compress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = compress("whole", "--fisher", statistics_file, "--rank", 6)
-    monkeypatch.setattr("fwsvd_export.compression.reconstruct.MOST_TOKENS", 100)
-    part = compress("part", "--fisher", statistics_file, "--rank", 6)
-    compress("data", *data, "--rank", 6)
-    assert part["reconstruction"]["tokens"] <= 100 < whole["reconstruction"]["tokens"]
-    assert digest(tmp_path / "part") == digest(tmp_path / "data") != digest(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("wanted", [[], ["--reconstruct"]])
@@ -101,8 +107,8 @@ def test_the_summary_says_what_layers_were_reconstructed_on_beside_a_statistics_
         assert result.exit_code == 0, result.output
         assert "Layers are not reconstructed" not in result.stderr
         (cells[name],) = [line for line in result.stdout.splitlines() if "layers reconstructed on" in line]
-    assert "tokens in the statistics file" in cells["file"]
-    assert "tokens of train.jsonl" in cells["data"]
+    assert "sequences in the statistics file" in cells["file"]
+    assert "sequences of train.jsonl" in cells["data"]
     assert "nothing: not asked for" in cells["not"]
     assert "nothing: fwsvd does not do it" in cells["fwsvd"]
 

@@ -337,25 +337,10 @@ def test_models_in_half_precision_are_matched(dtype: torch.dtype, tiny_model: An
     assert distance(tiny_model, reconstructed, batches) < 0.85 * distance(tiny_model, plain, batches)
 
 
-def test_what_was_matched_on_is_counted(
-    tiny_model: Any, batches: Batches, statistics: Statistics, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_matched_on_is_counted(tiny_model: Any, batches: Batches, statistics: Statistics) -> None:
     small = compress(tiny_model, statistics=statistics, rank=6, reconstruct=False)
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
     assert reconstruct(encoder_of(tiny_model), encoder_of(small), batches, statistics) == Reconstruction(24, tokens)
-    monkeypatch.setattr("fwsvd_export.compression.reconstruct.MOST_TOKENS", 50)
-    first, again, other = (
-        reconstruct(encoder_of(tiny_model), encoder_of(small), batches, statistics, seed=seed) for seed in (0, 0, 1)
-    )
-    assert 50 - 12 < first.tokens <= 50
-    assert first == again
-    assert 4 <= first.sequences < 24
-    states = []
-    for seed in (0, 0, 1):
-        reconstruct(encoder_of(tiny_model), encoder_of(small), batches, statistics, seed=seed)
-        states.append(weights_sha256(small))
-    assert states[0] == states[1] != states[2]
-    assert other.tokens <= 50
 
 
 @pytest.mark.parametrize(

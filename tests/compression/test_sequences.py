@@ -15,7 +15,6 @@ from tests.helpers import HEADS, tiny_head
 
 Batches = list[dict[str, Tensor]]
 BERT_TINY = encoder_of(tiny_head("BertModel"))
-PLENTY = 10**6
 
 
 def rows_of(packs: list[dict[str, Tensor]]) -> list[tuple[tuple[int, ...], ...]]:
@@ -34,7 +33,7 @@ def lengths_of(packs: list[dict[str, Tensor]]) -> list[int]:
 
 def test_every_unmasked_token_is_there_once_without_padding(make_batches: Callable[..., Batches]) -> None:
     batches = make_batches(40, 7)
-    packs = packed_sequences(BERT_TINY, batches, PLENTY, seed=0)
+    packs = packed_sequences(BERT_TINY, batches, seed=0)
     expected = [
         tuple(ids[mask.bool()].tolist())
         for batch in batches
@@ -45,7 +44,7 @@ def test_every_unmasked_token_is_there_once_without_padding(make_batches: Callab
 
 
 def test_sequences_of_one_length_lie_together_shortest_first(make_batches: Callable[..., Batches]) -> None:
-    packs = packed_sequences(BERT_TINY, make_batches(40, 7), PLENTY, seed=0)
+    packs = packed_sequences(BERT_TINY, make_batches(40, 7), seed=0)
     lengths = [pack["input_ids"].shape[1] for pack in packs]
     assert lengths == sorted(set(lengths))
     for pack in packs:
@@ -54,7 +53,7 @@ def test_sequences_of_one_length_lie_together_shortest_first(make_batches: Calla
 
 
 def test_types_and_positions_that_are_missing_are_zero_and_count_up() -> None:
-    (row,) = rows_of(packed_sequences(BERT_TINY, [{"input_ids": torch.tensor([[7, 8, 9]])}], PLENTY, seed=0))
+    (row,) = rows_of(packed_sequences(BERT_TINY, [{"input_ids": torch.tensor([[7, 8, 9]])}], seed=0))
     assert row == ((7, 8, 9), (0, 0, 0), (0, 1, 2))
 
 
@@ -65,43 +64,32 @@ def test_types_and_positions_that_are_given_are_kept() -> None:
         "token_type_ids": torch.tensor([[0, 1, 1], [1, 0, 0]]),
         "position_ids": torch.tensor([[4, 2, 0]]),  # one row for all sequences, as BERT takes it
     }
-    rows = rows_of(packed_sequences(BERT_TINY, [batch], PLENTY, seed=0))
+    rows = rows_of(packed_sequences(BERT_TINY, [batch], seed=0))
     assert rows == [((5, 6), (1, 0), (4, 2)), ((7, 8, 9), (0, 1, 1), (4, 2, 0))]
 
 
 def test_a_token_keeps_its_place_when_the_padding_stands_before_it() -> None:
     batch = {"input_ids": torch.tensor([[0, 0, 7, 8]]), "attention_mask": torch.tensor([[0, 0, 1, 1]])}
-    assert rows_of(packed_sequences(BERT_TINY, [batch], PLENTY, seed=0)) == [((7, 8), (0, 0), (2, 3))]
+    assert rows_of(packed_sequences(BERT_TINY, [batch], seed=0)) == [((7, 8), (0, 0), (2, 3))]
 
 
 def test_the_choices_of_an_example_are_sequences_of_their_own() -> None:
     ids = torch.tensor([[[5, 6, 7], [8, 9, 0]], [[1, 0, 0], [2, 3, 0]]])
-    packs = packed_sequences(BERT_TINY, [{"input_ids": ids, "attention_mask": (ids > 0).long()}], PLENTY, seed=0)
+    packs = packed_sequences(BERT_TINY, [{"input_ids": ids, "attention_mask": (ids > 0).long()}], seed=0)
     assert sorted(ids for ids, _, _ in rows_of(packs)) == [(1,), (2, 3), (5, 6, 7), (8, 9)]
 
 
 def test_a_row_that_is_all_masked_is_left_out() -> None:
     batch = {"input_ids": torch.tensor([[5, 6], [7, 8]]), "attention_mask": torch.tensor([[0, 0], [1, 1]])}
-    assert [ids for ids, _, _ in rows_of(packed_sequences(BERT_TINY, [batch], PLENTY, seed=0))] == [(7, 8)]
-    assert packed_sequences(BERT_TINY, [{name: values[:1] for name, values in batch.items()}], PLENTY, seed=0) == []
-    assert packed_sequences(BERT_TINY, [], PLENTY, seed=0) == []
+    assert [ids for ids, _, _ in rows_of(packed_sequences(BERT_TINY, [batch], seed=0))] == [(7, 8)]
+    assert packed_sequences(BERT_TINY, [{name: values[:1] for name, values in batch.items()}], seed=0) == []
+    assert packed_sequences(BERT_TINY, [], seed=0) == []
 
 
-@pytest.mark.parametrize("most", [12, 50, 100, 200])
-def test_as_many_sequences_are_taken_as_fit_into_the_budget(most: int, make_batches: Callable[..., Batches]) -> None:
-    lengths = lengths_of(packed_sequences(BERT_TINY, make_batches(40, 7), most, seed=0))
-    assert most - 12 < sum(lengths) <= most, "a further sequence has at most 12 tokens"
-
-
-def test_the_first_sequence_is_taken_even_when_it_is_longer_than_the_budget() -> None:
-    batch = {"input_ids": torch.full((3, 9), 5)}
-    assert lengths_of(packed_sequences(BERT_TINY, [batch], 4, seed=0)) == [9]
-
-
-def test_the_seed_chooses_the_sequences(make_batches: Callable[..., Batches]) -> None:
-    first, again, other = (rows_of(packed_sequences(BERT_TINY, make_batches(40, 7), 60, seed)) for seed in (0, 0, 1))
-    assert first == again
-    assert sorted(first) != sorted(other)
+def test_the_seed_is_of_the_order_of_sequences_of_one_length(make_batches: Callable[..., Batches]) -> None:
+    first, again, other = (rows_of(packed_sequences(BERT_TINY, make_batches(40, 7), seed)) for seed in (0, 0, 1))
+    assert first == again != other
+    assert sorted(first) == sorted(other)
 
 
 @pytest.mark.parametrize(
@@ -114,14 +102,14 @@ def test_the_seed_chooses_the_sequences(make_batches: Callable[..., Batches]) ->
     ],
 )
 def test_a_pack_holds_at_most_so_many_tokens(count: int, length: int, expected: list[int]) -> None:
-    packs = packed_sequences(BERT_TINY, [{"input_ids": torch.ones(count, length, dtype=torch.long)}], PLENTY, seed=0)
+    packs = packed_sequences(BERT_TINY, [{"input_ids": torch.ones(count, length, dtype=torch.long)}], seed=0)
     assert [len(pack["input_ids"]) for pack in packs] == expected
 
 
 @torch.no_grad()
 def hidden_by_hand(encoder: Encoder, packs: list[dict[str, Tensor]]) -> list[list[Tensor]]:
     """The states before the first layer and after each layer: one (length, width) per sequence."""
-    states = entering_states(encoder, packs)
+    states = list(entering_states(encoder, packs))
     everything = [[row for pack in states for row in pack]]
     for stages in encoder.blocks:
         for stage in stages:
@@ -142,7 +130,7 @@ def test_layers_run_one_by_one_give_the_hidden_states_of_the_padded_model(
         model = compress(model, method="svd", rank=rank)
     encoder = encoder_of(model)
     batches = [{key: value for key, value in batch.items() if key != "labels"} for batch in make_batches(20, 6)]
-    packs = packed_sequences(encoder, batches, PLENTY, seed=0)
+    packs = packed_sequences(encoder, batches, seed=0)
     by_hand = hidden_by_hand(encoder, packs)
     assert len(by_hand) == 1 + model.config.num_hidden_layers
     rows = [tuple(row.tolist()) for pack in packs for row in pack["input_ids"]]
@@ -162,7 +150,7 @@ def test_layers_run_one_by_one_give_the_hidden_states_of_the_padded_model(
 def test_a_family_without_token_types_packs_ids_and_positions() -> None:
     encoder = encoder_of(tiny_head("DistilBertModel"))
     batch = {"input_ids": torch.tensor([[0, 7, 8]]), "attention_mask": torch.tensor([[0, 1, 1]])}
-    (pack,) = packed_sequences(encoder, [batch], PLENTY, seed=0)
+    (pack,) = packed_sequences(encoder, [batch], seed=0)
     assert {name: values.tolist() for name, values in pack.items()} == {
         "input_ids": [[7, 8]],
         "position_ids": [[1, 2]],
