@@ -18,6 +18,7 @@ from fwsvd_export.cli.compression_options import (
     size_request,
     solver_options,
 )
+from fwsvd_export.cli.dry_run import check_dry_run, forecast_json, print_forecast
 from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import (
     GATE_NOT_MET,
@@ -108,10 +109,16 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
     metavar="DIR",
     help="Folder for a report: a page with the predicted and the measured loss of every layer.",
 )
+@option(
+    Group.OUTPUT,
+    "--dry-run",
+    is_flag=True,
+    help="Prediction of what the size asked for and others cost, from the same data; no model is made or written.",
+)
 @overwrite_option
 @json_option
 @recipe_option
-def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
+def command(model: str, out: Path, as_json: bool, dry_run: bool, **options: Any) -> None:
     """Write a compressed copy of MODEL into the folder OUT.
 
     Give exactly one of --ratio, --rank, --params and --max-drop, and task data, a statistics file (which saves
@@ -123,6 +130,8 @@ def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
     Example:
       fwsvd-export compress my-model my-model-small --task sst2 --data train.jsonl --max-samples 2048 --ratio 0.25
     """
+    if dry_run:
+        check_dry_run(options)
     request = compress_request(model, out, options)
     from fwsvd_export.cli.console import hint, prepare_libraries, print_json, steps
     from fwsvd_export.compression.checks import NO_SAMPLE
@@ -131,6 +140,15 @@ def command(model: str, out: Path, as_json: bool, **options: Any) -> None:
     prepare_libraries()
     for sentence in request.unused():
         hint(sentence)
+    if dry_run:
+        from fwsvd_export.workflows.dry_run import run_dry
+
+        found = run_dry(request, steps())
+        if as_json:
+            print_json(forecast_json(model, request.method, found))
+        else:
+            print_forecast(model, request.method, found)
+        return
     compressed, record = run_compress(request, steps())
     gate = record.gate
     if as_json:

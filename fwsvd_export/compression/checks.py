@@ -49,7 +49,9 @@ def closed_form(solver: ClosedForm | Iterative) -> ClosedForm:
         RankError: the method iterates at one rank at a time.
     """
     if not isinstance(solver, ClosedForm):
-        raise RankError(f"method {solver.name} solves one rank at a time; give --ratio, --rank or --params")
+        raise RankError(
+            f"method {solver.name} solves one rank at a time; give --ratio, --rank or --params, without --dry-run"
+        )
     return solver
 
 
