@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fwsvd_export.errors import RankError, StatisticsError, at_least, given, share_of
+from fwsvd_export.errors import RankError, StatisticsError, at_least, given, is_number, share_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 COLLECTIONS = ("kfac", "row", "element")
 LABEL_SOURCES = ("data", "sampled")
+TEMPERATURE = 4.0  # of the predictions whose Fisher is collected, unless another is asked for (measured: docs/log.md)
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class StatisticsSource:
         labels: "data" or "sampled".
         max_length: tokens at most per example.
         seed: of the choice of examples and of sampled labels.
+        temperature: that logits were divided by.
     """
 
     model_sha256: str
@@ -98,10 +101,13 @@ class StatisticsSource:
     labels: str = "data"
     max_length: int | None = None
     seed: int = 0
+    temperature: float = TEMPERATURE
 
     def __post_init__(self) -> None:
         if self.labels not in LABEL_SOURCES:
             raise StatisticsError(f"labels {self.labels!r}: one of {', '.join(LABEL_SOURCES)} is allowed")
+        if not (is_number(self.temperature) and 0 < self.temperature < math.inf):
+            raise StatisticsError(f"temperature {given(self.temperature)}: a number above 0 is allowed")
 
 
 @dataclass(frozen=True)

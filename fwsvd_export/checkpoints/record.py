@@ -136,6 +136,7 @@ class RecordedFisher:
     labels: Line
     max_length: Count | None
     sha256: Line | None
+    temperature: Number = 1.0  # of records that do not have it
 
 
 @dataclass(frozen=True)

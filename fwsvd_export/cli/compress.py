@@ -61,8 +61,9 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
     refinement = refine_request(options)
     data, validation = data_and_validation(options)
     context = click.get_current_context()
-    if context.get_parameter_source("labels") is ParameterSource.DEFAULT:
-        options["labels"] = None  # no wish: a statistics file may have been collected with either
+    for name in ("labels", "temperature"):
+        if context.get_parameter_source(name) is ParameterSource.DEFAULT:
+            options[name] = None  # no wish: a statistics file may have been collected with any
     return CompressRequest(
         source=source_of(model, options),
         out=out,

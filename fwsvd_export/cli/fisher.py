@@ -114,6 +114,7 @@ def _report(statistics: Statistics, out: Path, merged: bool, as_json: bool) -> N
         "tokens": statistics.tokens,
         "collected": list(statistics.collected),
         "labels": statistics.source.labels,
+        "temperature": statistics.source.temperature,
         "model_sha256": statistics.source.model_sha256,
         "sample_sequences": 0 if sample is None else sample.sequences,
     }

@@ -13,7 +13,7 @@ from fwsvd_export.cli.groups import Group, option, together
 from fwsvd_export.data.request import ON_BAD_ROW, DataRequest
 from fwsvd_export.data.tasks import TASKS, Task, task_named
 from fwsvd_export.evaluation.difference import CONFIDENCE
-from fwsvd_export.records import LABEL_SOURCES
+from fwsvd_export.records import LABEL_SOURCES, TEMPERATURE
 
 if TYPE_CHECKING:
     from fwsvd_export.workflows.source import Source
@@ -46,13 +46,24 @@ device_option = option(
 trust_option = option(Group.MODEL, "--trust-remote-code", is_flag=True, help="Run code that came with the model.")
 json_option = option(Group.OUTPUT, "--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 overwrite_option = option(Group.OUTPUT, "--overwrite", is_flag=True, help="Replace an output that exists.")
-labels_option = option(
-    Group.DATA,
-    "--labels",
-    type=OneOf(LABEL_SOURCES),
-    default="data",
-    show_default=True,
-    help="Source of the labels for Fisher statistics: the data, or sampled from the model's own predictions.",
+labels_option = together(
+    option(
+        Group.DATA,
+        "--labels",
+        type=OneOf(LABEL_SOURCES),
+        default="data",
+        show_default=True,
+        help="Source of the labels for Fisher statistics: the data, or sampled from the model's own predictions.",
+    ),
+    option(
+        Group.DATA,
+        "--temperature",
+        type=float,
+        default=TEMPERATURE,
+        show_default=True,
+        help="Number that logits are divided by for Fisher statistics; above 1, texts that the model is sure of count "
+        "too, and 1 is the Fisher of the papers.",
+    ),
 )
 dtype_option = option(
     Group.OUTPUT,

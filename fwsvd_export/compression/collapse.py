@@ -1,8 +1,9 @@
 """Whether a plan is predicted to leave nothing of the task: its predicted losses, against what guessing costs.
 
-With kfac a predicted loss is a rise of the task's loss for one example, in the loss's own unit, so the losses of all
-layers add up to the rise that the whole plan is predicted to cost. A model that says the same of every text costs a
-known rise. The word embeddings are left out: most of their loss is that of words which no calibration text has.
+With kfac a predicted loss is a rise of the task's loss for one example, in the loss's own unit (at the temperature of
+the statistics), so the losses of all layers add up to the rise that the whole plan is predicted to cost. A model that
+says the same of every text costs what predictions differ by from their mean. The word embeddings are left out: most of
+their loss is that of words which no calibration text has.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,15 +19,16 @@ import torch
 from fwsvd_export.architectures.batches import LABEL_KEYS
 from fwsvd_export.architectures.encoder import IDS, Encoder
 from fwsvd_export.fisher.hooks import eval_mode
+from fwsvd_export.fisher.targets import Prediction, predictions_of, softened
 from fwsvd_export.ranks.choices import smallest_ratio
 from fwsvd_export.records import Budget, Kronecker, RankPlan, Solution
-from fwsvd_export.wording import counted
 
 if TYPE_CHECKING:
     from fwsvd_export.compression.inputs import Inputs
 
 RATIOS = 1000  # a ratio is advised in thousandths
-SPREAD_TEXTS = 256  # about so many forward passes for the spread of a regression's predictions
+SPREAD_TEXTS = 256  # about so many forward passes for the spread of predictions
+_HEADS = ("ForSequenceClassification", "ForTokenClassification")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Guessing:
     """What a model costs that says the same of every text.
 
     Attributes:
-        loss: rise of one decision's loss: nats, or squared units of a regression.
+        loss: rise of one decision's loss, at the temperature of the statistics: nats, or squared units of a regression.
         why: what it is, for a sentence.
         decisions: how many an example has whose mean is its loss; a predicted loss is so many times too small, because
             the Fisher of a mean of n independent decisions is n times smaller than the mean of their Fishers.
@@ -55,7 +57,7 @@ def collapse_of(inputs: Inputs, solutions: Mapping[str, Solution], plan_at: Call
 
     Returns:
         None when they add up to less, with a method whose losses are not rises of the task's loss, and for heads for
-        which guessing has no known cost.
+        which guessing has no known cost, or without texts.
     """
     guessing = guessing_of(inputs) if inputs.solver.norm is Kronecker else None
     if guessing is None:
@@ -82,33 +84,55 @@ def collapse_of(inputs: Inputs, solutions: Mapping[str, Solution], plan_at: Call
 
 
 def guessing_of(inputs: Inputs) -> Guessing | None:
-    """What guessing costs a model's head; None where that is not known."""
-    encoder, statistics = inputs.encoder, inputs.statistics
-    config, ending = encoder.model.config, encoder.head.ending
-    if ending == "ForTokenClassification" and statistics is not None:
-        return _of_classes(config.num_labels, statistics.tokens / statistics.examples, " per token")
-    if ending != "ForSequenceClassification":
+    """What guessing costs a model's head; None where that is not known, or there are no texts to see it on."""
+    encoder, statistics, texts = inputs.encoder, inputs.statistics, inputs.texts
+    if encoder.head.ending not in _HEADS or statistics is None or texts is None:
         return None
-    problem = getattr(config, "problem_type", None)
-    if problem == "multi_label_classification":
-        return Guessing(math.log(2), f"log 2 for each of {counted(config.num_labels, 'label')}", config.num_labels)
-    if problem == "regression" or (problem is None and config.num_labels == 1):
-        spread = 0.0 if inputs.texts is None else spread_of(encoder, list(inputs.texts))
-        return Guessing(spread, "the variance of the predictions") if spread > 0 else None
-    return _of_classes(config.num_labels)
+    temperature = statistics.source.temperature
+    predictions = _predictions(encoder, list(texts), temperature)
+    decisions, why = 1.0, f"what predictions at temperature {temperature:g} differ by from their mean"
+    if predictions.kind == "gaussian":
+        why = "the variance of the predictions"
+    elif predictions.kind == "bernoulli":
+        decisions = float(predictions.values.shape[-1])
+    elif encoder.head.predicts == "tokens":
+        decisions = statistics.tokens / statistics.examples
+    loss = spread_of(predictions)
+    return Guessing(loss, why, decisions) if loss > 0 else None
 
 
-def spread_of(encoder: Encoder, texts: Sequence[Mapping[str, Any]]) -> float:
-    """The variance of a regression's predictions over some batches of all lengths: the cost of predicting the mean."""
+def spread_of(predictions: Prediction) -> float:
+    """How far predictions are from their mean, for one decision: what it costs to predict the mean everywhere.
+
+    Args:
+        predictions: (decisions, 1, classes or dimensions).
+
+    Returns:
+        The mean Kullback-Leibler divergence of the classes' probabilities from their mean (the Jensen-Shannon
+        divergence, Lin 1991), or the variance of numbers.
+    """
+    values = predictions.values.double()
+    if predictions.kind == "gaussian":
+        return float(values.flatten(0, 1).var(dim=0, correction=0).mean())
+    if predictions.kind == "bernoulli":
+        chances = values.sigmoid().flatten(0, 1)
+        chances = torch.stack([chances, 1 - chances], dim=-1)  # (examples, labels, yes or no)
+    else:
+        chances = values.softmax(dim=-1).flatten(0, 1)
+    spread = torch.special.entr(chances.mean(dim=0)).sum(dim=-1) - torch.special.entr(chances).sum(dim=-1).mean(dim=0)
+    return float(spread.mean())
+
+
+def _predictions(encoder: Encoder, texts: Sequence[Mapping[str, Any]], temperature: float) -> Prediction:
+    """Of some batches of all lengths, one decision after the other: (decisions, 1, classes or dimensions)."""
     step = max(1, sum(len(batch[IDS]) for batch in texts) // SPREAD_TEXTS)
-    predictions = []
+    found = []
     with eval_mode(encoder.model), torch.no_grad():
         for batch in texts[::step]:
             inputs = {name: value.to(encoder.device) for name, value in batch.items() if name not in LABEL_KEYS}
-            predictions.append(encoder.model(**inputs, return_dict=True).logits.float())
-    return float(torch.cat(predictions).var(dim=0, correction=0).mean())
-
-
-def _of_classes(classes: int, decisions: float = 1.0, where: str = "") -> Guessing | None:
-    """The logarithm of the number of classes; None for a single one, of which nothing can be guessed."""
-    return Guessing(math.log(classes), f"log {classes}{where}", decisions) if classes > 1 else None
+            outputs = encoder.model(**inputs, return_dict=True)
+            found_here = predictions_of(encoder.head.predicts, encoder.model.config, outputs, {**batch, **inputs})
+            (part,) = softened(found_here, temperature)
+            values = part.values.float()
+            found.append(values.flatten(0, 1) if part.present is None else values[part.present])
+    return replace(part, values=torch.cat(found)[:, None], labels=None, present=None)

@@ -19,7 +19,7 @@ from fwsvd_export.compression.record import record_of
 from fwsvd_export.compression.size import check_size
 from fwsvd_export.errors import CompressionWarning
 from fwsvd_export.fisher import collect_statistics
-from fwsvd_export.records import Budget, RankLimits, RankRequest, Statistics
+from fwsvd_export.records import TEMPERATURE, Budget, RankLimits, RankRequest, Statistics
 from fwsvd_export.runtime.modes import usual_modes
 from fwsvd_export.solvers.options import options_from, with_fisher_axis
 from fwsvd_export.solvers.table import solver_named
@@ -57,28 +57,28 @@ def compress(
     params: int | None = None,
     reconstruct: bool | None = None,
     labels: str = "data",
+    temperature: float = TEMPERATURE,
     seed: int = 0,
     fisher_axis: str | None = None,
     solver_options: Mapping[str, Any] | None = None,
     **ranks: Unpack[RankOptions],
 ) -> Any:
-    """A smaller ``LowRank…`` copy of a model: use it, fine-tune it, ``save_pretrained`` or ``push_to_hub`` it.
-
-    What happened is on it as ``model.compression``; iterations that did not converge and the like are warned about.
+    """A smaller ``LowRank…`` copy of a model, to use, fine-tune, save or push; its ``compression`` says what happened.
 
     Args:
         model: a supported dense transformers model, also in ``DataParallel`` or ``torch.compile``; it stays as it was.
         batches: task batches, to collect statistics on (with labels) unless they are given, and to reconstruct on.
         statistics: from ``collect_statistics`` of this very model; without batches, its sample is reconstructed on.
-        method: a name from the solver table ("svd" needs neither batches nor statistics).
+        method: of the solver table ("svd" needs neither batches nor statistics).
         ratio: fraction of the encoder's linear weights that may be used, 0 < ratio ≤ 1.
         rank: the same rank everywhere.
         params: total parameters that may be used. Give exactly one of ratio, rank and params.
         reconstruct: whether layers are fitted again to the dense model's output; None: where it can be (kfac, on data).
         labels: "data" or "sampled", when statistics are collected here.
+        temperature: of the predictions, when statistics are collected here.
         seed: of sampled labels.
         fisher_axis: alias of that option of fwsvd.
-        solver_options: of the method, by name; fwsvd's ``axis`` is "input" (as in the paper, the default) or "output".
+        solver_options: of the method, by name; fwsvd's ``axis`` is "input" (the default) or "output".
         ranks: how the size becomes ranks, see ``RankOptions``.
 
     Raises:
@@ -101,11 +101,18 @@ def compress(
     with usual_modes(encoder.device):
         if solver.needs is not None and batches is not None:
             batches = list(checked_batches(encoder, batches))  # read more than once
-        if statistics is None and solver.needs is not None and batches is not None:
-            statistics = collect_statistics(encoder.model, batches, collect=(solver.needs,), labels=labels, seed=seed)
+            if statistics is None:
+                statistics = _statistics(encoder, batches, solver.needs, labels, temperature, seed)
         texts = calibration_of(batches, statistics)
         inputs = Inputs(encoder, solver, options, size, statistics, texts if fitted else None, texts)
         return _with_report(compress_model(inputs), inputs)
+
+
+def _statistics(
+    encoder: Encoder, batches: Iterable[Mapping[str, Any]], needs: str, labels: str, temperature: float, seed: int
+) -> Statistics:
+    model = encoder.model
+    return collect_statistics(model, batches, collect=(needs,), labels=labels, temperature=temperature, seed=seed)
 
 
 def _with_report(compressed: Compressed, inputs: Inputs) -> Any:

@@ -63,4 +63,6 @@ def _asked(inputs: Inputs) -> Asked:
 
 def _fisher(statistics: Statistics) -> RecordedFisher:
     source = statistics.source
-    return RecordedFisher(source.task, source.data, statistics.examples, source.labels, source.max_length, None)
+    return RecordedFisher(
+        source.task, source.data, statistics.examples, source.labels, source.max_length, None, source.temperature
+    )

@@ -13,8 +13,8 @@ from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.fisher.divergence import divergences
 from fwsvd_export.fisher.hooks import eval_mode
-from fwsvd_export.fisher.targets import Prediction, predictions_of
-from fwsvd_export.records import Solution
+from fwsvd_export.fisher.targets import Prediction, predictions_of, softened
+from fwsvd_export.records import TEMPERATURE, Solution
 from fwsvd_export.runtime.progress import Steps, silent
 
 EXAMPLES = 256  # every layer costs a forward pass over all of them
@@ -39,7 +39,11 @@ class LayerLosses:
 
 
 def measure_layer_losses(
-    encoder: Encoder, solutions: Mapping[str, Solution], batches: Batches, steps: Steps = silent
+    encoder: Encoder,
+    solutions: Mapping[str, Solution],
+    batches: Batches,
+    steps: Steps = silent,
+    temperature: float = TEMPERATURE,
 ) -> LayerLosses:
     """Replaces one layer of the dense model at a time by the product of its factors.
 
@@ -51,6 +55,7 @@ def measure_layer_losses(
         solutions: layer name -> solution; dense ones are left out.
         batches: calibration examples, of which ``EXAMPLES`` are used, spread over all lengths.
         steps: progress.
+        temperature: of the statistics that losses were predicted from.
     """
     chosen = _spread(batches)
     # First to last, as a person reads them; solvers take layers in an order of their own
@@ -58,7 +63,7 @@ def measure_layer_losses(
     factorised = {name: solution for name, solution in there.items() if solution.factors is not None}
     losses = []
     with eval_mode(encoder.model), torch.no_grad(), steps("measuring layer losses", len(factorised)) as advance:
-        before = [_predict(encoder, batch) for batch in chosen]
+        before = [_predict(encoder, batch, temperature) for batch in chosen]
         for name, solution in factorised.items():
             factors = solution.factors
             assert factors is not None, "chosen above"
@@ -66,7 +71,8 @@ def measure_layer_losses(
             kept = weight.clone()
             weight.copy_(factors.up @ factors.down)
             try:
-                rises = [divergences(old, _predict(encoder, batch)) for old, batch in zip(before, chosen, strict=True)]
+                after = [_predict(encoder, batch, temperature) for batch in chosen]
+                rises = [divergences(*pair) for pair in zip(before, after, strict=True)]
             finally:
                 weight.copy_(kept)
             losses.append(LayerLoss(name, factors.rank, solution.loss, float(torch.cat(rises).mean())))
@@ -80,8 +86,8 @@ def _spread(batches: Batches) -> Sequence[Mapping[str, Tensor]]:
     return [batches[place] for place in range(0, len(batches), step)]
 
 
-def _predict(encoder: Encoder, batch: Mapping[str, Tensor]) -> list[Prediction]:
+def _predict(encoder: Encoder, batch: Mapping[str, Tensor], temperature: float) -> list[Prediction]:
     model = encoder.model
     there = {name: tensor.to(model.device) for name, tensor in batch.items()}
     outputs = model(**{name: tensor for name, tensor in there.items() if name not in LABEL_KEYS}, return_dict=True)
-    return predictions_of(encoder.head.predicts, model.config, outputs, there)
+    return softened(predictions_of(encoder.head.predicts, model.config, outputs, there), temperature)

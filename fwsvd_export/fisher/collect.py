@@ -20,7 +20,7 @@ from fwsvd_export.fisher.hooks import Capture, eval_mode
 from fwsvd_export.fisher.sample import CalibrationSample, SampleCollector
 from fwsvd_export.fisher.sums import EmbeddingSums, GramSum, LayerSums
 from fwsvd_export.fisher.targets import example_losses, predictions_of
-from fwsvd_export.records import COLLECTIONS, Statistics, StatisticsSource
+from fwsvd_export.records import COLLECTIONS, TEMPERATURE, Statistics, StatisticsSource
 from fwsvd_export.runtime.modes import usual_modes
 
 # Larger batches are split: the sums do not depend on it, and it bounds the activations kept for the backward pass.
@@ -38,33 +38,32 @@ def collect_statistics(
     source: StatisticsSource | None = None,
     samples: bool = True,
     example_indices: Iterable[int] | None = None,
+    temperature: float = TEMPERATURE,
 ) -> Statistics:
     """Per-example Fisher statistics of every linear layer of the encoder.
 
-    The estimand is the mean over examples of g g^T, g the gradient of one example's loss, for each layer's weight:
-    its Kronecker factors ("kfac"), its diagonal ("element") or the diagonal's row and column sums ("row"); and always
-    the word embeddings' row sums and gradient Gram, as inputs (what a tied output layer adds is not in them). Gradients
-    are taken in evaluation mode, also of frozen parameters and where the caller has switched them off; padding does not
-    count; parameters, ``.grad`` and training mode stay as they are.
+    The estimand is the mean over examples of g g^T, g the gradient of one example's loss with its logits divided by a
+    temperature, for each layer's weight: its Kronecker factors ("kfac"), its diagonal ("element") or the diagonal's row
+    and column sums ("row"); and always the word embeddings' row sums and gradient Gram, as inputs (what a tied output
+    layer adds is not in them). Padding does not count; parameters, ``.grad`` and training mode stay as they are.
 
     Args:
-        model: a supported dense model with a head (or a bare encoder, whose mean-pooled output is then the prediction);
-            it is taken out of ``DataParallel`` and ``torch.compile``.
+        model: a supported dense model with a head (or a bare encoder, whose mean-pooled output is then the prediction).
         batches: what the model takes by keyword, with labels (examples first), on any device.
         collect: any of "kfac", "row", "element".
-        labels: "data" for the empirical Fisher, "sampled" to draw labels from the model's own prediction (always so
-            for a bare encoder; the source that is kept says which it was).
+        labels: "data" for the empirical Fisher, "sampled" for labels from the model's own prediction (of a bare encoder
+            always).
         seed: of sampled labels.
         source: description kept with the sums; made from the model when None.
         samples: whether the texts are kept as token ids, so that ``compress`` can reconstruct layers without batches.
         example_indices: of the examples in all of the data, in the order of the batches; what is drawn for an example
             depends on seed and index. None counts from 0 on; for a shard, say ``range(1000, 2000)``.
+        temperature: above 1, examples that the model is sure of count too; 1 is the Fisher of the papers.
 
     Raises:
         UnsupportedModelError: a model of another architecture, or one without values.
-        StatisticsError: unknown collection, label source or seed.
-        DataError: no examples, a batch that does not fit the model, labels that are missing or that the model cannot
-            have, or fewer indices than examples.
+        StatisticsError: unknown collection, label source, seed or temperature.
+        DataError: no examples, a batch or labels that do not fit the model, or fewer indices than examples.
         WeightError: a loss that is not finite.
 
     Example:
@@ -80,10 +79,11 @@ def collect_statistics(
     check_own_weights(encoder)
     if encoder.head.predicts == "embedding":
         labels = "sampled"  # an encoder without a head predicts no label that data could give
-    source = replace(source or StatisticsSource(model_sha256=weights_sha256(model), seed=seed), labels=labels)
+    source = source or StatisticsSource(model_sha256=weights_sha256(model), seed=seed)
+    source = replace(source, labels=labels, temperature=temperature)
     indices = iter(count() if example_indices is None else example_indices)
     with usual_modes(encoder.device), eval_mode(model):
-        collector, sample = _Collector(encoder, _chosen(collect), labels, seed), SampleCollector(encoder)
+        collector, sample = _Collector(encoder, _chosen(collect), source, seed), SampleCollector(encoder)
         for part in collector.run_all(checked_batches(encoder, batches), indices):
             if samples:
                 sample.add(part)
@@ -127,13 +127,13 @@ def _next_indices(indices: Iterator[int], examples: int) -> list[int]:
 class _Collector:
     """The sums of all layers, and the pass that is under way."""
 
-    def __init__(self, encoder: Encoder, chosen: tuple[str, ...], labels: str, seed: int) -> None:
+    def __init__(self, encoder: Encoder, chosen: tuple[str, ...], source: StatisticsSource, seed: int) -> None:
         if not is_whole(seed):
             raise StatisticsError(f"seed {given(seed)}: a whole number is allowed")
         self.device = encoder.device
         self._model = encoder.model
         self._predicts = encoder.head.predicts
-        self._labels = labels
+        self._source = source
         self._seed = int(seed)
         self._chosen = chosen
         self._layers = encoder.layers
@@ -168,7 +168,8 @@ class _Collector:
         inputs = {name: tensor for name, tensor in part.items() if name not in LABEL_KEYS}
         outputs = self._model(**inputs, return_dict=True)
         predictions = predictions_of(self._predicts, self._model.config, outputs, part)
-        losses = example_losses(predictions, self._labels, seed=self._seed, indices=indices)
+        source, seed = self._source, self._seed
+        losses = example_losses(predictions, source.labels, seed=seed, indices=indices, temperature=source.temperature)
         if not bool(torch.isfinite(losses).all()):
             raise WeightError("the model's loss is NaN or infinite on this data; check the model's weights and labels")
         gradients = self._capture.backward(losses.sum())

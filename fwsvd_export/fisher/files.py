@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 from fwsvd_export.storage.json_files import parse_json
 from fwsvd_export.storage.output import atomic_output
-from fwsvd_export.storage.schema import Count, Line, check_format, read_as
+from fwsvd_export.storage.schema import Count, Line, Number, check_format, read_as
 
 STATISTICS_FORMAT = 2  # format 1 has no calibration sample, and is read like a file without
 _COLLECT_AGAIN = "collect again with fwsvd-export fisher"
@@ -70,6 +70,7 @@ def save_statistics(statistics: Statistics, path: str | Path, overwrite: bool = 
             "labels": source.labels,
             "max_length": source.max_length,
             "seed": source.seed,
+            "temperature": source.temperature,
         },
     }
     with atomic_output(Path(path), overwrite) as file:
@@ -160,6 +161,7 @@ class _Source:
     labels: Line
     max_length: Count | None
     seed: int
+    temperature: Number = 1.0  # of files that do not have it
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ labelled positions, mean squared error, binary cross-entropy), so a batch's grad
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -74,7 +74,9 @@ def predictions_of(predicts: str, config: Any, outputs: Any, batch: Mapping[str,
     raise UnsupportedModelError(f"no loss is known for a head that predicts {predicts!r}")
 
 
-def example_losses(predictions: list[Prediction], source: str, *, seed: int, indices: Sequence[int]) -> Tensor:
+def example_losses(
+    predictions: list[Prediction], source: str, *, seed: int, indices: Sequence[int], temperature: float = 1.0
+) -> Tensor:
     """Loss of every example, (examples) float32.
 
     Args:
@@ -83,10 +85,12 @@ def example_losses(predictions: list[Prediction], source: str, *, seed: int, ind
         seed: of sampled labels.
         indices: of the examples in all of the data; what is drawn for an example depends on seed and index alone, so
             that neither batches nor shards change it.
+        temperature: logits are divided by it; the mean of a number has none.
 
     Raises:
         DataError: labels from the data are asked for and the batch has none, or some that the model cannot have.
     """
+    predictions = softened(predictions, temperature)
     if source == "sampled":
         drawn = _uniform(predictions, seed, indices)
         predictions = [_with_sampled_labels(*pair) for pair in zip(predictions, drawn, strict=True)]
@@ -99,6 +103,14 @@ def example_losses(predictions: list[Prediction], source: str, *, seed: int, ind
         losses.append(_losses(prediction))
     scale = 0.5 if len(losses) == 2 and all(p.values.shape[1] == 1 for p in predictions) else 1.0
     return scale * torch.stack(losses).sum(dim=0)
+
+
+def softened(predictions: list[Prediction], temperature: float) -> list[Prediction]:
+    """With logits divided by a temperature (Hinton et al. 2015, arXiv 1503.02531); the mean of a number has none."""
+    return [
+        prediction if prediction.kind == "gaussian" else replace(prediction, values=prediction.values / temperature)
+        for prediction in predictions
+    ]
 
 
 def _within(positions: Tensor | None, logits: Tensor) -> Tensor | None:

@@ -64,6 +64,7 @@ class MadeFrom:
         rows_sha256: of the rows that may be chosen.
         validation_sha256: of the rows that values are measured on, which are left out of all others.
         labels: source of the labels for statistics.
+        temperature: of the predictions for statistics.
         size: limits of the ranks; its budget is not looked at.
     """
 
@@ -72,6 +73,7 @@ class MadeFrom:
     rows_sha256: str
     validation_sha256: str
     labels: str
+    temperature: float
     size: RankRequest
 
     def model(self) -> Parts:
@@ -104,6 +106,7 @@ class MadeFrom:
             "max_samples": self.data.max_samples,
             "seed": seed,
             "labels": self.labels,
+            "temperature": self.temperature,
         }
 
     def compressed(self, cell: Cell, options: SolverOptions, needs: str | None, reconstruct: bool) -> Parts:

@@ -31,7 +31,7 @@ from fwsvd_export.evaluation.layer_losses import measure_layer_losses
 from fwsvd_export.evaluation.paired import paired_difference, scored
 from fwsvd_export.evaluation.ratio import smallest_within
 from fwsvd_export.fisher.files import load_statistics
-from fwsvd_export.records import LABEL_SOURCES, Statistics
+from fwsvd_export.records import LABEL_SOURCES, TEMPERATURE, Statistics
 from fwsvd_export.report.compression import write_report
 from fwsvd_export.runtime.device import release_freed_memory
 from fwsvd_export.runtime.progress import Steps, silent
@@ -114,6 +114,7 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
     check_size(checkpoint.encoder, method.solver, request.size)
     statistics, needs = stored, method.solver.needs
     labels = request.labels or LABEL_SOURCES[0]
+    temperature = TEMPERATURE if request.temperature is None else request.temperature
     labelled = stored is None and needs is not None and reads_labels(checkpoint.encoder, labels)
     calibration, validation = calibration_and_validation(request, checkpoint, stored, labelled=labelled)
     text = None
@@ -122,7 +123,9 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
         text = refine_text(request.refine, request.data, calibration, sample, checkpoint)
     if statistics is None and needs is not None and request.data is not None and calibration is not None:
         with clock.phase("statistics"):
-            statistics = statistics_of(checkpoint, request.data, calibration, (needs,), labels, steps, samples=False)
+            statistics = statistics_of(
+                checkpoint, request.data, calibration, (needs,), labels, temperature, steps, samples=False
+            )
             release_freed_memory()
     check_collected(method.solver, statistics)
     texts = calibration_of(calibration, statistics)
@@ -199,7 +202,10 @@ def write_run(
     record = replace(_record_of(run, compressed, gate), refinement=refinement)
     if request.report is not None and run.calibration is not None:
         with run.clock.phase("report"):
-            losses = measure_layer_losses(checkpoint.encoder, compressed.solutions, run.calibration, steps)
+            statistics = run.inputs.statistics
+            temperature = TEMPERATURE if statistics is None else statistics.source.temperature
+            solved = (checkpoint.encoder, compressed.solutions, run.calibration)
+            losses = measure_layer_losses(*solved, steps, temperature)
             write_report(request.report, record, losses, request.overwrite)
     return write_compressed(small, request.out, record, checkpoint.tokenizer_files, request.overwrite)
 
@@ -223,6 +229,11 @@ def _method_of(request: CompressRequest, stored: Statistics | None) -> Method:
     if request.target is not None:  # one that is not allowed is refused here
         closed_form(solver)
     fitted = reconstructs(solver, request.reconstruct, request.data is not None, stored)
+    if stored is not None and request.temperature not in (None, stored.source.temperature):
+        raise StatisticsError(
+            f"--temperature {request.temperature:g} is given, and the statistics file was collected with temperature "
+            f"{stored.source.temperature:g}; leave --temperature out, or collect again with it"
+        )
     if stored is not None and request.labels not in (None, stored.source.labels):
         raise StatisticsError(
             f"--labels {request.labels} is given, and the statistics file was collected with labels "

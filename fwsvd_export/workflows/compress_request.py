@@ -27,7 +27,8 @@ class CompressRequest:
     With ``max_drop`` the budget in ``size`` is not looked at: the smallest model is searched whose metric on
     ``validation`` (or on rows of ``data`` that calibration leaves) is at most that far below the dense one's, with that
     ``confidence``. ``refine`` None does not refine. A folder ``report`` gets predicted and measured losses of every
-    layer. ``labels`` None is "data" where statistics are collected, and whatever they were where they are given.
+    layer. ``labels`` None is "data" where statistics are collected, and whatever they were where they are given,
+    and ``temperature`` likewise.
     ``command`` is what was typed, and ``recipe`` the file of options that was used, for the record.
     """
 
@@ -38,6 +39,7 @@ class CompressRequest:
     data: DataRequest | None = None
     fisher: Path | None = None
     labels: str | None = None
+    temperature: float | None = None
     validation: DataRequest | None = None
     max_drop: float | None = None
     confidence: float = CONFIDENCE
@@ -79,6 +81,7 @@ class CompressRequest:
             data=self.data if self.uses_data else None,
             fisher=self.fisher if self.needs_statistics else None,
             labels=self.labels if self.needs_statistics else None,
+            temperature=self.temperature if self.needs_statistics else None,
         )
 
     def unused(self) -> tuple[str, ...]:
@@ -91,6 +94,7 @@ class CompressRequest:
             sentences.append(f"{option} is not used: {why}, and no layer is reconstructed.")
         if self.fisher is not None and not self.needs_statistics:
             sentences.append(f"--fisher is not used: {without}.")
-        if self.labels is not None and not self.needs_statistics:
-            sentences.append(f"--labels is not used: {without}.")
+        for option, value in (("--labels", self.labels), ("--temperature", self.temperature)):
+            if value is not None and not self.needs_statistics:
+                sentences.append(f"{option} is not used: {without}.")
         return tuple(sentences)

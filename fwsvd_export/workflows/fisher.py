@@ -15,7 +15,7 @@ from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import StatisticsError
 from fwsvd_export.fisher import collect_statistics, merge_statistics
 from fwsvd_export.fisher.files import load_statistics, save_statistics
-from fwsvd_export.records import Statistics, StatisticsSource
+from fwsvd_export.records import TEMPERATURE, Statistics, StatisticsSource
 from fwsvd_export.runtime.progress import Steps, silent, tracked
 from fwsvd_export.storage.output import check_output
 from fwsvd_export.workflows.source import Source, load_dense
@@ -28,6 +28,7 @@ def run_fisher(
     *,
     collect: tuple[str, ...],
     labels: str,
+    temperature: float = TEMPERATURE,
     samples: bool = True,
     overwrite: bool = False,
     steps: Steps = silent,
@@ -37,7 +38,7 @@ def run_fisher(
     checkpoint = load_dense(source)
     needed = data if reads_labels(checkpoint.encoder, labels) else data.without_labels()
     batches = load_batches(needed, load_tokenizer(checkpoint), checkpoint.encoder)
-    statistics = statistics_of(checkpoint, data, batches, collect, labels, steps, samples=samples)
+    statistics = statistics_of(checkpoint, data, batches, collect, labels, temperature, steps, samples=samples)
     save_statistics(statistics, out, overwrite)
     return statistics
 
@@ -69,6 +70,7 @@ def statistics_of(
     batches: Batches,
     collect: tuple[str, ...],
     labels: str,
+    temperature: float,
     steps: Steps,
     *,
     samples: bool,
@@ -81,6 +83,7 @@ def statistics_of(
         labels=labels,
         max_length=data.max_length,
         seed=data.seed,
+        temperature=temperature,
     )
     return collect_statistics(
         checkpoint.model,
@@ -91,4 +94,5 @@ def statistics_of(
         source=source,
         samples=samples,
         example_indices=batches.indices,
+        temperature=temperature,
     )

@@ -88,7 +88,7 @@ class _Sweep:
             self._store = SweepStore(request.out, keys.subject(data.validation_name))
         self._keys = {cell: keys.cell(cell) for cell in request.grid.cells}
         self._starts = {cell: keys.start(cell) for cell in request.grid.cells}
-        statistics = SweepStatistics(dense, data, request.labels, watch.steps)
+        statistics = SweepStatistics(dense, data, request.labels, request.temperature, watch.steps)
         self._models = SweepModels(request, self._sources, statistics, self._store, keys, self._clock, watch.steps)
         with self._clock.phase("evaluate"):
             found = self._scored(dense.model, "dense")

@@ -39,7 +39,7 @@ class SweepKeys:
     def of(cls, request: SweepRequest, dense: Checkpoint, teacher: Checkpoint, data: SweepData) -> SweepKeys:
         """Of a sweep whose models and rows are loaded."""
         base, rows = Identity.of(dense), (data.rows_sha256, data.validation_sha256)
-        made_from = MadeFrom(base, request.data, *rows, request.labels, request.size)
+        made_from = MadeFrom(base, request.data, *rows, request.labels, request.temperature, request.size)
         taught_by = base if teacher is dense else Identity.of(teacher)
         return cls(request, made_from, taught_by, dense.encoder.device)
 

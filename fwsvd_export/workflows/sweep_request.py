@@ -15,7 +15,7 @@ from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import SweepError, at_least
 from fwsvd_export.evaluation.difference import CONFIDENCE, check_confidence
 from fwsvd_export.evaluation.metrics import metric_of
-from fwsvd_export.records import Budget, RankRequest
+from fwsvd_export.records import TEMPERATURE, Budget, RankRequest
 from fwsvd_export.solvers.options import SolverOptions, options_from
 from fwsvd_export.solvers.table import solver_named
 from fwsvd_export.sweep.grid import Cell, Grid
@@ -41,6 +41,7 @@ class SweepRequest:
         shard: (i, n) for the i-th of n shares of the grid.
         validation: what values are measured on; None for rows of ``data``, which are left out elsewhere.
         labels: source of the labels for statistics.
+        temperature: of the predictions for statistics.
         size: limits of the ranks; its budget is not looked at.
         reconstruct: whether layers are reconstructed; None where the method can be.
         solver_options: method -> values by name.
@@ -66,6 +67,7 @@ class SweepRequest:
     shard: tuple[int, int] = (1, 1)
     validation: DataRequest | None = None
     labels: str = "data"
+    temperature: float = TEMPERATURE
     size: RankRequest = _NO_LIMITS
     reconstruct: bool | None = None
     solver_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -35,13 +35,14 @@ class SweepStatistics:
         checkpoint: the dense model.
         data: the rows.
         labels: source of the labels.
+        temperature: of the predictions.
         steps: progress.
     """
 
-    def __init__(self, checkpoint: Checkpoint, data: SweepData, labels: str, steps: Steps) -> None:
+    def __init__(self, checkpoint: Checkpoint, data: SweepData, labels: str, temperature: float, steps: Steps) -> None:
         self._checkpoint = checkpoint
         self._data = data
-        self._labels = labels
+        self._labels, self._temperature = labels, temperature
         self._steps = steps
         self._calibration: tuple[int, Batches] | None = None
 
@@ -75,6 +76,7 @@ class SweepStatistics:
             self.calibration(seed),
             missing,
             self._labels,
+            self._temperature,
             self._steps,
             samples=False,
         )

@@ -211,6 +211,16 @@ def test_a_task_of_another_kind_of_label(
             1,
             "collected with labels data; leave --labels out",
         ),
+        (
+            ["--rank", 4, "--fisher", "FISHER", "--temperature", 1],
+            1,
+            "--temperature 1 is given, and the statistics file was collected with temperature 4; leave --temperature",
+        ),
+        (
+            ["--rank", 4, "--data", "DATA", "--task", "sst2", "--temperature", 0],
+            1,
+            "temperature 0: a number above 0 is allowed",
+        ),
         (["--rank", 4, "--data", "DATA", "--task", "sst2", "--max-samples", 0], 1, "max_samples 0"),
         (
             ["--rank", 4, "--data", "DATA", "--task", "sst2", "--labels", "guessed"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +19,7 @@ def test_the_hint_names_losses_guessing_and_a_ratio(
     result = run("compress", tiny_folder, tmp_path / "out", "--fisher", statistics_file, *SENSELESS, "--json")
     assert result.exit_code == 0, result.output
     predicted = sum(layer["predicted_loss"] for layer in json.loads(result.stdout)["layers"])
-    assert predicted > math.log(2)
-    said = f"The predicted losses add up to {predicted:.3g}, and guessing costs 0.693 (log 2): "
+    said = f"The predicted losses add up to {predicted:.3g}, and guessing costs "
     (line,) = [line for line in result.stderr.splitlines() if said in line]
     enough = line.rpartition("ask for a ratio of at least ")[2].rstrip(".")
     again = run("compress", tiny_folder, tmp_path / "more", "--fisher", statistics_file, "--ratio", f"0.{enough[2:]}")

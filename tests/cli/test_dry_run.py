@@ -26,7 +26,7 @@ def test_it_predicts_what_the_compression_then_reports_and_writes_nothing(
     assert result.exit_code == 0, result.output
     assert "nothing is written" in result.stdout
     assert "(asked for)" in result.stdout
-    assert "Guessing costs 0.693 (log 2)" in result.stderr
+    assert f"Guessing costs {report['guessing']:.3g} (what predictions at temperature 4 differ by" in result.stderr
     assert "The curve bends at about" in result.stderr
     assert f"{asked['predicted_loss']:.3g}" in result.stdout
 

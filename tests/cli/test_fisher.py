@@ -155,6 +155,7 @@ def test_one_shard_without_texts_leaves_the_merger_without_and_says_so(
         ("model", ["different models cannot be merged", "first", "second"]),
         ("collect", ["different collections cannot be merged", "kfac,row in ", "row in "]),
         ("labels", ["different label sources cannot be merged", "data in ", "sampled in "]),
+        ("temperature", ["different temperatures cannot be merged", "4 in ", "1.5 in "]),
     ],
 )
 def test_shards_that_differ_are_refused(
@@ -172,7 +173,12 @@ def test_shards_that_differ_are_refused(
         weights = load_file(model / "model.safetensors")
         weights["classifier.bias"] += 1
         save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
-    options = {"collect": ["--collect", "row"], "labels": ["--labels", "sampled"]}.get(difference, [])
+    changes: dict[str, list[object]] = {
+        "collect": ["--collect", "row"],
+        "labels": ["--labels", "sampled"],
+        "temperature": ["--temperature", 1.5],
+    }
+    options = changes.get(difference, [])
     few = [*data, "--max-samples", 4]
     assert run("fisher", tiny_folder, "-o", tmp_path / "first", *few).exit_code == 0
     assert run("fisher", model, "-o", tmp_path / "second", *few, *options).exit_code == 0

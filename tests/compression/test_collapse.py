@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from collections.abc import Callable
@@ -10,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 import fwsvd_export as fe
@@ -17,7 +18,8 @@ from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.compression.collapse import guessing_of, spread_of
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.errors import CompressionWarning
-from fwsvd_export.records import Budget, RankLimits, RankRequest, Statistics
+from fwsvd_export.fisher.targets import Prediction
+from fwsvd_export.records import TEMPERATURE, Budget, RankLimits, RankRequest, Statistics
 from fwsvd_export.solvers.table import SOLVERS
 from tests.helpers import tiny_head
 
@@ -46,16 +48,19 @@ def test_the_ratio_that_is_named_is_the_smallest_below_guessing(
         small = compressed(0.08)
     (sentence,) = small.compression.warnings
     assert [str(warning.message) for warning in caught] == [sentence] == [small.compression.collapse]
-    assert predicted(small) > math.log(2)
-    assert f"add up to {predicted(small):.3g}, and guessing costs 0.693 (log 2)" in sentence
+    said = re.search(r"add up to (\S+), and guessing costs (\S+) \(", sentence)
+    assert said is not None
+    assert said[1] == f"{predicted(small):.3g}"
+    costs = float(said[2])
+    assert predicted(small) > costs
     found = re.search(r"ask for a ratio of at least (0\.\d+)\.$", sentence)
     assert found is not None
     enough = float(found[1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert predicted(compressed(enough)) <= math.log(2)
+        assert predicted(compressed(enough)) <= 1.005 * costs
     with pytest.warns(CompressionWarning, match=f"at least {enough:g}"):
-        assert predicted(compressed(round(enough - 0.001, 3))) > math.log(2)
+        assert predicted(compressed(round(enough - 0.001, 3))) > 0.995 * costs
 
 
 def test_limits_that_no_ratio_helps_are_named(tiny_model: Any, statistics: Statistics) -> None:
@@ -79,37 +84,65 @@ def guessing(model: Any, batches: Batches, texts: Batches | None = None) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("class_name", "settings", "loss", "decisions"),
+    ("class_name", "settings", "decisions"),
     [
-        ("BertForSequenceClassification", {"num_labels": 7}, math.log(7), 1),
-        ("BertForSequenceClassification", {"num_labels": 3, "problem_type": MULTI}, math.log(2), 3),
-        ("BertForTokenClassification", {"num_labels": 1}, None, None),
-        ("BertForTokenClassification", {"num_labels": 5}, math.log(5), None),
-        ("BertForMaskedLM", {}, None, 1),
-        ("BertForQuestionAnswering", {}, None, 1),
-        ("BertModel", {}, None, 1),
-        ("BertForSequenceClassification", {"num_labels": 1}, None, 1),
+        ("BertForSequenceClassification", {"num_labels": 7}, 1),
+        ("BertForSequenceClassification", {"num_labels": 3, "problem_type": MULTI}, 3),
+        ("BertForTokenClassification", {"num_labels": 5}, None),
     ],
 )
-def test_what_guessing_costs(
-    class_name: str, settings: dict[str, Any], loss: float | None, decisions: int | None, batches: Batches
+@torch.no_grad()
+def test_guessing_costs_what_predictions_differ_by_from_their_mean(
+    class_name: str, settings: dict[str, Any], decisions: int | None, batches: Batches
 ) -> None:
     texts = [{name: values for name, values in batch.items() if name != "labels"} for batch in batches]
-    found = guessing(tiny_head(class_name, **settings), texts)
-    if loss is None:
-        assert found is None
-        return
-    assert found.loss == pytest.approx(loss)
+    model = tiny_head(class_name, **settings).eval()
+    found = guessing(model, texts, texts)
+    logits = [model(**batch).logits for batch in texts]
+    if decisions is None:
+        logits = [part[batch["attention_mask"].bool()] for part, batch in zip(logits, texts, strict=True)]
+    scores = torch.cat(logits).double() / TEMPERATURE
+    of_labels = torch.stack([scores.sigmoid(), (-scores).sigmoid()], dim=-1)  # a label has two outcomes
+    chances = of_labels if decisions == 3 else scores.softmax(dim=-1)
+    expected = (chances * (chances / chances.mean(dim=0)).log()).sum(dim=-1).mean()
+    assert found.loss == pytest.approx(float(expected), rel=1e-4)
+    assert f"temperature {TEMPERATURE:g}" in found.why
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
     assert found.decisions == (decisions or tokens / sum(len(batch["input_ids"]) for batch in batches))
 
 
+@pytest.mark.parametrize(
+    ("class_name", "settings"),
+    [
+        ("BertForTokenClassification", {"num_labels": 1}),
+        ("BertForMaskedLM", {}),
+        ("BertForQuestionAnswering", {}),
+        ("BertModel", {}),
+    ],
+)
+def test_of_these_heads_it_is_not_known(class_name: str, settings: dict[str, Any], batches: Batches) -> None:
+    texts = [{name: values for name, values in batch.items() if name != "labels"} for batch in batches]
+    assert guessing(tiny_head(class_name, **settings), texts, texts) is None
+
+
+def test_without_texts_it_is_not_known(tiny_model: Any, batches: Batches) -> None:
+    assert guessing(tiny_model, batches) is None
+
+
 def test_a_regressions_guess_costs_the_variance_of_its_predictions(batches: Batches) -> None:
-    model = tiny_head("BertForSequenceClassification", num_labels=1, problem_type="regression")
+    model = tiny_head("BertForSequenceClassification", num_labels=1, problem_type="regression").eval()
     with torch.no_grad():
         outputs = [model(batch["input_ids"], batch["attention_mask"]).logits for batch in batches]
     expected = float(torch.cat(outputs).var(correction=0))
     texts = labelled(batches, lambda ids: ids[:, :1].float())
-    assert guessing(model, texts, texts).loss == pytest.approx(expected, rel=1e-4)
-    assert spread_of(encoder_of(model), texts) == pytest.approx(expected, rel=1e-4)
+    found = guessing(model, texts, texts)
+    assert found.loss == pytest.approx(expected, rel=1e-4)
+    assert found.why == "the variance of the predictions"
     assert guessing(model, texts, [{name: values[:1] for name, values in texts[0].items()}]) is None
+
+
+@given(st.integers(1, 6), st.integers(2, 5), st.sampled_from(["categorical", "bernoulli", "gaussian"]))
+def test_the_spread_is_zero_for_equal_predictions_and_never_less(count: int, classes: int, kind: str) -> None:
+    same = Prediction(kind, torch.randn(1, 1, classes).expand(count, 1, classes), None)
+    assert spread_of(same) == pytest.approx(0, abs=1e-9)
+    assert spread_of(Prediction(kind, torch.randn(count, 1, classes), None)) >= -1e-12

@@ -18,7 +18,9 @@ from tests.helpers import inputs_of
 
 def test_every_size_is_what_a_compression_to_it_reports(tiny_model: Any, statistics: Statistics) -> None:
     size = RankRequest(Budget(ratio=0.3))
-    found = forecast(prepare(inputs_of(tiny_model, "kfac", size, statistics)))
+    assert statistics.sample is not None
+    texts = statistics.sample.batches()
+    found = forecast(prepare(inputs_of(tiny_model, "kfac", size, statistics, None, texts)))
     assert [size.asked for size in found.sizes].count(True) == 1
     assert len(found.sizes) > 4
     for size in found.sizes:

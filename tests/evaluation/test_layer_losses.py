@@ -21,7 +21,7 @@ from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.evaluation import layer_losses
 from fwsvd_export.evaluation.layer_losses import LayerLosses, measure_layer_losses
-from fwsvd_export.records import Budget, Factors, RankLimits, RankRequest, Solution
+from fwsvd_export.records import TEMPERATURE, Budget, Factors, RankLimits, RankRequest, Solution
 from tests.helpers import inputs_of
 
 LAYER = "encoder.layer.0.intermediate.dense"
@@ -57,7 +57,8 @@ def test_the_measured_loss_is_that_of_a_model_with_this_layer_alone_replaced(tin
     ]
 
     def predictions() -> Tensor:
-        return torch.cat([tiny_model(**batch).logits for batch in single]).double().log_softmax(dim=-1)
+        logits = torch.cat([tiny_model(**batch).logits for batch in single]).double()
+        return (logits / TEMPERATURE).log_softmax(dim=-1)
 
     dense = predictions()
     weight = tiny_model.bert.get_submodule(LAYER).weight

@@ -91,9 +91,9 @@ def test_sums_are_those_of_single_examples(
 ) -> None:
     model = make_head("BertForSequenceClassification", attn_implementation=attention)
     batches = make_batches(10, 4)
-    found = collect_statistics(model, batches, collect=EVERYTHING)
+    found = collect_statistics(model, batches, collect=EVERYTHING, temperature=1)
     assert_same(found, reference(model, batches))
-    assert found.source == StatisticsSource(model_sha256=weights_sha256(model), labels="data", seed=0)
+    assert found.source == StatisticsSource(model_sha256=weights_sha256(model), labels="data", seed=0, temperature=1)
 
 
 def test_rows_are_the_same_with_and_without_elements(
@@ -266,3 +266,36 @@ def test_a_loss_that_is_not_finite_is_refused(tiny_model: Any, make_batches: Mak
 def test_a_batch_that_is_no_mapping_is_refused(tiny_model: Any) -> None:
     with pytest.raises(DataError, match="a batch is a list; a mapping"):
         collect_statistics(tiny_model, [[torch.ones(1, 3)]])
+
+
+@pytest.mark.parametrize("labels", ["data", "sampled"])
+@pytest.mark.parametrize("name", ["BertForSequenceClassification", "BertForTokenClassification"])
+def test_at_a_temperature_they_are_those_of_a_model_with_smaller_logits(
+    name: str, labels: str, make_head: Callable[..., Any], make_batches: MakeBatches, assert_same: AssertSame
+) -> None:
+    model = make_head(name)
+    batches = [{name: values for name, values in batch.items() if name != "labels"} for batch in make_batches(8, 4)]
+    if labels == "data":
+        tokens = name == "BertForTokenClassification"
+        batches = [
+            {**batch, "labels": batch["input_ids"] % 2 if tokens else batch["input_ids"][:, 0] % 2} for batch in batches
+        ]
+    found = collect_statistics(model, batches, collect=EVERYTHING, labels=labels, temperature=4)
+    with torch.no_grad():
+        for parameter in model.classifier.parameters():
+            parameter.div_(4)
+    assert_same(found, collect_statistics(model, batches, collect=EVERYTHING, labels=labels, temperature=1))
+
+
+def test_the_mean_of_a_number_has_no_temperature(
+    make_head: Callable[..., Any], make_batches: MakeBatches, assert_same: AssertSame
+) -> None:
+    model = make_head("BertForSequenceClassification", num_labels=1)
+    batches = [{**batch, "labels": batch["labels"].float()} for batch in make_batches(8, 4)]
+    assert_same(*(collect_statistics(model, batches, temperature=temperature) for temperature in (1, 3)))
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, float("nan"), float("inf"), "2", True])
+def test_a_temperature_that_is_none_is_refused(temperature: Any, tiny_model: Any, make_batches: MakeBatches) -> None:
+    with pytest.raises(StatisticsError, match=r"temperature .*: a number above 0 is allowed"):
+        collect_statistics(tiny_model, make_batches(2, 2), temperature=temperature)

@@ -22,7 +22,7 @@ MakeBatches = Callable[..., Batches]
 
 
 def collected(model: Any, batches: Batches, **options: Any) -> EmbeddingStatistics:
-    embedding = collect_statistics(model, batches, **{"collect": ("row",), **options}).embedding
+    embedding = collect_statistics(model, batches, **{"collect": ("row",), "temperature": 1, **options}).embedding
     assert embedding is not None
     return embedding
 
@@ -144,7 +144,7 @@ def test_half_precision_models_give_float32_sums(make_head: Callable[..., Any], 
 
 @pytest.fixture
 def shards(tiny_model: Any, make_batches: MakeBatches) -> list[Statistics]:
-    return [collect_statistics(tiny_model, [batch], collect=("row",)) for batch in make_batches(11, 4)]
+    return [collect_statistics(tiny_model, [batch], collect=("row",), temperature=1) for batch in make_batches(11, 4)]
 
 
 def test_shards_merge_to_the_whole_in_any_order(

@@ -28,6 +28,7 @@ MADE_FROM = MadeFrom(
     rows_sha256="2" * 64,
     validation_sha256="3" * 64,
     labels="data",
+    temperature=2.0,
     size=RankRequest(Budget(ratio=1.0)),
 )
 CELL = Cell("fwsvd", Budget(ratio=0.5), "none", 0)
@@ -46,6 +47,7 @@ def key(made_from: MadeFrom = MADE_FROM, cell: Cell = CELL, **changes: Any) -> s
         replace(MADE_FROM, rows_sha256="4" * 64),
         replace(MADE_FROM, validation_sha256="4" * 64),
         replace(MADE_FROM, labels="sampled"),
+        replace(MADE_FROM, temperature=1.0),
         replace(MADE_FROM, data=replace(MADE_FROM.data, max_samples=9)),
         replace(MADE_FROM, data=replace(MADE_FROM.data, max_length=64)),
         replace(MADE_FROM, data=replace(MADE_FROM.data, on_bad_row="skip")),
