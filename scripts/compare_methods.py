@@ -3,11 +3,16 @@ r"""The methods on real fine-tuned models: metric, element-weighted loss and sec
     python scripts/compare_methods.py --models MODELS --data DATA -o docs/results
     python scripts/compare_methods.py --models MODELS --data DATA -o docs/results --name element_weighted \
         --variants svd,fwsvd,activation,kfac:uniform,em,nesterov,anderson,als --ratios 0.5,0.25
+    python scripts/compare_methods.py --models MODELS --data DATA -o docs/results --name kept --seeds 0,1,2 \
+        --tasks sst2,stsb,cola,banking77,snips --ratios 0.5,0.25,0.1,0.05 --no-weighted-loss \
+        --variants kfac:reconstructed+temperature=1,kfac:reconstructed
     python scripts/compare_methods.py -o docs/results --render
 
-MODELS holds one folder per task (sst2, stsb, cola), DATA one folder per task with train.jsonl and validation.jsonl.
-A variant is a method, or method:manner+manner with an allocator (uniform, greedy), an axis of fwsvd (input, output),
-reconstructed (layer outputs fitted on the calibration data, as compress does by default for kfac) or embeddings=RATIO.
+MODELS holds one folder per task (sst2, stsb, cola, banking77, snips), DATA one per task with train.jsonl and
+validation.jsonl. A variant is a method, or method:manner+manner with an allocator (uniform, greedy), an axis of fwsvd
+(input, output), reconstructed (layer outputs fitted on the calibration data, as compress does by default for kfac),
+embeddings=RATIO, or temperature=T of the statistics. With several seeds the table has what is kept of the dense metric:
+the mean over seeds, the lowest and the highest, and the first seed's paired 95 % interval.
 Writes NAME.json, NAME.md (tables) and NAME.png, and prints one JSON object last; --render writes the tables and the
 picture again from the NAME.json that is there. The weighted loss is the share of
 sum_ij F_ij W_ij² that is lost, F the Fisher of each weight, summed over all layers: what the element-weighted methods
@@ -21,6 +26,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +39,20 @@ from fwsvd_export.compression.prepare import compress_model
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import task_named
-from fwsvd_export.evaluation.metrics import evaluate_model
+from fwsvd_export.evaluation.paired import paired_difference, scored
 from fwsvd_export.fisher import collect_statistics
 from fwsvd_export.ranks import ALLOCATORS
-from fwsvd_export.records import Budget, RankRequest, Statistics
+from fwsvd_export.records import TEMPERATURE, Budget, RankRequest, Statistics
 from fwsvd_export.report.figures import Panel, draw_metric_against_size
 from fwsvd_export.solvers.names import AXES
 from fwsvd_export.solvers.options import options_from
 from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.json_files import write_json
 
+TASKS = {
+    "banking77": task_named("classification"),
+    "snips": task_named("ner").with_columns("tokens", None, "tags"),
+}
 DEFAULT_VARIANTS = "svd,fwsvd,activation,kfac:uniform,kfac:greedy,kfac:reconstructed"
 
 
@@ -55,7 +65,8 @@ def main() -> None:
     parser.add_argument("--variants", default=DEFAULT_VARIANTS, help="Methods, as svd, fwsvd:output, kfac:uniform.")
     parser.add_argument("--ratios", default="0.75,0.5,0.37,0.25,0.15,0.1")
     parser.add_argument("--max-samples", type=int, default=2048)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", default="0", help="Of the choice of calibration rows.")
+    parser.add_argument("--no-weighted-loss", action="store_true", help="Leave it out; it costs most of the time.")
     parser.add_argument("--name", default="allocation", help="Of the files.")
     parser.add_argument(
         "--render", action="store_true", help="Only write tables and picture of results that are there."
@@ -69,8 +80,10 @@ def main() -> None:
         parser.error("give --models and --data, or --render")
     else:
         variants = arguments.variants.split(",")
-        tasks = [run_task(name, variants, arguments) for name in arguments.tasks.split(",")]
-        result = {"calibration_examples": arguments.max_samples, "seed": arguments.seed, "tasks": tasks}
+        seeds = [int(seed) for seed in arguments.seeds.split(",")]
+        names = arguments.tasks.split(",")
+        tasks = [run_task(name, seed, variants, arguments) for seed in seeds for name in names]
+        result = {"calibration_examples": arguments.max_samples, "seeds": seeds, "tasks": tasks}
         arguments.output.mkdir(parents=True, exist_ok=True)
         write_json(place, result)
     render(result["tasks"], place)
@@ -79,8 +92,15 @@ def main() -> None:
 
 def render(tasks: list[dict[str, Any]], place: Path) -> None:
     """Writes the tables and the picture of results beside their JSON file."""
-    text = f"{metric_table(tasks)}\n{''.join(detail_table(task) for task in tasks)}"
+    several = len({task.get("seed", 0) for task in tasks}) > 1
+    unweighted = "weighted_loss" not in tasks[0]["rows"][0]
+    text = (
+        kept_table(tasks)
+        if several or unweighted
+        else f"{metric_table(tasks)}\n{''.join(detail_table(task) for task in tasks)}"
+    )
     place.with_suffix(".md").write_text(text, encoding="utf-8")
+    tasks = [task for task in tasks if task.get("seed", 0) == tasks[0].get("seed", 0)]
     panels = [
         Panel(
             f"{task['task']} (validation)",
@@ -96,18 +116,23 @@ def render(tasks: list[dict[str, Any]], place: Path) -> None:
     draw_metric_against_size(panels, place.with_suffix(".png"))
 
 
-def run_task(name: str, variants: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
-    """All methods and ratios on one task, from one collection of statistics."""
-    task = task_named(name)
+def run_task(name: str, seed: int, variants: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
+    """All methods and ratios on one task and one choice of calibration rows."""
+    task = TASKS.get(name) or task_named(name)
     checkpoint = load_checkpoint(str(arguments.models / name))
     encoder, tokenizer = checkpoint.encoder, load_tokenizer(checkpoint)
-    train = DataRequest(
-        task, arguments.data / name / "train.jsonl", max_samples=arguments.max_samples, seed=arguments.seed
-    )
+    train = DataRequest(task, arguments.data / name / "train.jsonl", max_samples=arguments.max_samples, seed=seed)
     held_out = DataRequest(task, arguments.data / name / "validation.jsonl", batch_size=32)
     calibration, validation = (load_batches(request, tokenizer, encoder) for request in (train, held_out))
-    statistics = collect_statistics(checkpoint.model, calibration, collect=("kfac", "row", "element"))
-    dense = evaluate_model(checkpoint.model, validation, task)
+    methods = {variant.partition(":")[0] for variant in variants}
+    needs = {SOLVERS[method].needs or "kfac" for method in methods}
+    collect = tuple(needs if arguments.no_weighted_loss else needs | {"element"})
+
+    @cache
+    def statistics_at(temperature: float) -> Statistics:
+        return collect_statistics(checkpoint.model, calibration, collect=collect, temperature=temperature)
+
+    dense = scored(checkpoint.model, validation, task)
     rows = []
     for ratio in map(float, arguments.ratios.split(",")):
         for label in variants:
@@ -120,28 +145,35 @@ def run_task(name: str, variants: Sequence[str], arguments: argparse.Namespace) 
                 next((manner for manner in asked if manner in ALLOCATORS), None),
                 embeddings=embeddings[0] if embeddings else None,
             )
+            warmth = [float(manner.partition("=")[2]) for manner in asked if manner.startswith("temperature=")]
+            statistics = statistics_at(warmth[0] if warmth else TEMPERATURE)
             axis = next((manner for manner in asked if manner in AXES), None)
             begin = time.perf_counter()
             options = options_from(method, solver.options, {"axis": axis} if axis else {})
             batches = calibration if "reconstructed" in asked else None
             compressed = compress_model(Inputs(encoder, solver, options, size, statistics, batches))
             seconds = time.perf_counter() - begin
+            difference = paired_difference(found := scored(compressed.model, validation, task), dense, name)
             row = {
                 "method": label,
                 "ratio": ratio,
-                "value": round(evaluate_model(compressed.model, validation, task).value, 4),
-                "weighted_loss": round(weighted_loss(checkpoint.model, compressed.model, statistics), 4),
+                "value": round(found.measurement.value, 4),
+                "low": round(difference.low, 4),
+                "high": round(difference.high, 4),
                 "seconds": round(seconds, 1),
                 "parameters": compressed.report.parameters.total_compressed,
             }
-            print(name, json.dumps(row), file=sys.stderr, flush=True)
+            if not arguments.no_weighted_loss:
+                row["weighted_loss"] = round(weighted_loss(checkpoint.model, compressed.model, statistics), 4)
+            print(name, seed, json.dumps(row), file=sys.stderr, flush=True)
             rows.append(row)
     return {
         "task": name,
-        "metric": dense.metric,
+        "seed": seed,
+        "metric": dense.measurement.metric,
         "dense_parameters": total_parameters(checkpoint.model),
-        "dense": round(dense.value, 4),
-        "validation_examples": dense.examples,
+        "dense": round(dense.measurement.value, 4),
+        "validation_examples": dense.measurement.examples,
         "rows": rows,
     }
 
@@ -177,6 +209,31 @@ def metric_table(tasks: list[dict[str, Any]]) -> str:
             cells = " | ".join(short(values[label]) for label in variants)
             lines.append(f"| {task['task']} ({short(task['dense'])}) | {100 * ratio:g} % | {cells} |")
     return "\n".join(lines) + "\n"
+
+
+def kept_table(tasks: list[dict[str, Any]]) -> str:
+    """A Markdown table of what is kept of the dense metric, over seeds: a line per task and ratio."""
+    variants = labels(tasks)
+    lines = ["| task (dense) | weights kept | " + " | ".join(variants) + " |", "|---|---|" + "---|" * len(variants)]
+    for name in dict.fromkeys(task["task"] for task in tasks):
+        runs = [task for task in tasks if task["task"] == name]
+        for ratio in dict.fromkeys(row["ratio"] for row in runs[0]["rows"]):
+            cells = [kept_cell(runs, label, ratio) for label in variants]
+            lines.append(f"| {name} ({short(runs[0]['dense'])}) | {100 * ratio:g} % | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def kept_cell(runs: list[dict[str, Any]], label: str, ratio: float) -> str:
+    """Mean, lowest and highest share of the dense metric; the first seed's interval of the difference."""
+    pairs = [
+        (run["dense"], row) for run in runs for row in run["rows"] if (row["method"], row["ratio"]) == (label, ratio)
+    ]
+    kept = [100 * row["value"] / dense for dense, row in pairs]
+    first = pairs[0][1]
+    return (
+        f"{sum(kept) / len(kept):.1f} % ({min(kept):.1f} to {max(kept):.1f}, {len(kept)} seeds), "
+        f"{short(first['value'])} [{first['low']:+.3f}, {first['high']:+.3f}]"
+    )
 
 
 def detail_table(task: dict[str, Any]) -> str:

@@ -128,6 +128,22 @@ def test_a_comparison_is_rendered_again_from_its_results(readme: Any, tmp_path: 
     assert place.with_suffix(".png").is_file()
 
 
+def test_what_is_kept_over_seeds_is_a_mean_and_its_ends(readme: Any) -> None:
+    compare = importlib.import_module("compare_methods")
+    tasks = [
+        {
+            "task": "snips",
+            "seed": seed,
+            "dense": 0.8,
+            "rows": [{"method": "kfac", "ratio": 0.25, "value": value, "low": -0.125, "high": -0.0625}],
+        }
+        for seed, value in enumerate((0.72, 0.76, 0.74))
+    ]
+    *_, line = compare.kept_table(tasks).splitlines()
+    cell = "92.5 % (90.0 to 95.0, 3 seeds), .720 [-0.125, -0.062]"
+    assert line == f"| snips (.800) | 25 % | {cell} |"
+
+
 def test_the_studys_page_and_figure_are_made_of_its_results(readme: Any, pictures: Any) -> None:
     study = importlib.import_module("study_pages")
     results, page = study.read_studies(readme.RESULTS / "study"), readme.RESULTS / "study.md"

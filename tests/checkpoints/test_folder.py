@@ -20,7 +20,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert read_compression(tmp_path) == record
     written = json.loads((tmp_path / "compression.json").read_text())
     assert written["gate"] == gate
-    assert written["reconstruction"] == {"tokens": 7, "sequences": None}
+    assert written["reconstruction"] == {"tokens": 7, "sequences": None, "head_pull": None}
     assert "matching" not in written, "its name in files of earlier versions"
     assert "gate" not in read().to_json()
 

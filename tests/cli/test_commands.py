@@ -87,7 +87,14 @@ def test_compression_record_has_the_fields_of_the_contract(
         "status": "exact",
     }
     assert record["layers"][4]["predicted_loss"] > 0
-    fisher = {"task": "sst2", "data": "train.jsonl", "examples": 48, "labels": "data", "max_length": 128}
+    fisher = {
+        "task": "sst2",
+        "data": "train.jsonl",
+        "examples": 48,
+        "labels": "data",
+        "max_length": 128,
+        "temperature": 4.0,
+    }
     assert record["fisher"] == {**fisher, "sha256": file_sha256(statistics_file)}
     assert {"load", "solve"} <= set(record["seconds"])
     assert {"fwsvd-export", "torch", "transformers", "python"} <= set(record["versions"])

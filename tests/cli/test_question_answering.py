@@ -222,7 +222,7 @@ def test_a_small_model_still_answers_and_a_statistics_file_does_as_data_does(
     table = succeed(
         "compress", answering, tmp_path / "file", "--fisher", tmp_path / "fisher.safetensors", "--ratio", 0.3
     )
-    assert "tokens in the statistics file" in table, "layers are reconstructed on the windows"
+    assert "sequences in the statistics file" in table, "layers are reconstructed on the windows"
     weights = [(folder / "model.safetensors").read_bytes() for folder in (tmp_path / "file", small)]
     assert weights[0] == weights[1]
     values = [evaluated(succeed, model, dev, *WINDOWS)["value"] for model in (answering, small, untaught)]

@@ -26,7 +26,7 @@ def test_the_report_on_the_model_says_what_became_of_every_layer(
     assert {layer.name: layer.rank for layer in report.layers} == report.plan.ranks
     assert report.reconstruction is not None
     assert report.reconstruction.sequences == sum(len(batch["input_ids"]) for batch in batches)
-    assert (report.unsettled, report.warnings) == ((), ())
+    assert (report.unsettled, report.advice) == ((), ())
 
 
 def test_iterations_that_did_not_converge_are_warned_about(tiny_model: Any, batches: Batches) -> None:

@@ -58,6 +58,7 @@ def test_the_record_says_what_was_asked_and_from_what_it_was_made(
         "examples": 48,
         "labels": "data",
         "max_length": 128,
+        "temperature": 4.0,
         "sha256": None,
     }
 
