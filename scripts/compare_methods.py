@@ -3,9 +3,9 @@ r"""The methods on real fine-tuned models: metric, element-weighted loss and sec
     python scripts/compare_methods.py --models MODELS --data DATA -o docs/results
     python scripts/compare_methods.py --models MODELS --data DATA -o docs/results --name element_weighted \
         --variants svd,fwsvd,activation,kfac:uniform,em,nesterov,anderson,als --ratios 0.5,0.25
-    python scripts/compare_methods.py --models MODELS --data DATA -o docs/results --name kept --seeds 0,1,2 \
+    python scripts/compare_methods.py --models MODELS --data DATA -o docs/results --name five_tasks --seeds 0,1,2 \
         --tasks sst2,stsb,cola,banking77,snips --ratios 0.5,0.25,0.1,0.05 --no-weighted-loss \
-        --variants kfac:reconstructed+temperature=1,kfac:reconstructed
+        --variants kfac:reconstructed
     python scripts/compare_methods.py -o docs/results --render
 
 MODELS holds one folder per task (sst2, stsb, cola, banking77, snips), DATA one per task with train.jsonl and
@@ -27,6 +27,7 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,12 @@ def main() -> None:
         variants = arguments.variants.split(",")
         seeds = [int(seed) for seed in arguments.seeds.split(",")]
         names = arguments.tasks.split(",")
-        tasks = [run_task(name, seed, variants, arguments) for seed in seeds for name in names]
-        result = {"calibration_examples": arguments.max_samples, "seeds": seeds, "tasks": tasks}
         arguments.output.mkdir(parents=True, exist_ok=True)
-        write_json(place, result)
+        tasks: list[dict[str, Any]] = []
+        for seed, name in product(seeds, names):
+            tasks.append(run_task(name, seed, variants, arguments))
+            result = {"calibration_examples": arguments.max_samples, "seeds": seeds, "tasks": tasks}
+            write_json(place, result)  # what is done is kept when the next is interrupted
     render(result["tasks"], place)
     print(json.dumps(result))
 
@@ -230,10 +233,8 @@ def kept_cell(runs: list[dict[str, Any]], label: str, ratio: float) -> str:
     ]
     kept = [100 * row["value"] / dense for dense, row in pairs]
     first = pairs[0][1]
-    return (
-        f"{sum(kept) / len(kept):.1f} % ({min(kept):.1f} to {max(kept):.1f}, {len(kept)} seeds), "
-        f"{short(first['value'])} [{first['low']:+.3f}, {first['high']:+.3f}]"
-    )
+    spread = f" ({min(kept):.1f} to {max(kept):.1f}, {len(kept)} seeds)" if len(kept) > 1 else ""
+    return f"{sum(kept) / len(kept):.1f} %{spread}, {short(first['value'])} [{first['low']:+.3f}, {first['high']:+.3f}]"
 
 
 def detail_table(task: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compare_methods import metric_table, short
+from compare_methods import kept_table, metric_table, short
 from matplotlib import pyplot
 from pictures import save
 
@@ -137,9 +137,11 @@ def bench_rows() -> str:
 def quoted() -> str:
     """What each method keeps of every task at one size, as a sentence."""
     tasks = comparison("allocation")
+    today = {task["task"]: task for task in reversed(comparison("five_tasks"))}  # of several seeds the first
 
     def values(method: str) -> str:
-        rows = (row for task in tasks for row in task["rows"])
+        sources = [today[task["task"]] for task in tasks] if method == DEFAULT else tasks
+        rows = (row for task in sources for row in task["rows"])
         return ", ".join(short(row["value"]) for row in rows if (row["method"], row["ratio"]) == (method, QUOTED_RATIO))
 
     names, dense = ", ".join(task["task"] for task in tasks), ", ".join(short(task["dense"]) for task in tasks)
@@ -187,6 +189,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "bench": bench_rows,
     "allocation": lambda: metric_table(comparison("allocation")).rstrip(),
     "kept": kept_shares,
+    "five-tasks": lambda: kept_table(comparison("five_tasks")),
     "closed-form": lambda: metric_table(comparison("closed_form")).rstrip(),
     "element-weighted": lambda: metric_table(comparison("element_weighted")).rstrip(),
     "embeddings": embeddings_table,
