@@ -35,7 +35,7 @@ GRIDS = {
     "untrained": ("--ranks", "19,38,75,150", "--seeds", "3"),
     "finetuned": ("--ranks", "75", "--training", "finetuned", "--finetune-evaluations", "3"),
 }
-CALIBRATION = ("--max-samples", "2048", "--batch-size", "32")
+CALIBRATION = ("--max-samples", "2048", "--batch-size", "32", "--temperature", "1")  # the Fisher of the papers
 LONG = {"sst2": ("--train-samples", "8192")}  # rows to train on, where a task has many
 
 
