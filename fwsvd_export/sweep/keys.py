@@ -17,6 +17,7 @@ from fwsvd_export.solvers.options import SolverOptions, options_to_json
 from fwsvd_export.sweep.grid import Cell
 
 CELL_FORMAT = 1  # raised when the same request makes other numbers than before
+RECONSTRUCTION_FORMAT = 2  # raised when only reconstruction makes other numbers; 2: pooler and head are fitted too
 Parts = dict[str, Any]
 """What something was made from, as JSON values."""
 
@@ -106,7 +107,8 @@ class MadeFrom:
             "max_samples": self.data.max_samples,
             "seed": seed,
             "labels": self.labels,
-            "temperature": self.temperature,
+            # Left out where it changes nothing, so that cells made before there were temperatures are found
+            **({} if self.temperature == 1 else {"temperature": self.temperature}),
         }
 
     def compressed(self, cell: Cell, options: SolverOptions, needs: str | None, reconstruct: bool) -> Parts:
@@ -116,7 +118,7 @@ class MadeFrom:
             **(self.model() if needs is None else self.calibration(cell.seed)),
             "method": cell.method,
             "options": options_to_json(options),
-            "reconstruct": reconstruct,
+            "reconstruct": RECONSTRUCTION_FORMAT if reconstruct else False,
             "budget": asdict(cell.budget),
             "allocate": size.allocate,
             "limits": asdict(size.limits),

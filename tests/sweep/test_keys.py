@@ -74,6 +74,13 @@ def test_another_method_size_seed_or_option_is_another_key() -> None:
     assert MADE_FROM.measured({}, 0.9) != MADE_FROM.measured({}, 0.95)
 
 
+def test_a_cell_made_before_there_were_temperatures_is_found_at_temperature_1_unless_it_was_reconstructed() -> None:
+    made_from = replace(MADE_FROM, temperature=1.0)
+    assert key(made_from) == "a9785885a39e4f7a75a6b8fdfdaf8850effdd246d72ac547ef63d727d38e109d"
+    reconstructed_then = "39fdf6af45d4d13b001c09512ba77c0479f9d0b177b501e4e47fec3bf1d0639b"
+    assert key(made_from, reconstruct=True) != reconstructed_then  # it had no head fitted
+
+
 def test_names_of_files_and_the_batch_size_do_not_count_and_neither_does_the_budget_of_the_limits() -> None:
     data = replace(MADE_FROM.data, file=Path("elsewhere/rows.csv"), batch_size=3, seed=5)
     same = replace(
