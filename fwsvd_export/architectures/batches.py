@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.architectures.encoder import IDS, POSITIONS, Encoder
+from fwsvd_export.architectures.inputs import LABEL_KEYS
 from fwsvd_export.errors import DataError, shown
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-LABEL_KEYS = frozenset({"labels", "start_positions", "end_positions", "next_sentence_label"})
 _WITH_TOKENIZER = "make batches with the tokenizer's return_tensors='pt'"
 _WHOLE = ("torch.int64", "torch.int32")  # the types that torch looks up in tables
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.architectures.heads import POOLED, Axes, Head
 from fwsvd_export.architectures.post_norm import ROLES, PostNormLayer
@@ -50,15 +51,17 @@ class Encoder(ABC):
         model: of transformers, with a head or without.
         family: of the model.
         head: of the model.
+        embed: how hidden states become an embedding, which is what a bare encoder predicts.
 
     Attributes:
         base: the encoder inside a model with a head, or the model itself.
     """
 
-    def __init__(self, model: Any, family: Family, head: Head) -> None:
+    def __init__(self, model: Any, family: Family, head: Head, embed: Embed = mean_pooled) -> None:
         self.model = model
         self.family = family
         self.head = head
+        self.embed = embed
         self.base: nn.Module = getattr(model, "base_model", model)
 
     def module(self, name: str) -> Any:

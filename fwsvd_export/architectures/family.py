@@ -53,7 +53,7 @@ class Family:
         sizes: settings that must agree with the weights.
         settings: a ``TypedDict`` of settings that this family's models read, with what they may be.
         function_settings: settings that change what is computed and that the weights do not tell.
-        adapter: (model, family, head) -> the ``Encoder`` of a loaded model.
+        adapter: (model, family, head, how to embed) -> the ``Encoder`` of a loaded model.
         reserved_positions: positions that no token takes.
     """
 
@@ -69,7 +69,7 @@ class Family:
     sizes: tuple[Size, ...]
     settings: type[Any]
     function_settings: tuple[str, ...]
-    adapter: Callable[[Any, Family, Head], Encoder]
+    adapter: Callable[..., Encoder]
     reserved_positions: int = 0
 
     @property

@@ -6,6 +6,7 @@ from typing import Any
 
 from fwsvd_export.architectures.bert import BERT
 from fwsvd_export.architectures.distilbert import DISTILBERT
+from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.errors import UnsupportedModelError, shown
@@ -14,14 +15,18 @@ FAMILIES = {family.model_type: family for family in (BERT, DISTILBERT)}
 LOW_RANK_FAMILIES = {family.low_rank_type: family for family in FAMILIES.values()}
 
 
-def encoder_of(model: Any) -> Encoder:
+def encoder_of(model: Any, embed: Embed = mean_pooled) -> Encoder:
     """The adapter of a dense or compressed model; make it once and hand it on.
+
+    Args:
+        model: of transformers.
+        embed: how hidden states become an embedding, which is what a bare encoder predicts.
 
     Raises:
         UnsupportedModelError: an unknown architecture or head.
     """
     family = any_family_of(model.config)
-    return family.adapter(model, family, family.head(type(model).__name__))
+    return family.adapter(model, family, family.head(type(model).__name__), embed)
 
 
 def dense_encoder_of(model: Any) -> Encoder:

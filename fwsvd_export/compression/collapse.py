@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fwsvd_export.architectures.batches import LABEL_KEYS
 from fwsvd_export.architectures.encoder import IDS, Encoder
 from fwsvd_export.fisher.hooks import eval_mode
-from fwsvd_export.fisher.targets import Prediction, predictions_of, softened
+from fwsvd_export.fisher.predict import predict
+from fwsvd_export.fisher.targets import Prediction
 from fwsvd_export.ranks.choices import smallest_ratio
 from fwsvd_export.records import Budget, Kronecker, RankPlan, Solution
 
@@ -129,10 +129,7 @@ def _predictions(encoder: Encoder, texts: Sequence[Mapping[str, Any]], temperatu
     found = []
     with eval_mode(encoder.model), torch.no_grad():
         for batch in texts[::step]:
-            inputs = {name: value.to(encoder.device) for name, value in batch.items() if name not in LABEL_KEYS}
-            outputs = encoder.model(**inputs, return_dict=True)
-            found_here = predictions_of(encoder.head.predicts, encoder.model.config, outputs, {**batch, **inputs})
-            (part,) = softened(found_here, temperature)
+            (part,) = predict(encoder, batch, temperature)
             values = part.values.float()
             found.append(values.flatten(0, 1) if part.present is None else values[part.present])
     return replace(part, values=torch.cat(found)[:, None], labels=None, present=None)

@@ -13,7 +13,6 @@ model, and where none comes closer than θ₀, the head stays as it was.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +21,8 @@ from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.head_alone import HeadAlone
 from fwsvd_export.compression.states import HiddenStates
 from fwsvd_export.fisher.divergence import divergences
-from fwsvd_export.fisher.targets import Prediction, predictions_of
+from fwsvd_export.fisher.predict import predictions_in
+from fwsvd_export.fisher.targets import Prediction
 
 PULLS = (1e-1, 1e-2, 1e-3, 1e-4)  # λ, in nats per squared unit of a weight; from the strongest on
 HELD_OUT = 5  # of so many texts one
@@ -53,7 +53,7 @@ def fit_head(dense: Encoder, small: Encoder, before: HiddenStates, after: Hidden
     if sum(len(states) for states in after) < FEWEST_TEXTS:
         return None
     right, own = HeadAlone(dense), HeadAlone(small)
-    wanted = [_predictions(dense, right(states)) for states in before]
+    wanted = [predictions_in(dense, right(states), {}) for states in before]
     pull = _Fit(small, own, after, wanted).run()
     if pull is not None:
         for name, fitted in own.parameters.items():
@@ -101,7 +101,7 @@ class _Fit:
 
     def _divergences(self, place: int) -> Tensor:
         """Of every text in a pack, (sequences)."""
-        found = _predictions(self._encoder, self._head(self._states[place]))
+        found = predictions_in(self._encoder, self._head(self._states[place]), {})
         return divergences(self._wanted[place], found)
 
     def _held_out_divergence(self) -> float:
@@ -127,7 +127,3 @@ class _Fit:
             return total
 
         optimiser.step(objective)
-
-
-def _predictions(encoder: Encoder, outputs: Any) -> list[Prediction]:
-    return predictions_of(encoder.head.predicts, encoder.model.config, outputs, {})

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.batches import LABEL_KEYS
+from fwsvd_export.architectures.inputs import LABEL_KEYS
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import DataError, WeightError
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.batches import LABEL_KEYS
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.fisher.divergence import divergences
 from fwsvd_export.fisher.hooks import eval_mode
-from fwsvd_export.fisher.targets import Prediction, predictions_of, softened
+from fwsvd_export.fisher.predict import predict
 from fwsvd_export.records import TEMPERATURE, Solution
 from fwsvd_export.runtime.progress import Steps, silent
 
@@ -63,7 +62,7 @@ def measure_layer_losses(
     factorised = {name: solution for name, solution in there.items() if solution.factors is not None}
     losses = []
     with eval_mode(encoder.model), torch.no_grad(), steps("measuring layer losses", len(factorised)) as advance:
-        before = [_predict(encoder, batch, temperature) for batch in chosen]
+        before = [predict(encoder, batch, temperature) for batch in chosen]
         for name, solution in factorised.items():
             factors = solution.factors
             assert factors is not None, "chosen above"
@@ -71,7 +70,7 @@ def measure_layer_losses(
             kept = weight.clone()
             weight.copy_(factors.up @ factors.down)
             try:
-                after = [_predict(encoder, batch, temperature) for batch in chosen]
+                after = [predict(encoder, batch, temperature) for batch in chosen]
                 rises = [divergences(*pair) for pair in zip(before, after, strict=True)]
             finally:
                 weight.copy_(kept)
@@ -84,10 +83,3 @@ def _spread(batches: Batches) -> Sequence[Mapping[str, Tensor]]:
     """Batches at even distances, which hold about ``EXAMPLES`` examples."""
     step = max(1, batches.examples // EXAMPLES)
     return [batches[place] for place in range(0, len(batches), step)]
-
-
-def _predict(encoder: Encoder, batch: Mapping[str, Tensor], temperature: float) -> list[Prediction]:
-    model = encoder.model
-    there = {name: tensor.to(model.device) for name, tensor in batch.items()}
-    outputs = model(**{name: tensor for name, tensor in there.items() if name not in LABEL_KEYS}, return_dict=True)
-    return softened(predictions_of(encoder.head.predicts, model.config, outputs, there), temperature)

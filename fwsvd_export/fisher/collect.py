@@ -10,16 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.batches import LABEL_KEYS, checked_batches
+from fwsvd_export.architectures.batches import checked_batches
 from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.inputs import LABEL_KEYS
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.architectures.unwrap import check_own_weights, unwrapped
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.errors import DataError, StatisticsError, WeightError, given, is_whole, shown
 from fwsvd_export.fisher.hooks import Capture, eval_mode
+from fwsvd_export.fisher.predict import predictions_in
 from fwsvd_export.fisher.sample import CalibrationSample, SampleCollector
 from fwsvd_export.fisher.sums import EmbeddingSums, GramSum, LayerSums
-from fwsvd_export.fisher.targets import example_losses, predictions_of
+from fwsvd_export.fisher.targets import example_losses
 from fwsvd_export.records import COLLECTIONS, TEMPERATURE, Statistics, StatisticsSource
 from fwsvd_export.runtime.modes import usual_modes
 
@@ -132,7 +134,7 @@ class _Collector:
             raise StatisticsError(f"seed {given(seed)}: a whole number is allowed")
         self.device = encoder.device
         self._model = encoder.model
-        self._predicts = encoder.head.predicts
+        self._encoder = encoder
         self._source = source
         self._seed = int(seed)
         self._chosen = chosen
@@ -167,7 +169,7 @@ class _Collector:
         self._mask = mask.reshape(self._examples_in_pass, -1).bool() if mask is not None and padded else None
         inputs = {name: tensor for name, tensor in part.items() if name not in LABEL_KEYS}
         outputs = self._model(**inputs, return_dict=True)
-        predictions = predictions_of(self._predicts, self._model.config, outputs, part)
+        predictions = predictions_in(self._encoder, outputs, part)
         source, seed = self._source, self._seed
         losses = example_losses(predictions, source.labels, seed=seed, indices=indices, temperature=source.temperature)
         if not bool(torch.isfinite(losses).all()):

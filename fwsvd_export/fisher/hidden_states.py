@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.batches import LABEL_KEYS
 from fwsvd_export.architectures.encoder import MASK, Encoder
+from fwsvd_export.architectures.inputs import LABEL_KEYS
 from fwsvd_export.fisher.hooks import eval_mode
-from fwsvd_export.fisher.targets import example_losses, predictions_of
+from fwsvd_export.fisher.predict import predictions_in
+from fwsvd_export.fisher.targets import example_losses
 from fwsvd_export.linalg.weighting import Weighting, damped_root
 from fwsvd_export.runtime.modes import usual_modes
 
@@ -63,7 +64,7 @@ def _gradients(encoder: Encoder, batch: Mapping[str, Tensor], seed: int, indices
     """Of the sum of the examples' losses at the output of every encoder layer; zero at padding."""
     inputs = {name: values for name, values in batch.items() if name not in LABEL_KEYS}
     outputs = encoder.model(**inputs, output_hidden_states=True, return_dict=True)
-    predictions = predictions_of(encoder.head.predicts, encoder.model.config, outputs, inputs)
+    predictions = predictions_in(encoder, outputs, inputs)
     losses = example_losses(predictions, "sampled", seed=seed, indices=indices)
     states = outputs.hidden_states[1:]  # the first is that of the embeddings
     found: tuple[Tensor, ...] = torch.autograd.grad(losses.sum(), states)

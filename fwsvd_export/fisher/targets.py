@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.errors import DataError, UnsupportedModelError
 from fwsvd_export.fisher.draws import uniform_numbers
 
@@ -42,7 +43,9 @@ class Prediction:
     named: str = "labels"
 
 
-def predictions_of(predicts: str, config: Any, outputs: Any, batch: Mapping[str, Tensor]) -> list[Prediction]:
+def predictions_of(
+    predicts: str, config: Any, outputs: Any, batch: Mapping[str, Tensor], embed: Embed = mean_pooled
+) -> list[Prediction]:
     """The predictions of one forward pass; their losses add up.
 
     Args:
@@ -50,6 +53,7 @@ def predictions_of(predicts: str, config: Any, outputs: Any, batch: Mapping[str,
         config: the model's configuration (``problem_type``, ``num_labels``).
         outputs: what the model returned.
         batch: what it was given, labels included.
+        embed: how the hidden states of a bare encoder become its prediction.
     """
     labels = batch.get("labels")
     mask = batch.get("attention_mask")
@@ -70,7 +74,7 @@ def predictions_of(predicts: str, config: Any, outputs: Any, batch: Mapping[str,
         order = "next_sentence_label"
         return [words, _one_position(outputs.seq_relationship_logits, batch.get(order), order)]
     if predicts == "embedding":
-        return [Prediction("gaussian", _mean_pooled(outputs.last_hidden_state, mask)[:, None], None)]
+        return [Prediction("gaussian", embed(outputs.last_hidden_state, mask)[:, None], None)]
     raise UnsupportedModelError(f"no loss is known for a head that predicts {predicts!r}")
 
 
@@ -141,14 +145,6 @@ def _sequence_prediction(config: Any, logits: Tensor, labels: Tensor | None) -> 
         return _one_position(logits, labels)
     kind = "gaussian" if problem == "regression" else "bernoulli"
     return Prediction(kind, logits[:, None], labels)
-
-
-def _mean_pooled(hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean over unmasked tokens, (examples, hidden): the embedding that sentence encoders hand out."""
-    if mask is None:
-        return hidden.mean(dim=1)
-    weights = mask.to(hidden.dtype)[..., None]
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1)
 
 
 def _losses(prediction: Prediction) -> Tensor:

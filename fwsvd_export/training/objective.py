@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.batches import LABEL_KEYS
 from fwsvd_export.architectures.encoder import IDS, MASK, Encoder
+from fwsvd_export.architectures.inputs import LABEL_KEYS
 from fwsvd_export.errors import TrainingError
 from fwsvd_export.fisher.divergence import divergences
-from fwsvd_export.fisher.targets import predictions_of
+from fwsvd_export.fisher.predict import predictions_in
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,6 @@ class Distillation:
             encoder: of the model.
             batch: on the device of the model.
         """
-        predicts, config = encoder.head.predicts, encoder.model.config
         labels = {name: values for name, values in batch.items() if name in LABEL_KEYS} if self.label_weight else {}
         inputs = {name: values for name, values in batch.items() if name not in LABEL_KEYS}
         compared = self.hidden_weight > 0 and bool(self.roots)
@@ -55,7 +54,7 @@ class Distillation:
         with torch.no_grad():
             right = self.teacher.model(**inputs, **wanted)
         found = model(**inputs, **labels, **wanted)
-        before, after = (predictions_of(predicts, config, outputs, inputs) for outputs in (right, found))
+        before, after = (predictions_in(encoder, outputs, inputs) for outputs in (right, found))
         loss = divergences(before, after).mean()
         if compared:
             states, mask, examples = (right.hidden_states, found.hidden_states), batch.get(MASK), len(batch[IDS])

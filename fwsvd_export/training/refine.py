@@ -18,14 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fwsvd_export.architectures.batches import LABEL_KEYS
 from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.inputs import LABEL_KEYS
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.record import RecordedRefinement
 from fwsvd_export.errors import DataError, TrainingError, given, is_number
 from fwsvd_export.fisher.divergence import divergences
 from fwsvd_export.fisher.hidden_states import hidden_state_roots
-from fwsvd_export.fisher.targets import Prediction, predictions_of
+from fwsvd_export.fisher.predict import predict
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.training.objective import Distillation, check_teacher, has_comparable_states
 from fwsvd_export.training.settings import REFINE_MINUTES, REFINE_SCOPES, TrainingSettings
@@ -233,18 +233,14 @@ def _examples(batch: Mapping[str, Tensor]) -> int:
 
 def _score(teacher: Encoder, batches: Sequence[Mapping[str, Tensor]]) -> Callable[[Any], float]:
     """The mean divergence of a model from the dense one, upside down; what the dense one predicts is kept."""
-    predicts, device = teacher.head.predicts, teacher.device
+    with torch.no_grad():
+        right = [predict(teacher, batch) for batch in batches]
 
     @torch.no_grad()
-    def predicted(model: Any, batch: Mapping[str, Tensor]) -> list[Prediction]:
-        inputs = {name: values.to(device) for name, values in batch.items()}
-        return predictions_of(predicts, model.config, model(**inputs, return_dict=True), inputs)
-
-    right = [predicted(teacher.model, batch) for batch in batches]
-
     def score(model: Any) -> float:
         pairs = zip(right, batches, strict=True)
-        return -float(torch.cat([divergences(before, predicted(model, batch)) for before, batch in pairs]).mean())
+        moved = [divergences(before, predict(teacher, batch, model=model)) for before, batch in pairs]
+        return -float(torch.cat(moved).mean())
 
     return score
 
