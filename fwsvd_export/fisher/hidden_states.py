@@ -14,24 +14,30 @@ from fwsvd_export.fisher.hooks import eval_mode
 from fwsvd_export.fisher.predict import predictions_in
 from fwsvd_export.fisher.targets import example_losses
 from fwsvd_export.linalg.weighting import Weighting, damped_root
+from fwsvd_export.records import TEMPERATURE
 from fwsvd_export.runtime.modes import usual_modes
 
 EXAMPLES = 512  # that it is measured on: their tokens are many times as many as a hidden state is wide
 DAMPING = 1.0  # share of the mean diagonal: few texts do not tell of every direction (measured: docs/log.md)
 
 
-def hidden_state_roots(encoder: Encoder, batches: Sequence[Mapping[str, Any]], seed: int = 0) -> tuple[Tensor, ...]:
+def hidden_state_roots(
+    encoder: Encoder, batches: Sequence[Mapping[str, Any]], seed: int = 0, temperature: float = TEMPERATURE
+) -> tuple[Tensor, ...]:
     """A root R of the Fisher information F = R R^T of every encoder layer's output, (width, width) float32 each.
 
     F is the mean over examples of the sum over tokens of g g^T, with g the gradient of an example's loss at the hidden
     state of one token and labels drawn from the model's own predictions, damped by ``DAMPING``. Half of d^T F d, added
     up over the tokens of an example, is then by how much an error d of the hidden states moves the predictions, in the
-    unit of ``divergences``, to second order (Martens 2020, arXiv 1412.1193, section 5).
+    unit of ``divergences``, to second order (Martens 2020, arXiv 1412.1193, section 5). At a temperature T it is the
+    divergence of softened predictions times T², as in distillation (Hinton et al. 2015, arXiv 1503.02531, section 2):
+    texts that the model is sure of count too.
 
     Args:
         encoder: of the dense model, which is left as it is.
         batches: what it takes; labels are not looked at. As many as hold ``EXAMPLES`` examples are used.
         seed: of the choice of batches, and of the labels that are drawn.
+        temperature: logits are divided by it; the mean of a number has none.
 
     Example:
         >>> from fwsvd_export.architectures.registry import encoder_of
@@ -51,7 +57,7 @@ def hidden_state_roots(encoder: Encoder, batches: Sequence[Mapping[str, Any]], s
                 break
             batch = {name: values.to(encoder.device) for name, values in batches[place].items()}
             count = len(batch["input_ids"])
-            gradients = _gradients(encoder, batch, seed, range(examples, examples + count))
+            gradients = _gradients(encoder, batch, seed, range(examples, examples + count), temperature)
             sums = sums or [gradient.new_zeros(gradient.shape[-1], gradient.shape[-1]) for gradient in gradients]
             for total, gradient in zip(sums, gradients, strict=True):
                 rows = gradient.flatten(0, -2).float()
@@ -60,12 +66,16 @@ def hidden_state_roots(encoder: Encoder, batches: Sequence[Mapping[str, Any]], s
     return tuple(_root(total, examples) for total in sums)
 
 
-def _gradients(encoder: Encoder, batch: Mapping[str, Tensor], seed: int, indices: Sequence[int]) -> tuple[Tensor, ...]:
-    """Of the sum of the examples' losses at the output of every encoder layer; zero at padding."""
+def _gradients(
+    encoder: Encoder, batch: Mapping[str, Tensor], seed: int, indices: Sequence[int], temperature: float
+) -> tuple[Tensor, ...]:
+    """Of the sum of the examples' losses, times the temperature, at every encoder layer's output; zero at padding."""
     inputs = {name: values for name, values in batch.items() if name not in LABEL_KEYS}
     outputs = encoder.model(**inputs, output_hidden_states=True, return_dict=True)
     predictions = predictions_in(encoder, outputs, inputs)
-    losses = example_losses(predictions, "sampled", seed=seed, indices=indices)
+    losses = example_losses(predictions, "sampled", seed=seed, indices=indices, temperature=temperature)
+    if all(prediction.kind != "gaussian" for prediction in predictions):
+        losses = temperature * losses
     states = outputs.hidden_states[1:]  # the first is that of the embeddings
     found: tuple[Tensor, ...] = torch.autograd.grad(losses.sum(), states)
     mask = batch.get(MASK)

@@ -68,3 +68,22 @@ def test_a_model_that_predicts_the_same_of_everything_needs_no_direction(tiny_mo
         tiny_model.classifier.weight.zero_()
     for root in hidden_state_roots(encoder_of(tiny_model), batches_of((4,))):
         assert torch.equal(root, torch.zeros_like(root))
+
+
+def test_a_temperature_is_that_of_the_predictions_and_keeps_their_unit() -> None:
+    # Logits half as large, and an error that counts four times: T² times the divergence of softened predictions
+    model = tiny_head("BertForSequenceClassification")
+    softer = tiny_head("BertForSequenceClassification")
+    with torch.no_grad():
+        softer.classifier.weight /= 2
+        softer.classifier.bias /= 2
+    found = hidden_state_roots(encoder_of(model), batches_of((64,)), temperature=2.0)
+    expected = hidden_state_roots(encoder_of(softer), batches_of((64,)), temperature=1.0)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours @ ours.T, 4 * theirs @ theirs.T, rtol=1e-3, atol=1e-6)
+
+
+def test_a_regression_has_no_temperature() -> None:
+    encoder = encoder_of(tiny_head("BertForSequenceClassification", num_labels=1, problem_type="regression"))
+    pairs = (hidden_state_roots(encoder, batches_of((8,)), temperature=temperature) for temperature in (1.0, 4.0))
+    assert all(torch.equal(*pair) for pair in zip(*pairs, strict=True))

@@ -62,21 +62,22 @@ def test_labels_count_only_with_a_weight(tiny_model: Any) -> None:
     assert torch.allclose(other(small, encoder_of(small), batch), plain(small, encoder_of(small), batch) + own)
 
 
-def test_the_hidden_states_loss_is_what_their_errors_do_to_the_predictions(
-    tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_the_hidden_states_loss_is_what_their_errors_do_to_the_softened_predictions(
+    tiny_model: Any, monkeypatch: pytest.MonkeyPatch, temperature: float
 ) -> None:
     monkeypatch.setattr(hidden_states, "DAMPING", 0.01)
     # The head reads the first token of the last layer alone, through the pooler: errors there are what counts
     teacher = encoder_of(tiny_model)
     batches = [{"input_ids": torch.randint(5, VOCABULARY, (64, 5), generator=torch.Generator().manual_seed(2))}] * 64
-    root = hidden_state_roots(teacher, batches)[-1]
+    root = hidden_state_roots(teacher, batches, temperature=temperature)[-1]
     with torch.no_grad():
         state = tiny_model(**batches[0], output_hidden_states=True).hidden_states[-1]
         error = torch.zeros_like(state)
         error[:, 0] = 1e-2 * torch.randn(64, state.shape[-1], generator=torch.Generator().manual_seed(3))
         logits = [tiny_model.classifier(tiny_model.bert.pooler(found)) for found in (state, state + error)]
-        before, after = ([Prediction("categorical", found[:, None], None)] for found in logits)
-        moved = divergences(before, after).mean()
+        before, after = ([Prediction("categorical", found[:, None] / temperature, None)] for found in logits)
+        moved = temperature**2 * divergences(before, after).mean()
         found = hidden_loss((state, state), (state, state + error), (root,), None, 64)
     assert 0.7 * moved < found < 1.5 * moved, "damping and the mean over examples are the difference"
 
