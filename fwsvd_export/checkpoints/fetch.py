@@ -5,9 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from fwsvd_export.checkpoints.adapters import ADAPTER_FILE
-from fwsvd_export.checkpoints.sentence_modules import MODULES_FILE
 from fwsvd_export.errors import CheckpointError, message_of
-from fwsvd_export.storage.file_names import CARD_FILE, COMPRESSION_FILE, ONNX_FOLDER, SHARDS_INDEX, TOKENIZER_FILES
+from fwsvd_export.storage.file_names import (
+    CARD_FILE,
+    COMPRESSION_FILE,
+    ONNX_FOLDER,
+    SENTENCE_FILES,
+    SHARDS_INDEX,
+    TOKENIZER_FILES,
+)
 
 _PATTERNS = [
     "config.json",
@@ -16,7 +22,7 @@ _PATTERNS = [
     SHARDS_INDEX,
     "*.py",
     ADAPTER_FILE,
-    MODULES_FILE,
+    *SENTENCE_FILES,
     COMPRESSION_FILE,
     CARD_FILE,
     *TOKENIZER_FILES,

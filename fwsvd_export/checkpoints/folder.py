@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fwsvd_export.checkpoints.carried import Carried
 from fwsvd_export.checkpoints.record import RESTORE_RECORD, CompressionRecord
 from fwsvd_export.checkpoints.tokenizer import write_tokenizer
 from fwsvd_export.checkpoints.weights import required_weights_files
@@ -15,15 +15,15 @@ from fwsvd_export.storage.json_files import read_json, write_json
 from fwsvd_export.storage.output import atomic_output
 
 
-def write_dense(model: Any, out: Path, tokenizer_files: Sequence[Path], overwrite: bool = False) -> None:
-    """Config, weights and tokenizer of a plain model, atomically.
+def write_dense(model: Any, out: Path, carried: Carried, overwrite: bool = False) -> None:
+    """Config and weights of a plain model, and what is carried over to it, atomically.
 
     Raises:
         OutputError: the folder exists and is not empty, or the disk is full.
         CheckpointError: a tokenizer that would not be read from the folder.
     """
     with atomic_output(out, overwrite) as folder:
-        write_model(model, folder, tokenizer_files)
+        write_model(model, folder, carried)
 
 
 def read_compression(folder: str | Path) -> CompressionRecord:
@@ -88,12 +88,14 @@ def write_compression(record: CompressionRecord, folder: Path) -> None:
     write_json(folder / COMPRESSION_FILE, record.to_json())
 
 
-def write_model(model: Any, folder: Path, tokenizer_files: Sequence[Path]) -> None:
-    """Config, weights, where it has any its own code, and tokenizer, into a folder that is made where it is missing.
+def write_model(model: Any, folder: Path, carried: Carried) -> None:
+    """Config, weights, where it has any its own code, and what is carried over, into a folder that may be missing.
 
     Raises:
         CheckpointError: a tokenizer that would not be read from the folder.
     """
     folder.mkdir(exist_ok=True)
     model.save_pretrained(folder)
-    write_tokenizer(tokenizer_files, folder, model.config)
+    write_tokenizer(carried.tokenizer_files, folder, model.config)
+    if carried.modules is not None:
+        carried.modules.write(folder)

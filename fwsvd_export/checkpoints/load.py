@@ -9,12 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fwsvd_export.architectures.embed import mean_pooled
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES, encoder_of
 from fwsvd_export.checkpoints.adapters import refuse_adapter_tensors
+from fwsvd_export.checkpoints.carried import Carried
 from fwsvd_export.checkpoints.fetch import folder_of
 from fwsvd_export.checkpoints.keys import check_keys
 from fwsvd_export.checkpoints.model_class import model_class_of
+from fwsvd_export.checkpoints.module_embed import ModuleEmbed
+from fwsvd_export.checkpoints.sentence_modules import SentenceModules, dropped_modules, sentence_modules_of
 from fwsvd_export.checkpoints.settings import check_settings, check_weights, read_settings
 from fwsvd_export.checkpoints.stored import has_weights, stored_tensors
 from fwsvd_export.checkpoints.unread import check_format, without_weights
@@ -42,6 +46,7 @@ class Checkpoint:
         compressed: whether it is one of ours.
         revision: the commit on the Hub that the files are of; None for a folder of any other origin.
         left_out: sentences on what the weights hold and the model does not.
+        drops_modules: whether what sentence-transformers computes behind the model is left behind.
     """
 
     name: str
@@ -52,11 +57,29 @@ class Checkpoint:
     compressed: bool
     revision: str | None = None
     left_out: tuple[str, ...] = ()
+    drops_modules: bool = False
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The model's adapter."""
-        return encoder_of(self.model)
+        """The model's adapter, which embeds texts as the modules behind the model do, where there are any."""
+        modules = self.modules
+        return encoder_of(self.model, mean_pooled if modules is None or not modules.behind else ModuleEmbed(modules))
+
+    @cached_property
+    def modules(self) -> SentenceModules | None:
+        """What sentence-transformers has beside the model; None where it has nothing, or nothing that is to be kept.
+
+        Raises:
+            CheckpointError: as ``sentence_modules_of``.
+        """
+        if self.drops_modules:
+            return None
+        return sentence_modules_of(self.folder, self.name, int(self.model.config.hidden_size))
+
+    @property
+    def carried(self) -> Carried:
+        """What a folder that is made from this one has of it beside configuration and weights."""
+        return Carried(tuple(self.tokenizer_files), self.modules)
 
     @property
     def tokenizer_files(self) -> list[Path]:
@@ -69,7 +92,7 @@ class Checkpoint:
         return not VOCABULARY_FILES.isdisjoint(file.name for file in self.tokenizer_files)
 
 
-def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoint:
+def load_checkpoint(source: str, *, trust_remote_code: bool = False, drop_modules: bool = False) -> Checkpoint:
     """Loads a dense or compressed model.
 
     A compressed checkpoint is loaded with this installation's own classes when the digests of its code files are
@@ -78,6 +101,7 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
     Args:
         source: a folder, or the id of a model on the Hub.
         trust_remote_code: allow code that came with the checkpoint to run.
+        drop_modules: leave behind what sentence-transformers computes behind the model.
 
     Raises:
         CheckpointError: no such folder or model, no configuration, no safetensors, or files that cannot be read.
@@ -98,9 +122,11 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
     compressed = settings["model_type"] in LOW_RANK_FAMILIES
     model_class = model_class_of(settings, family, tensors, folder, source, trust_remote_code)
     model, info = _load(model_class, folder, source, trust_remote_code and compressed)
-    left_out = check_keys(model, info, family, tensors, source)
-    if left_out:
-        warnings.warn(f"{source}: {left_out}.", CheckpointWarning, stacklevel=2)
+    left_out = tuple(filter(None, [check_keys(model, info, family, tensors, source)]))
+    if drop_modules:
+        left_out += dropped_modules(folder)
+    for sentence in left_out:
+        warnings.warn(f"{source}: {sentence}.", CheckpointWarning, stacklevel=2)
     name, revision = _origin(source, folder)
     return Checkpoint(
         name=name,
@@ -110,7 +136,8 @@ def load_checkpoint(source: str, *, trust_remote_code: bool = False) -> Checkpoi
         sha256=weights_digest(weights_files(folder)),
         compressed=compressed,
         revision=revision,
-        left_out=(left_out,) if left_out else (),
+        left_out=left_out,
+        drops_modules=drop_modules,
     )
 
 

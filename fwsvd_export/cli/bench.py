@@ -14,6 +14,7 @@ from fwsvd_export.cli.options import (
     Options,
     data_options,
     data_request,
+    drop_option,
     json_option,
     overwrite_option,
     trust_option,
@@ -82,6 +83,7 @@ def latency_plan(options: Options) -> LatencyPlan:
 @click.argument("dense")
 @click.argument("models", nargs=-1)
 @trust_option
+@drop_option
 @data_options
 @measurement_options
 @option(Group.OUTPUT, "-o", "--output", "out", type=PATH, help="Folder for results.json and a picture.")
@@ -104,8 +106,8 @@ def command(dense: str, models: tuple[str, ...], as_json: bool, **options: Any) 
     from fwsvd_export.workflows.bench import BenchRequest, run_bench
     from fwsvd_export.workflows.source import Source
 
-    trusted = options.pop("trust_remote_code")
-    sources = tuple(Source(model, trusted, "cpu") for model in (dense, *models))
+    trusted, drops = options.pop("trust_remote_code"), options.pop("drop_modules")
+    sources = tuple(Source(model, trusted, "cpu", drops) for model in (dense, *models))
     request = BenchRequest(sources, plan=latency_plan(options), data=data, **options)
     prepare_libraries()
     result = run_bench(request, steps())

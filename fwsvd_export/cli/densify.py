@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from fwsvd_export.cli.groups import Command
-from fwsvd_export.cli.options import PATH, dtype_option, json_option, overwrite_option, trust_option
+from fwsvd_export.cli.options import PATH, drop_option, dtype_option, json_option, overwrite_option, trust_option
 
 
 @click.command(cls=Command)
 @click.argument("model")
 @click.argument("out", type=PATH)
 @trust_option
+@drop_option
 @dtype_option
 @overwrite_option
 @json_option
-def command(model: str, out: Path, dtype: str, trust_remote_code: bool, overwrite: bool, as_json: bool) -> None:
+def command(model: str, out: Path, dtype: str, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Multiply the factors of the compressed MODEL out into a plain model in the folder OUT.
 
     For tools that cannot run remote code: the size is the dense model's again, the answers are the compressed one's.
@@ -32,7 +34,7 @@ def command(model: str, out: Path, dtype: str, trust_remote_code: bool, overwrit
     from fwsvd_export.workflows.source import Source
 
     prepare_libraries()
-    dense = run_densify(Source(model, trust_remote_code), out, dtype=dtype, overwrite=overwrite)
+    dense = run_densify(Source(model, **options), out, dtype=dtype, overwrite=overwrite)
     values = {"output": str(out), "class": type(dense).__name__, "parameters": total_parameters(dense)}
     if as_json:
         print_json(values)

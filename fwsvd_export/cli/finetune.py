@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,6 @@ def finetune_request(model: str, out: Path, options: Options) -> FinetuneRequest
         FwsvdExportError: a value that is not allowed.
     """
     from fwsvd_export.workflows.finetune_request import FinetuneRequest  # torch, which wrong usage does without
-    from fwsvd_export.workflows.source import Source
 
     settings = settings_of(options)
     data, validation = data_and_validation(options)
@@ -45,7 +45,7 @@ def finetune_request(model: str, out: Path, options: Options) -> FinetuneRequest
         raise click.UsageError("no data given: name a local file with --data or a data set on the Hub with --dataset")
     source, teacher = source_of(model, options), options.pop("teacher")
     typed = tuple(click.get_current_context().meta[TYPED])
-    taught_by = None if teacher is None else Source(teacher, source.trust_remote_code, source.device)
+    taught_by = None if teacher is None else replace(source, model=teacher)
     return FinetuneRequest(
         source, out, data, validation, taught_by, settings, command=typed, recipe=recorded_recipe(), **options
     )

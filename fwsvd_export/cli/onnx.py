@@ -15,6 +15,7 @@ from fwsvd_export.cli.options import (
     confidence_option,
     data_options,
     data_request,
+    drop_option,
     json_option,
     overwrite_option,
     trust_option,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument("model")
 @trust_option
+@drop_option
 @data_options
 @option(
     Group.EXPORT,
@@ -87,7 +89,7 @@ def command(model: str, as_json: bool, **options: Any) -> None:
     from fwsvd_export.workflows.export import OnnxRequest, run_onnx
     from fwsvd_export.workflows.source import Source
 
-    source = Source(model, options.pop("trust_remote_code"), "cpu")
+    source = Source(model, options.pop("trust_remote_code"), "cpu", options.pop("drop_modules"))
     request = OnnxRequest(source, data=data, **options)
     prepare_libraries()
     exported = run_onnx(request, steps())

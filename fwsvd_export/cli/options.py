@@ -44,6 +44,12 @@ device_option = option(
     help="Device that runs the model; auto is a GPU where there is one.",
 )
 trust_option = option(Group.MODEL, "--trust-remote-code", is_flag=True, help="Run code that came with the model.")
+drop_option = option(
+    Group.MODEL,
+    "--drop-modules",
+    is_flag=True,
+    help="Leave behind what sentence-transformers computes behind the model (pooling, …): the transformer alone.",
+)
 json_option = option(Group.OUTPUT, "--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 overwrite_option = option(Group.OUTPUT, "--overwrite", is_flag=True, help="Replace an output that exists.")
 labels_option = together(
@@ -103,7 +109,7 @@ def confidence_of(options: Options, needed: str) -> float:
 
 
 # Adds --device and --trust-remote-code; pass their values to ``source_of``.
-source_options = together(device_option, trust_option)
+source_options = together(device_option, trust_option, drop_option)
 # Adds the data options; pass their values to ``data_request``.
 data_options = together(
     option(
@@ -191,7 +197,7 @@ def source_of(model: str, options: Options) -> Source:
     """The record of the model that comes in; takes its options out of ``options``."""
     from fwsvd_export.workflows.source import Source
 
-    return Source(model, options.pop("trust_remote_code"), options.pop("device"))
+    return Source(model, options.pop("trust_remote_code"), options.pop("device"), options.pop("drop_modules"))
 
 
 def data_and_validation(options: Options) -> tuple[DataRequest | None, DataRequest | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -205,7 +206,6 @@ def sweep_request(model: str, options: Options) -> SweepRequest:
     if data is None:
         raise click.UsageError("no data given: name a local file with --data or a data set on the Hub with --dataset")
     from fwsvd_export.sweep.grid import Grid
-    from fwsvd_export.workflows.source import Source
     from fwsvd_export.workflows.sweep_request import SweepRequest  # torch, which wrong usage does without
 
     seeds = range(data.seed, data.seed + at_least("seeds", options.pop("seeds")))
@@ -218,7 +218,7 @@ def sweep_request(model: str, options: Options) -> SweepRequest:
         grid=Grid(options.pop("methods"), sizes, trainings, tuple(seeds)),
         size=size,
         training=training,
-        teacher=None if teacher is None else Source(teacher, source.trust_remote_code, source.device),
+        teacher=None if teacher is None else replace(source, model=teacher),
         confidence=CONFIDENCE if confidence is None else confidence,
         command=tuple(click.get_current_context().meta[TYPED]),
         recipe=recorded_recipe(),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.architectures.batches import checked_batches
+from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.inputs import LABEL_KEYS
 from fwsvd_export.architectures.registry import encoder_of
@@ -41,6 +42,7 @@ def collect_statistics(
     samples: bool = True,
     example_indices: Iterable[int] | None = None,
     temperature: float = TEMPERATURE,
+    embed: Embed = mean_pooled,
 ) -> Statistics:
     """Per-example Fisher statistics of every linear layer of the encoder.
 
@@ -50,7 +52,7 @@ def collect_statistics(
     layer adds is not in them). Padding does not count; parameters, ``.grad`` and training mode stay as they are.
 
     Args:
-        model: a supported dense model with a head (or a bare encoder, whose mean-pooled output is then the prediction).
+        model: a supported dense model with a head (or a bare encoder, whose embedding is then the prediction).
         batches: what the model takes by keyword, with labels (examples first), on any device.
         collect: any of "kfac", "row", "element".
         labels: "data" for the empirical Fisher, "sampled" for labels from the model's own prediction (of a bare encoder
@@ -61,6 +63,7 @@ def collect_statistics(
         example_indices: of the examples in all of the data, in the order of the batches; what is drawn for an example
             depends on seed and index. None counts from 0 on; for a shard, say ``range(1000, 2000)``.
         temperature: above 1, examples that the model is sure of count too; 1 is the Fisher of the papers.
+        embed: how the hidden states of a bare encoder become an embedding.
 
     Raises:
         UnsupportedModelError: a model of another architecture, or one without values.
@@ -77,7 +80,7 @@ def collect_statistics(
         (2, 6, 2)
     """
     model = unwrapped(model)
-    encoder = encoder_of(model)
+    encoder = encoder_of(model, embed)
     check_own_weights(encoder)
     if encoder.head.predicts == "embedding":
         labels = "sampled"  # an encoder without a head predicts no label that data could give

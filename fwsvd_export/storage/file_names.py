@@ -19,6 +19,19 @@ TOKENIZER_FILES = (
 )
 # One of these holds the vocabulary; without it transformers 5 makes an empty tokenizer and says nothing.
 VOCABULARY_FILES = {"tokenizer.json", "vocab.txt", "vocab.json"}
+# What sentence-transformers has at the top of a folder; copied likewise. Its modules have folders named as 1_Pooling.
+SENTENCE_FILES = (
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",  # from here on of older versions
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+)
+MODULE_FOLDER = r"\d+_[A-Za-z]+"
 CARD_FILE = "README.md"
 COMPRESSION_FILE = "compression.json"
 MEASUREMENTS_FILE = "measurements.json"

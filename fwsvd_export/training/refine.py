@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.inputs import LABEL_KEYS
 from fwsvd_export.architectures.registry import encoder_of
@@ -71,6 +72,7 @@ def refine(
     batches: Sequence[Mapping[str, Tensor]],
     *,
     held_out: Sequence[Mapping[str, Tensor]] | None = None,
+    embed: Embed = mean_pooled,
     scope: str = REFINE_SCOPES[-1],
     minutes: float = REFINE_MINUTES,
     seed: int = 0,
@@ -84,6 +86,7 @@ def refine(
         batches: of text, of similar length each.
         held_out: text to measure on, best none that the compression was calibrated on; None holds some of the batches
             out, of which there must be two then.
+        embed: how the hidden states of bare encoders become the embeddings that are compared.
         scope: "model" lets what later layers need change earlier ones; "layers" fits every encoder layer on its own
             inputs, all at the same time, and the predictions change the last one alone.
         minutes: of wall time, about; training is planned to fit, and to be no more than ``PASSES`` passes.
@@ -112,7 +115,7 @@ def refine(
     if scope not in REFINE_SCOPES:
         raise TrainingError(f"refine {given(scope)}: one of {', '.join(REFINE_SCOPES)} is allowed")
     apart, text = _split(batches) if held_out is None else (_Unlabelled(held_out), _Unlabelled(batches))
-    run = _run_of(encoder_of(model), encoder_of(dense), apart, text, seed, steps)
+    run = _run_of(encoder_of(model, embed), encoder_of(dense, embed), apart, text, seed, steps)
     with _apart(run.encoder) if scope == "layers" else nullcontext():
         rate, seconds = run.choose_rate(60 * minutes - (time.perf_counter() - begun))
         left = 60 * minutes - (time.perf_counter() - begun)
@@ -154,6 +157,7 @@ class _Run:
             score=self.score,
             teacher=self.teacher.model,
             roots=self.roots,
+            embed=self.encoder.embed,
             steps=self.steps,
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.errors import MissingExtraError
@@ -46,6 +47,7 @@ def train(
     score: Score,
     teacher: Any = None,
     roots: tuple[Tensor, ...] | None = None,
+    embed: Embed = mean_pooled,
     state: TrainingState | None = None,
     steps: Steps = silent,
 ) -> TrainingHistory:
@@ -61,6 +63,7 @@ def train(
         score: called with the model in evaluation mode, at the start and ``settings.evaluations`` times.
         teacher: the dense model; it is moved to the device of the model.
         roots: of the Fisher information of its hidden states, where they are known from an earlier training.
+        embed: how the hidden states of bare encoders become the embeddings that are learned.
         state: where a killed run leaves what the same call goes on from, to the same weights; None for no continuing.
         steps: progress.
 
@@ -82,7 +85,7 @@ def train(
         >>> history.best.value >= history.start.value
         True
     """
-    encoder, taught_by = encoder_of(model), None if teacher is None else encoder_of(teacher)
+    encoder, taught_by = encoder_of(model, embed), None if teacher is None else encoder_of(teacher, embed)
     settings = settings_on(encoder.device, settings.resolved(teacher is not None))
     check_trainable(encoder, settings)
     if taught_by is not None:

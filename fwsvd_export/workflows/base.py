@@ -10,13 +10,12 @@ from fwsvd_export.checkpoints.weights import stored_weights, weights_files
 from fwsvd_export.hub.card.base import read_base_card
 
 
-def with_base(record: CompressionRecord, dense: Checkpoint, left_out: tuple[str, ...]) -> CompressionRecord:
+def with_base(record: CompressionRecord, dense: Checkpoint) -> CompressionRecord:
     """The record of a compression with what the files of the dense model tell.
 
     Args:
         record: of the compression.
         dense: the model.
-        left_out: sentences on what it has and the compressed one will not.
     """
     files = weights_files(dense.folder)
     return replace(
@@ -26,5 +25,5 @@ def with_base(record: CompressionRecord, dense: Checkpoint, left_out: tuple[str,
         base_revision=dense.revision,
         base_weights=stored_weights(dense.folder),
         base_card=read_base_card(dense.folder),
-        left_out=left_out,
+        left_out=dense.left_out,
     )

@@ -46,7 +46,7 @@ from fwsvd_export.workflows.calibration import calibration_and_validation
 from fwsvd_export.workflows.compress_request import CompressRequest
 from fwsvd_export.workflows.fisher import reads_labels, statistics_of
 from fwsvd_export.workflows.refine import RefineText, refine_text
-from fwsvd_export.workflows.source import Stopwatch, check_folder, left_out_of, load_dense
+from fwsvd_export.workflows.source import Stopwatch, check_folder, load_dense
 from fwsvd_export.workflows.write import write_compressed
 
 
@@ -66,7 +66,6 @@ class Run:
     Attributes:
         request: what was asked for.
         checkpoint: the dense model.
-        left_out: sentences on what it has and the compressed one will not.
         inputs: of the compression.
         calibration: batches, None without data.
         validation: batches for an accuracy target, None without one.
@@ -76,7 +75,6 @@ class Run:
 
     request: CompressRequest
     checkpoint: Checkpoint
-    left_out: tuple[str, ...]
     inputs: Inputs
     calibration: Batches | None
     validation: Batches | None
@@ -109,7 +107,6 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
         checkpoint = load_dense(request.source)
         if checkpoint.has_tokenizer:  # one that cannot be carried over fails here, before the long work
             read_tokenizer(checkpoint.folder, checkpoint.model.config)
-    left_out = left_out_of(checkpoint)
     # A size that cannot be met fails here, before the long work
     check_size(checkpoint.encoder, method.solver, request.size)
     statistics, needs = stored, method.solver.needs
@@ -131,7 +128,7 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
     texts = calibration_of(calibration, statistics)
     fitted_on = texts if method.reconstruct else None
     inputs = Inputs(checkpoint.encoder, method.solver, method.options, request.size, statistics, fitted_on, texts)
-    return Run(request, checkpoint, left_out, inputs, calibration, validation, text, clock)
+    return Run(request, checkpoint, inputs, calibration, validation, text, clock)
 
 
 def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | None]:
@@ -181,6 +178,7 @@ def refine_run(run: Run, compressed: Compressed, steps: Steps = silent) -> Recor
             run.checkpoint.model,
             text.batches,
             held_out=text.held_out,
+            embed=run.checkpoint.encoder.embed,
             scope=request.scope,
             minutes=request.minutes,
             seed=0 if run.request.data is None else run.request.data.seed,
@@ -207,7 +205,7 @@ def write_run(
             solved = (checkpoint.encoder, compressed.solutions, run.calibration)
             losses = measure_layer_losses(*solved, steps, temperature)
             write_report(request.report, record, losses, request.overwrite)
-    return write_compressed(small, request.out, record, checkpoint.tokenizer_files, request.overwrite)
+    return write_compressed(small, request.out, record, checkpoint.carried, request.overwrite)
 
 
 def _dtype_of(run: Run) -> torch.dtype:
@@ -254,7 +252,7 @@ def _check_report(request: CompressRequest, report: Path) -> None:
 def _record_of(run: Run, compressed: Compressed, gate: Gate | None) -> CompressionRecord:
     """What ``compression.json`` says of how the model was made, with what only files tell."""
     request, checkpoint = run.request, run.checkpoint
-    record = with_base(record_of(run.inputs, compressed.report, checkpoint.name), checkpoint, run.left_out)
+    record = with_base(record_of(run.inputs, compressed.report, checkpoint.name), checkpoint)
     fisher, asked = record.fisher, record.asked
     if fisher is not None and request.fisher is not None:
         fisher = replace(fisher, sha256=file_sha256(request.fisher))

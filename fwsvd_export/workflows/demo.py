@@ -170,7 +170,7 @@ def _train_dense(encoder: Path, folder: Path, device: str, steps: Steps) -> None
     )
     data = DataRequest(TASK, folder / TRAIN_FILE, max_samples=TRAIN_ROWS - HELD_OUT_ROWS, batch_size=BATCH_SIZE)
     with scratch_folder("demo") as scratch:
-        write_dense(model, scratch / "new-head", base.tokenizer_files)
+        write_dense(model, scratch / "new-head", base.carried)
         start = Source(str(scratch / "new-head"), device=device)
         run_finetune(FinetuneRequest(start, folder / DENSE, data, settings=SETTINGS), steps)
 

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 
 from fwsvd_export.checkpoints.folder import record_of_weights, write_dense
-from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.compression.densify import densify
 from fwsvd_export.storage.file_names import COMPRESSION_FILE
-from fwsvd_export.workflows.source import Source, check_folder, left_out_of
+from fwsvd_export.workflows.source import Source, check_folder, checkpoint_of
 from fwsvd_export.workflows.write import write_compressed
 
 
@@ -22,13 +21,12 @@ def run_densify(source: Source, out: Path, *, dtype: str = "auto", overwrite: bo
     The output says in a ``compression.json`` and a card how it was made, as far as the checkpoint says it.
     """
     check_folder(source, out, overwrite)
-    checkpoint = load_checkpoint(source.model, trust_remote_code=source.trust_remote_code)
-    left_out = left_out_of(checkpoint)
+    checkpoint = checkpoint_of(source)
     dense = densify(checkpoint.model).to(checkpoint.declared_dtype if dtype == "auto" else getattr(torch, dtype))
     if (checkpoint.folder / COMPRESSION_FILE).is_file():
         record = record_of_weights(checkpoint.folder)
-        record = replace(record, left_out=(*record.left_out, *left_out))
-        write_compressed(dense, out, record, checkpoint.tokenizer_files, overwrite, action="densify")
+        record = replace(record, left_out=(*record.left_out, *checkpoint.left_out))
+        write_compressed(dense, out, record, checkpoint.carried, overwrite, action="densify")
     else:
-        write_dense(dense, out, checkpoint.tokenizer_files, overwrite)
+        write_dense(dense, out, checkpoint.carried, overwrite)
     return dense

@@ -43,7 +43,7 @@ from fwsvd_export.runtime.environment import library_versions
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.file_names import EXPORT_FILE, INT8_FILE, ONNX_FILE, ONNX_FOLDER, TOKENIZER_FILE
 from fwsvd_export.storage.json_files import write_json
-from fwsvd_export.workflows.source import Source, Stopwatch, left_out_of, load_source
+from fwsvd_export.workflows.source import Source, Stopwatch, load_source
 
 _INT8_LENGTH = 128  # differences of int8 are reported, not judged: the longest shapes would only cost time
 
@@ -131,7 +131,6 @@ def run_onnx(request: OnnxRequest, steps: Steps = silent) -> Exported:
     clock = Stopwatch()
     with clock.phase("load"):
         checkpoint = load_source(request.source)
-        left_out_of(checkpoint)
         data = _int8_data(request, checkpoint)
     with onnx_output(parent, request.overwrite) as folder:
         record = export_into(folder, checkpoint, request, data, clock, steps)

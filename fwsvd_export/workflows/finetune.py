@@ -86,6 +86,7 @@ def run_finetune(request: FinetuneRequest, steps: Steps = silent) -> TrainingRec
                 run.settings,
                 score=score,
                 teacher=None if teacher is None else teacher.model,
+                embed=model.encoder.embed,
                 state=state,
                 steps=steps,
             )
@@ -155,11 +156,11 @@ def _write(run: _Run, record: TrainingRecord) -> None:
     """The folder: as ``compress`` writes it for a compressed model, a plain one for a dense model."""
     request, checkpoint = run.request, run.checkpoint
     dtype = checkpoint.declared_dtype if request.dtype == "auto" else getattr(torch, request.dtype)
-    model, files = checkpoint.model.cpu().to(dtype), checkpoint.tokenizer_files
+    model, carried = checkpoint.model.cpu().to(dtype), checkpoint.carried
     if not (checkpoint.folder / COMPRESSION_FILE).is_file():
         with atomic_output(request.out, request.overwrite) as folder:
-            write_model(model, folder, files)
+            write_model(model, folder, carried)
             write_json(folder / TRAINING_FILE, record.to_json())
         return
     done: dict[str, Any] = {"action": "finetune", "details": record.details, "training": record}
-    write_compressed(model, request.out, record_of_weights(checkpoint.folder), files, request.overwrite, **done)
+    write_compressed(model, request.out, record_of_weights(checkpoint.folder), carried, request.overwrite, **done)

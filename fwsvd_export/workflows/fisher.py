@@ -95,4 +95,5 @@ def statistics_of(
         samples=samples,
         example_indices=batches.indices,
         temperature=temperature,
+        embed=checkpoint.encoder.embed,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fwsvd_export.architectures.counts import linear_weights, total_parameters
+from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.ranks.cost import factor_weights
@@ -18,7 +19,7 @@ def inspect_checkpoint(source: str, *, trust_remote_code: bool = False) -> dict[
         CheckpointError, UnsupportedModelError: as ``load_checkpoint``.
     """
     checkpoint = load_checkpoint(source, trust_remote_code=trust_remote_code)
-    model, encoder = checkpoint.model, checkpoint.encoder
+    model, encoder = checkpoint.model, encoder_of(checkpoint.model)  # whatever stands behind the model
     recorded = (checkpoint.folder / COMPRESSION_FILE).is_file()  # what densify wrote has one too
     record = read_compression(checkpoint.folder) if recorded else None
     losses = {layer.name: layer.predicted_loss for layer in record.layers} if record else {}

@@ -12,7 +12,6 @@ import torch
 
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.checkpoints.load import Checkpoint, load_checkpoint
-from fwsvd_export.checkpoints.sentence_modules import warn_of_modules
 from fwsvd_export.errors import CheckpointError, OutputError, UnsupportedModelError, quoted
 from fwsvd_export.runtime.device import device_named
 from fwsvd_export.storage.file_names import COMPRESSION_FILE
@@ -26,6 +25,7 @@ class Source:
     model: str
     trust_remote_code: bool = False
     device: str = "auto"
+    drop_modules: bool = False
 
     @property
     def place(self) -> str:
@@ -54,6 +54,19 @@ def check_folder(source: Source, out: Path, overwrite: bool) -> None:
     check_output(out, overwrite)
 
 
+def checkpoint_of(source: Source) -> Checkpoint:
+    """Loads the model that comes in, with what is listed behind it.
+
+    Raises:
+        CheckpointError, UnsupportedModelError: as ``load_checkpoint`` and ``sentence_modules_of``.
+    """
+    checkpoint = load_checkpoint(
+        source.model, trust_remote_code=source.trust_remote_code, drop_modules=source.drop_modules
+    )
+    checkpoint.carried  # noqa: B018, read here: modules that cannot be carried over fail before the long work
+    return checkpoint
+
+
 def load_source(source: Source) -> Checkpoint:
     """Loads the model that comes in, on its device.
 
@@ -61,7 +74,7 @@ def load_source(source: Source) -> Checkpoint:
         CheckpointError, UnsupportedModelError: as ``load_checkpoint``, or weights that are not finite.
     """
     device = device_named(source.device)
-    checkpoint = load_checkpoint(source.model, trust_remote_code=source.trust_remote_code)
+    checkpoint = checkpoint_of(source)
     for name, parameter in checkpoint.model.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise CheckpointError(
@@ -69,11 +82,6 @@ def load_source(source: Source) -> Checkpoint:
             )
     checkpoint.model.to(device)
     return checkpoint
-
-
-def left_out_of(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Sentences on what a folder that is made from a checkpoint does not have; modules behind it are warned about."""
-    return (*checkpoint.left_out, *warn_of_modules(checkpoint.folder, checkpoint.name))
 
 
 def load_dense(source: Source) -> Checkpoint:

@@ -29,7 +29,7 @@ from fwsvd_export.sweep.grid import Cell, size_name
 from fwsvd_export.sweep.result import SweepDense, SweepResult, SweepRow
 from fwsvd_export.sweep.store import SweepStore, check_folder
 from fwsvd_export.sweep.watch import Unwatched, Watch
-from fwsvd_export.workflows.source import Stopwatch, left_out_of, load_dense
+from fwsvd_export.workflows.source import Stopwatch, load_dense
 from fwsvd_export.workflows.sweep_data import SweepData
 from fwsvd_export.workflows.sweep_keys import SweepKeys
 from fwsvd_export.workflows.sweep_models import Made, Sources, SweepModels
@@ -83,7 +83,7 @@ class _Sweep:
             _check(request, dense)
             teacher = dense if request.teacher is None else load_teacher(request.teacher, dense)
             data = SweepData.of(request, dense)
-            self._sources = Sources(dense, left_out_of(dense), teacher, data)
+            self._sources = Sources(dense, teacher, data)
             keys = SweepKeys.of(request, dense, teacher, data)
             self._store = SweepStore(request.out, keys.subject(data.validation_name))
         self._keys = {cell: keys.cell(cell) for cell in request.grid.cells}

@@ -69,13 +69,11 @@ class Sources:
 
     Attributes:
         dense: the model.
-        left_out: sentences on what it has and compressed ones will not.
         teacher: of models that are distilled.
         data: the rows.
     """
 
     dense: Checkpoint
-    left_out: tuple[str, ...]
     teacher: Checkpoint
     data: SweepData
 
@@ -166,7 +164,7 @@ class SweepModels:
         seconds = time.perf_counter() - begin
         release_freed_memory()
         dense, request = self._sources.dense, self._request
-        record = with_base(record_of(inputs, compressed.report, dense.name), dense, self._sources.left_out)
+        record = with_base(record_of(inputs, compressed.report, dense.name), dense)
         command = tuple(command_line(request.command)) if request.command else None
         recorded = replace(record, command=command, recipe=request.recipe, seconds={"compress": round(seconds, 3)})
         return Made(compressed.model, recorded, seconds)
@@ -217,6 +215,7 @@ class SweepModels:
                 settings,
                 score=score,
                 teacher=None if teacher is None else teacher.model,
+                embed=self._sources.dense.encoder.embed,
                 state=state,
                 steps=self._steps,
             )
@@ -248,7 +247,7 @@ class SweepModels:
             model,
             place,
             made.record,
-            self._sources.dense.tokenizer_files,
+            self._sources.dense.carried,
             overwrite=True,
             action="compress" if training is None else "finetune",
             details=None if training is None else training.details,

@@ -1,11 +1,12 @@
-"""A compressed model becomes its folder: weights, code, tokenizer, record and card."""
+"""A compressed model becomes its folder: weights, code, what is carried over, record and card."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fwsvd_export.checkpoints.carried import Carried
 from fwsvd_export.checkpoints.folder import write_compression, write_model
 from fwsvd_export.checkpoints.record import Action, CompressionRecord, Detail
 from fwsvd_export.hub.card.write import write_card
@@ -19,20 +20,20 @@ def write_compressed(
     model: Any,
     out: Path,
     record: CompressionRecord,
-    tokenizer_files: Sequence[Path],
+    carried: Carried,
     overwrite: bool = False,
     *,
     action: Action = "compress",
     details: Mapping[str, Detail] | None = None,
     training: TrainingRecord | None = None,
 ) -> CompressionRecord:
-    """Config, code where the model has any, weights, tokenizer, card and ``compression.json``, atomically.
+    """Config, code where the model has any, weights, what is carried over, card and ``compression.json``, atomically.
 
     Args:
         model: compressed, or made plain again.
         out: the folder.
         record: how the model was made, up to now.
-        tokenizer_files: to copy.
+        carried: files of the folder that the model was made from.
         overwrite: replace the folder.
         action: what was done last, for the history.
         details: small facts about it, for the history.
@@ -45,7 +46,7 @@ def write_compressed(
         OutputError: the folder exists and is not empty, or the disk is full.
     """
     with atomic_output(out, overwrite) as folder:
-        write_model(model, folder, tokenizer_files)
+        write_model(model, folder, carried)
         written = record.after(action, folder, **(details or {}))
         write_compression(written, folder)
         if training is not None:

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES, family_of_class
 from fwsvd_export.checkpoints.record import CompressionRecord
+from fwsvd_export.checkpoints.sentence_modules import sentence_class_of
 from fwsvd_export.checkpoints.weights import count_of, required_weights_files, stored_weights, weights_digest
 from fwsvd_export.errors import CardError, CheckpointError
 from fwsvd_export.export.record import EXPORT_AGAIN, ExportRecord, RecordedInt8
@@ -76,6 +77,7 @@ def gather_facts(folder: Path, record: CompressionRecord, measurements: Measurem
         "layers": {"all": len(record.layers), "kept_dense": sum(layer.kept_dense for layer in record.layers)},
         "model": {
             **classes,
+            "sentence_class": sentence_class_of(folder),
             "parameters": parameters,
             "tokenizer": any((folder / name).is_file() for name in VOCABULARY_FILES),
             "weights": {"bytes": weights.bytes, "dtype": weights.dtype, "sha256": digests[COMPRESSED]},

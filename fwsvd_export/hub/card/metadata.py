@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from fwsvd_export.architectures.heads import head_of_auto_class
+from fwsvd_export.checkpoints.sentence_modules import EMBEDDER, RERANKER
 from fwsvd_export.errors import CardError, message_of
 from fwsvd_export.hub.card.facts import Facts
 from fwsvd_export.hub.card.markdown import one_line
@@ -18,6 +19,8 @@ from fwsvd_export.hub.card.measurements import COMPRESSED, TORCH
 from fwsvd_export.storage.names import hub_data
 
 LIBRARY, RELATION = "transformers", "quantized"  # what the Hub calls a compressed rebuild
+SENTENCE_LIBRARY = "sentence-transformers"
+_SENTENCE_PIPELINES = {EMBEDDER: "sentence-similarity", RERANKER: "text-ranking"}
 RESULTS = "model-index"
 _JOINED = ("tags", "datasets", "metrics")  # lists in which the owner's and ours stand side by side
 _TRUTH_TAG = "tag:yaml.org,2002:bool"
@@ -48,14 +51,14 @@ def metadata_of(facts: Facts) -> Metadata:
     datasets = [found["id"] for found in map(hub_data, named) if found is not None]
     inherited = {name: _clean(value) for name, value in base.items() if name != "datasets"}
     given = base.get("datasets") or []
-    hub_base = base_id(compression)
+    hub_base, sentence_class = base_id(compression), facts["model"].get("sentence_class")
     data: Any = ModelCardData(
         **inherited,
-        library_name=LIBRARY,
-        pipeline_tag=head_of_auto_class(facts["model"]["auto_class"]).pipeline,
+        library_name=SENTENCE_LIBRARY if sentence_class else LIBRARY,
+        pipeline_tag=pipeline_of(facts["model"]),
         base_model=hub_base,
         base_model_relation=RELATION if hub_base else None,
-        tags=["fwsvd-export", "low-rank", "compression", compression["method"], *(["onnx"] if facts["onnx"] else [])],
+        tags=_tags(facts),
         datasets=_unique(_clean([given] if isinstance(given, str) else given) + datasets) or None,
         metrics=_unique([result.metric_type for result in results]) or None,
         model_name=model_name(compression) if results else None,
@@ -63,6 +66,25 @@ def metadata_of(facts: Facts) -> Metadata:
     )
     found: Metadata = data.to_dict()
     return found
+
+
+def pipeline_of(model: dict[str, Any]) -> str | None:
+    """The Hub's name of what a model does; None where it has none.
+
+    Args:
+        model: of the facts; those of before know nothing of sentence-transformers.
+    """
+    sentence_class = model.get("sentence_class")
+    return _SENTENCE_PIPELINES[sentence_class] if sentence_class else head_of_auto_class(model["auto_class"]).pipeline
+
+
+def _tags(facts: Facts) -> list[str]:
+    tags = ["fwsvd-export", "low-rank", "compression", facts["compression"]["method"]]
+    return [
+        *tags,
+        *([SENTENCE_LIBRARY] if facts["model"].get("sentence_class") else []),
+        *(["onnx"] if facts["onnx"] else []),
+    ]
 
 
 def base_id(compression: dict[str, Any]) -> str | None:
@@ -138,7 +160,7 @@ def _results(facts: Facts) -> Iterator[EvalResult]:
         runtime = "" if score["runtime"] == TORCH else f" ({score['runtime']})"
         for name, value in {score["metric"]: score["value"], **score["beside"]}.items():
             yield EvalResult(
-                task_type=head_of_auto_class(facts["model"]["auto_class"]).pipeline or "other",
+                task_type=pipeline_of(facts["model"]) or "other",
                 dataset_type=one_line(data["id"]),
                 dataset_name=one_line(score["data"]),
                 dataset_config=data["config"],

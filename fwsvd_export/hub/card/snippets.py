@@ -9,10 +9,12 @@ from typing import Any
 from fwsvd_export.architectures.heads import head_of_auto_class
 from fwsvd_export.architectures.inputs import ENCODING_FIELDS
 from fwsvd_export.architectures.registry import family_of_class
+from fwsvd_export.checkpoints.sentence_modules import EMBEDDER
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.hub.card.facts import Facts
 
 _IDS, _OWN_IDS = "[1, 2, 3]", "of your own tokenizer"  # where there is none beside the model
+_PAIR = '"What is a sentence?", "This is a sentence."'  # what a reranker scores
 _LOCAL_NAME = "this-model"  # where no id is known: the reader's folder
 
 
@@ -21,7 +23,7 @@ class Snippets:
     """Python text.
 
     Attributes:
-        torch: through transformers.
+        torch: through transformers, or sentence-transformers where the model is one of its.
         onnx: through onnxruntime and tokenizers alone.
         optimum: the last lines for optimum's reader; empty where it has none for this head.
     """
@@ -60,6 +62,17 @@ def _has_tokenizer(part: dict[str, Any]) -> bool:
 def _torch(auto_class: str, repo_id: str | None, revision: str, texts: str | None, model: dict[str, Any]) -> str:
     options = f"revision={json.dumps(revision)}" + ("" if model.get("plain") else ", trust_remote_code=True")
     hint = "" if repo_id else "  # its folder, or its id on the Hub"
+    if sentence_class := model.get("sentence_class"):
+        given = f"encode([{texts}])" if sentence_class == EMBEDDER else f"predict([({_PAIR})])"
+        return "\n".join(
+            [
+                f"from sentence_transformers import {sentence_class}",
+                "",
+                f"name = {json.dumps(repo_id or _LOCAL_NAME)}{hint}",
+                f"model = {sentence_class}(name, {options})",
+                f"print(model.{given})",
+            ]
+        )
     in_float = "" if model["weights"]["dtype"] == "float32" else ".float()"
     loading = [
         f"name = {json.dumps(repo_id or _LOCAL_NAME)}{hint}",

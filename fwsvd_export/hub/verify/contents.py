@@ -18,7 +18,9 @@ from fwsvd_export.storage.file_names import (
     COMPRESSION_FILE,
     EXPORT_FILE,
     MEASUREMENTS_FILE,
+    MODULE_FOLDER,
     ONNX_FOLDER,
+    SENTENCE_FILES,
     SHARDS_INDEX,
     TOKENIZER_FILES,
     TRAINING_FILE,
@@ -37,6 +39,7 @@ _PLAIN = {
     CARD_FILE,
     ".gitattributes",
     *TOKENIZER_FILES,
+    *SENTENCE_FILES,
 }
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")  # as transformers names weights in several files
 # What transformers' Trainer leaves beside a model to go on from: it is nobody else's, and half of it is pickled
@@ -44,6 +47,7 @@ _TRAINING = re.compile(
     r"training_args\.bin|optimizer\.pt|scheduler\.pt|scaler\.pt|rng_state(_\d+)?\.pth|trainer_state\.json"
     r"|(all|train|eval|predict|test)_results\.json|(checkpoint-\d+|runs)/"
 )
+_OF_A_MODULE = {"config.json", WEIGHTS_FILE}  # of sentence-transformers
 _ONNX_PLAIN = {"config.json", "generation_config.json", "ort_config.json", EXPORT_FILE, *TOKENIZER_FILES}
 # What Python's pickle, torch, joblib and Keras write; loading such a file can run any code
 _PICKLED_ENDINGS = {
@@ -85,6 +89,8 @@ def belongs(path: str, code_files: Collection[str]) -> bool:
     folder, _, name = path.rpartition("/")
     if folder == ONNX_FOLDER:
         return name in _ONNX_PLAIN or name.endswith(".onnx")
+    if re.fullmatch(MODULE_FOLDER, folder):
+        return name in _OF_A_MODULE
     return folder == "" and (
         name in _PLAIN or name in code_files or is_legal(name) or _SHARD.fullmatch(name) is not None
     )
@@ -135,15 +141,19 @@ def list_contents(folder: Path, code_files: Collection[str]) -> Contents:
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Everything in the folder and in its onnx/; other folders are not looked into."""
-    for prefix in ("", f"{ONNX_FOLDER}/"):
-        place = folder / prefix
-        if place.is_symlink() or not place.is_dir():
-            continue
-        with os.scandir(place) as entries:
+    """Everything in the folder, in its onnx/ and in those of its modules; other folders are not looked into."""
+    inner = []
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            known = entry.name == ONNX_FOLDER or re.fullmatch(MODULE_FOLDER, entry.name)
+            if known and entry.is_dir(follow_symlinks=False):
+                inner.append(entry.name)
+            else:
+                yield entry.name, entry
+    for name in inner:
+        with os.scandir(folder / name) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                if prefix or entry.name != ONNX_FOLDER or entry.is_symlink() or not entry.is_dir():
-                    yield prefix + entry.name, entry
+                yield f"{name}/{entry.name}", entry
 
 
 def _pickle_in(path: Path) -> str:
