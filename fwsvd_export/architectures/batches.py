@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fwsvd_export.architectures.encoder import IDS, POSITIONS, Encoder
-from fwsvd_export.architectures.inputs import LABEL_KEYS
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.inputs import IDS, LABEL_KEYS, POSITIONS
 from fwsvd_export.errors import DataError, shown
 
 if TYPE_CHECKING:

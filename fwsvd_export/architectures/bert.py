@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from fwsvd_export.architectures.encoder import POSITIONS, Encoder, given_or
+from fwsvd_export.architectures.encoder import Encoder, given_or
 from fwsvd_export.architectures.family import Family, Size
+from fwsvd_export.architectures.inputs import POSITIONS
 from fwsvd_export.architectures.post_norm import PostNormNames
 from fwsvd_export.storage.schema import Name, Positive, Share
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict
 
-from fwsvd_export.architectures.encoder import IDS, POSITIONS, Encoder
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.family import Family, Size
+from fwsvd_export.architectures.inputs import IDS, POSITIONS
 from fwsvd_export.architectures.post_norm import PostNormNames
 from fwsvd_export.storage.schema import Name, Positive, Share
 

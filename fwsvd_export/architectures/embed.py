@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Embed = Callable[["Tensor", "Tensor | None"], "Tensor"]
-"""(texts, length, width) hidden states, and (texts, length) 1 for tokens and 0 for padding or None -> (texts, size)."""
+QUERY, DOCUMENT = "query", "document"  # kinds of text that a model may put something before
 
 
-def mean_pooled(hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean over the tokens that are not padding: what most sentence encoders hand out.
+class Embed(Protocol):
+    """What makes an embedding of hidden states."""
+
+    @property
+    def similarity(self) -> str:
+        """How two embeddings are compared: "cosine" or "dot"."""
+
+    def __call__(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """The embeddings of some texts, (texts, size).
+
+        Args:
+            hidden: (texts, length, width).
+            mask: (texts, length), 0 for padding; None for none.
+        """
+
+    def prompt(self, kind: str | None) -> str:
+        """What is put before a text.
+
+        Args:
+            kind: ``QUERY``, ``DOCUMENT`` or None for any other text.
+        """
+
+
+class MeanPooled:
+    """The mean over the tokens that are not padding: what most sentence encoders hand out.
 
     Example:
         >>> import torch
-        >>> mean_pooled(torch.tensor([[[1.0, 2.0], [3.0, 4.0], [9.0, 9.0]]]), torch.tensor([[1, 1, 0]]))
+        >>> MeanPooled()(torch.tensor([[[1.0, 2.0], [3.0, 4.0], [9.0, 9.0]]]), torch.tensor([[1, 1, 0]]))
         tensor([[2., 3.]])
     """
-    if mask is None:
-        return hidden.mean(dim=1)
-    weights = mask.to(hidden.dtype)[..., None]
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1)
+
+    similarity = "cosine"
+
+    def __call__(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """The embeddings."""
+        if mask is None:
+            return hidden.mean(dim=1)
+        weights = mask.to(hidden.dtype)[..., None]
+        return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1)
+
+    def prompt(self, kind: str | None) -> str:
+        """Nothing."""
+        return ""
+
+
+mean_pooled = MeanPooled()

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.architectures.heads import POOLED, Axes, Head
+from fwsvd_export.architectures.inputs import IDS, POSITIONS
 from fwsvd_export.architectures.post_norm import ROLES, PostNormLayer
 from fwsvd_export.records import LayerSpec
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
-
-MASK = "attention_mask"
-IDS, POSITIONS = "input_ids", "position_ids"
 
 
 @dataclass(frozen=True)

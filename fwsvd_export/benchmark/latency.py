@@ -18,7 +18,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.encoder import IDS, MASK
+from fwsvd_export.architectures.inputs import IDS, MASK
 from fwsvd_export.errors import DataError, given, is_whole
 from fwsvd_export.runtime.progress import Steps, silent
 

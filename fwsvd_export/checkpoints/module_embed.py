@@ -5,11 +5,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from fwsvd_export.architectures.embed import DOCUMENT, QUERY
 from fwsvd_export.checkpoints.sentence_modules import SentenceModules
-from fwsvd_export.errors import CheckpointError, MissingExtraError, message_of
+from fwsvd_export.errors import CheckpointError, MissingExtraError, message_of, shown
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# Kind of text -> the names of its prompt, the first that there is
+_PROMPTS = {QUERY: ("query",), DOCUMENT: ("document", "passage", "corpus")}
 
 
 class ModuleEmbed:
@@ -21,6 +25,7 @@ class ModuleEmbed:
 
     def __init__(self, modules: SentenceModules) -> None:
         self._modules = modules
+        self.similarity = modules.similarity
 
     def __call__(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """The embeddings of some texts, (texts, size).
@@ -39,6 +44,23 @@ class ModuleEmbed:
             features = module.to(hidden.device)(features)
         embedding: Tensor = features["sentence_embedding"]
         return embedding
+
+    def prompt(self, kind: str | None) -> str:
+        """What sentence-transformers puts before a text of a kind, by the names that it knows for it.
+
+        Raises:
+            CheckpointError: prompts that are no texts, or one that is left out of the pooling, which is not done here.
+        """
+        prompts, default = self._modules.prompts, self._modules.settings.get("default_prompt_name")
+        name = next((name for name in (*_PROMPTS.get(kind or "", ()), str(default)) if name in prompts), None)
+        text = "" if name is None else prompts[name]
+        pooling = next((module for module in self._modules.behind if module.kind == "Pooling"), None)
+        if text and pooling is not None and pooling.settings.get("include_prompt") is False:
+            raise CheckpointError(
+                f"{self._modules.folder.name} leaves the prompt {shown(text)} out of its pooling (include_prompt "
+                "false), which is not done here; measure it with sentence-transformers"
+            )
+        return text
 
     @cached_property
     def _loaded(self) -> list[Any]:

@@ -15,6 +15,7 @@ from fwsvd_export.storage.json_files import read_json, read_json_list
 
 MODULES_FILE = "modules.json"
 SETTINGS_FILE = "config_sentence_transformers.json"
+SIMILARITIES = ("cosine", "dot")
 EMBEDDER, RERANKER = "SentenceTransformer", "CrossEncoder"  # the library's classes
 KNOWN = ("Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")  # modules that read an embedding and give one back
 _LIBRARY = "sentence_transformers."
@@ -63,6 +64,21 @@ class SentenceModules:
         """Of the whole: prompts, similarity function."""
         file = self.folder / SETTINGS_FILE
         return read_json(file) if file.is_file() else {}
+
+    @property
+    def similarity(self) -> str:
+        """How embeddings are compared: "cosine" or "dot".
+
+        Raises:
+            CheckpointError: in another way.
+        """
+        named = self.settings.get("similarity_fn_name") or SIMILARITIES[0]
+        if named not in SIMILARITIES:
+            raise CheckpointError(
+                f"{self.folder / SETTINGS_FILE} compares embeddings by {shown(named)}, and {' or '.join(SIMILARITIES)} "
+                f"can be measured; {_DROP}"
+            )
+        return str(named)
 
     @property
     def prompts(self) -> dict[str, str]:

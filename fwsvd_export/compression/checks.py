@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fwsvd_export.architectures.encoder import IDS, POSITIONS, Encoder
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.inputs import IDS, POSITIONS
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.norms import check_collected
 from fwsvd_export.errors import DataError, RankError, SolverOptionError, StatisticsError, given, shown

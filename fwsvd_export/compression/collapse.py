@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fwsvd_export.architectures.encoder import IDS, Encoder
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.inputs import IDS
 from fwsvd_export.fisher.hooks import eval_mode
 from fwsvd_export.fisher.predict import predict
 from fwsvd_export.fisher.targets import Prediction

@@ -24,7 +24,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.encoder import IDS, Encoder, Stage
+from fwsvd_export.architectures.encoder import Encoder, Stage
+from fwsvd_export.architectures.inputs import IDS
 from fwsvd_export.compression.fit_head import fit_head
 from fwsvd_export.compression.report import Reconstruction
 from fwsvd_export.compression.sequences import entering_states, packed_sequences

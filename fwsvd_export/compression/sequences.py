@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.encoder import IDS, MASK, Encoder, given_or
+from fwsvd_export.architectures.encoder import Encoder, given_or
+from fwsvd_export.architectures.inputs import IDS, MASK
 
 PACK_TOKENS = 2048  # per forward pass of one layer: enough to run its products at full speed
 

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 from transformers import DataCollatorWithPadding
 
+from fwsvd_export.architectures.embed import Embed, mean_pooled
+from fwsvd_export.architectures.inputs import IDS
 from fwsvd_export.data.tasks import Task
 
+SECOND = "second"  # the key of a row's second text, where each text is a sequence; in a batch it follows all first ones
 IGNORED_LABEL = -100  # transformers' mark for tokens without a label
 
 
@@ -24,9 +27,11 @@ class Batches(Sequence[dict[str, Tensor]]):
         batch_size: examples per batch.
         task: of the examples, with the names of its classes where the data has them and the model does not.
         indices: of the examples among all rows that were chosen; None for 0, 1, …
+        embed: how the hidden states of the model that the examples were encoded for become embeddings.
 
     Attributes:
         task: as it was given.
+        embed: as it was given.
         examples: how many there are.
         indices: of the examples, in the order of the batches.
     """
@@ -38,9 +43,11 @@ class Batches(Sequence[dict[str, Tensor]]):
         batch_size: int,
         task: Task,
         indices: Sequence[int] | None = None,
+        embed: Embed = mean_pooled,
     ) -> None:
         self.task = task
-        order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]["input_ids"]))
+        self.embed = embed
+        order = sorted(range(len(encoded)), key=lambda place: len(encoded[place][IDS]))
         self._encoded = [encoded[place] for place in order]
         self.indices = tuple(order if indices is None else (indices[place] for place in order))
         self._tokenizer = tokenizer
@@ -51,20 +58,31 @@ class Batches(Sequence[dict[str, Tensor]]):
     @property
     def token_ids(self) -> set[tuple[int, ...]]:
         """Of every example."""
-        return {tuple(row["input_ids"]) for row in self._encoded}
+        return {tuple(text[IDS]) for row in self._encoded for text in _texts(row)}
 
     def without(self, seen: Collection[tuple[int, ...]]) -> Batches:
         """The examples whose token ids are not among those seen, in batches of the same size."""
-        left = [place for place, row in enumerate(self._encoded) if tuple(row["input_ids"]) not in seen]
-        rows, indices = [self._encoded[place] for place in left], [self.indices[place] for place in left]
-        return Batches(rows, self._tokenizer, self._batch_size, self.task, indices)
+        unseen = [all(tuple(text[IDS]) not in seen for text in _texts(row)) for row in self._encoded]
+        return self._of([place for place, kept in enumerate(unseen) if kept])
 
     def spread(self, examples: int) -> Batches:
         """So many examples at even distances, so that they are of all lengths; all where there are no more."""
         count = min(examples, self.examples)
-        places = [int((number + 0.5) * self.examples / count) for number in range(count)]
+        return self._of([int((number + 0.5) * self.examples / count) for number in range(count)])
+
+    def labelled(self, labels: Mapping[int, Any]) -> Batches:
+        """The same examples with other labels.
+
+        Args:
+            labels: number of an example among all rows that were chosen -> its label.
+        """
+        rows = [{**row, "labels": labels[index]} for row, index in zip(self._encoded, self.indices, strict=True)]
+        return Batches(rows, self._tokenizer, self._batch_size, self.task, self.indices, self.embed)
+
+    def _of(self, places: Sequence[int]) -> Batches:
+        """The examples at some places, in batches of the same size."""
         rows, indices = [self._encoded[place] for place in places], [self.indices[place] for place in places]
-        return Batches(rows, self._tokenizer, self._batch_size, self.task, indices)
+        return Batches(rows, self._tokenizer, self._batch_size, self.task, indices, self.embed)
 
     def __len__(self) -> int:
         return math.ceil(self.examples / self._batch_size)
@@ -77,7 +95,7 @@ class Batches(Sequence[dict[str, Tensor]]):
     def _batch(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Some examples as one padded batch."""
         labels = [row["labels"] for row in rows if "labels" in row]
-        inputs = [{name: value for name, value in row.items() if name != "labels"} for row in rows]
+        inputs = [text for texts in zip(*map(_texts, rows), strict=True) for text in texts]
         batch = dict(self._pad(inputs))
         if labels and isinstance(labels[0], list):
             width = batch["input_ids"].shape[1]
@@ -88,3 +106,9 @@ class Batches(Sequence[dict[str, Tensor]]):
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         return (self[index] for index in range(len(self)))
+
+
+def _texts(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What the tokenizer gave of a row's sequence, or of its two texts that are sequences of their own."""
+    first = {name: value for name, value in row.items() if name not in ("labels", SECOND)}
+    return [first, row[SECOND]] if SECOND in row else [first]

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from fwsvd_export.architectures.encoder import IDS, Encoder
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.inputs import IDS
 from fwsvd_export.data.questions import read_questions
 from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.reading import Reading

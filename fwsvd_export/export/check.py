@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.encoder import MASK, Encoder
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.inputs import MASK
 from fwsvd_export.export.session import OnnxModel
 
 LENGTHS = (1, 7, 128, 512)

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fwsvd_export.architectures.encoder import IDS, Encoder
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.inputs import IDS
 from fwsvd_export.architectures.post_norm import PostNormLayer
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.projections import Attention, Projection, carrying_bias, fast_attention, linear

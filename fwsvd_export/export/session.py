@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.encoder import IDS, MASK
+from fwsvd_export.architectures.inputs import IDS, MASK
 from fwsvd_export.checkpoints.settings import check_settings, read_settings
 from fwsvd_export.errors import ExportError, message_of
 from fwsvd_export.export.libraries import required

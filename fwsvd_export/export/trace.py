@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from fwsvd_export.architectures.assembly import assemble
-from fwsvd_export.architectures.encoder import IDS, MASK, Encoder
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.inputs import IDS, MASK
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.encoder import with_fast_encoder

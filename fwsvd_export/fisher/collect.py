@@ -55,13 +55,11 @@ def collect_statistics(
         model: a supported dense model with a head (or a bare encoder, whose embedding is then the prediction).
         batches: what the model takes by keyword, with labels (examples first), on any device.
         collect: any of "kfac", "row", "element".
-        labels: "data" for the empirical Fisher, "sampled" for labels from the model's own prediction (of a bare encoder
-            always).
+        labels: "data" for the empirical Fisher, "sampled" for the model's own predictions (of a bare encoder always).
         seed: of sampled labels.
         source: description kept with the sums; made from the model when None.
         samples: whether the texts are kept as token ids, so that ``compress`` can reconstruct layers without batches.
-        example_indices: of the examples in all of the data, in the order of the batches; what is drawn for an example
-            depends on seed and index. None counts from 0 on; for a shard, say ``range(1000, 2000)``.
+        example_indices: of the examples in all of the data, for what is drawn: ``range(1000, 2000)``; None: from 0 on.
         temperature: above 1, examples that the model is sure of count too; 1 is the Fisher of the papers.
         embed: how the hidden states of a bare encoder become an embedding.
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.encoder import MASK, Encoder
-from fwsvd_export.architectures.inputs import LABEL_KEYS
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.inputs import LABEL_KEYS, MASK
 from fwsvd_export.fisher.hooks import eval_mode
 from fwsvd_export.fisher.predict import predictions_in
 from fwsvd_export.fisher.targets import example_losses

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.encoder import IDS, MASK, Encoder, given_or
+from fwsvd_export.architectures.encoder import Encoder, given_or
+from fwsvd_export.architectures.inputs import IDS, MASK
 from fwsvd_export.errors import StatisticsError
 from fwsvd_export.wording import counted
 

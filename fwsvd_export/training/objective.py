@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.encoder import IDS, MASK, Encoder
-from fwsvd_export.architectures.inputs import LABEL_KEYS
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.inputs import IDS, LABEL_KEYS, MASK
 from fwsvd_export.errors import TrainingError
 from fwsvd_export.fisher.divergence import divergences
 from fwsvd_export.fisher.predict import predictions_in

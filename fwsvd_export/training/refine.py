@@ -1,8 +1,8 @@
 """Refinement: a compressed model is trained for minutes on text alone, to predict what its dense model does.
 
 The loss is that of distillation (``objective.Distillation``), at every position that the model predicts, and no labels
-are read. Everything that could make a model worse is measured on held-out text: the learning rate is the one of
-``RATES`` that does best in a short training of its own, and the weights that are kept are those of the smallest
+are read. Everything that could make a model worse is measured on held-out text: the learning rate is the largest of
+``RATES`` whose short training of its own does little harm, and the weights that are kept are those of the smallest
 divergence from the dense model, the start's included.
 """
 
@@ -33,7 +33,10 @@ from fwsvd_export.training.settings import REFINE_MINUTES, REFINE_SCOPES, Traini
 from fwsvd_export.training.train import check_trainable, train
 from fwsvd_export.wording import counted
 
-RATES = (1e-4, 2e-4, 5e-4)  # learning rates to choose from
+RATES = (5e-4, 2e-4, 1e-4, 5e-5)  # learning rates to choose from
+# A short training makes every model worse, which a long one makes up for, the sooner the larger the rate. The largest
+# rate that does no more harm than this, as a share of the divergence, is the best of the long ones (docs/log.md).
+HARM = 0.4
 PASSES = 4  # over the text, where the time is enough
 EVALUATIONS = 4
 HELD_OUT = 512  # examples at most
@@ -117,13 +120,24 @@ def refine(
     apart, text = _split(batches) if held_out is None else (_Unlabelled(held_out), _Unlabelled(batches))
     run = _run_of(encoder_of(model, embed), encoder_of(dense, embed), apart, text, seed, steps)
     with _apart(run.encoder) if scope == "layers" else nullcontext():
-        rate, seconds = run.choose_rate(60 * minutes - (time.perf_counter() - begun))
-        left = 60 * minutes - (time.perf_counter() - begun)
-        planned = run.planned(_CAUTION * left / seconds)
+        rate, pace = run.choose_rate(60 * minutes - (time.perf_counter() - begun))
+        planned = run.planned(pace.batches_in(_CAUTION * (60 * minutes - (time.perf_counter() - begun)), EVALUATIONS))
         history = run.train(model, planned, rate, EVALUATIONS)
     examples, measured_on = (sum(map(_examples, part)) for part in (text, apart))
     start, best = -history.start.value, -history.best.value
     return RecordedRefinement(scope, examples, measured_on, planned, history.best.step, rate, start, best)
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """How long things take, in seconds."""
+
+    batch: float
+    evaluation: float
+
+    def batches_in(self, seconds: float, evaluations: int) -> float:
+        """Of a training that is also evaluated at its start."""
+        return (seconds - (1 + evaluations) * self.evaluation) / self.batch
 
 
 @dataclass(frozen=True)
@@ -161,16 +175,21 @@ class _Run:
             steps=self.steps,
         )
 
-    def choose_rate(self, seconds: float) -> tuple[float, float]:
-        """The rate after which a short training's divergence is smallest, and the seconds that a batch took."""
+    def choose_rate(self, seconds: float) -> tuple[float, _Pace]:
+        """The first rate whose short training does no more harm than ``HARM``, and the pace of these trainings."""
+        begun = time.perf_counter()
+        self.score(self.encoder.model.eval())
+        evaluation = time.perf_counter() - begun
         trial = max(1, self.planned(seconds / self._seconds_per_batch()) // _TRIAL_PART)
         begun = time.perf_counter()
-        ends = {}
+        tried = 0
         for rate in RATES:
+            tried += trial
             history = self.train(copy.deepcopy(self.encoder.model), trial, rate, 1)
-            ends[rate] = history.steps[-1].value
-        taken = time.perf_counter() - begun
-        return max(RATES, key=lambda rate: ends[rate]), taken / (trial * len(RATES))
+            if -history.steps[-1].value <= (1 + HARM) * -history.start.value:
+                break
+        batches = time.perf_counter() - begun - 2 * (tried // trial) * evaluation  # one at the start, one at the end
+        return rate, _Pace(max(batches, evaluation) / tried, evaluation)
 
     def _seconds_per_batch(self) -> float:
         """What one batch takes, with its gradients: of a few that are spread over all lengths."""

@@ -72,11 +72,9 @@ def train(
         TrainingError: a teacher that does not fit, or a precision that the device does not have.
 
     Example:
-        >>> import torch
-        >>> import fwsvd_export as fe
+        >>> import torch, fwsvd_export as fe
         >>> from transformers import BertConfig, BertModel
-        >>> config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
-        >>> dense = BertModel(config)
+        >>> dense = BertModel(BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2))
         >>> small = fe.compress(dense, method="svd", rank=4)
         >>> ids = torch.arange(8).reshape(2, 4)
         >>> close = lambda model: -float((model(ids).pooler_output - dense(ids).pooler_output).square().mean())

@@ -13,7 +13,7 @@ import torch
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
-from fwsvd_export.architectures.encoder import IDS
+from fwsvd_export.architectures.inputs import IDS
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches

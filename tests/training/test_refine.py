@@ -58,13 +58,13 @@ def test_every_head_comes_nearer_to_the_dense_model(head: str) -> None:
     assert differing(before, state_of(dense)) == set(), "the dense model is as it was"
 
 
-@pytest.mark.parametrize("rates", [(1e-9, RATE, 10.0), (10.0, RATE, 1e-9)])
-def test_the_rate_is_the_one_that_does_best_on_held_out_text(
-    rates: tuple[float, ...], tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("rates", "rank"), [((10.0, RATE, 1e-9), 2), ((RATE, 1e-9), 2), ((10.0, RATE), 28)])
+def test_the_rate_is_the_first_whose_short_training_does_little_harm_on_held_out_text(
+    rates: tuple[float, ...], rank: int, tiny_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RATES", rates)
-    done = refine(fe.compress(tiny_model, method="svd", rank=2), tiny_model, text_of(tiny_model, 24))
-    assert done.learning_rate == RATE, "the others move nothing, or too far"
+    done = refine(fe.compress(tiny_model, method="svd", rank=rank), tiny_model, text_of(tiny_model, 24))
+    assert done.learning_rate == RATE, "10 moves too far, and where every rate does, the last one is taken"
 
 
 def test_labels_are_not_read_and_the_seed_repeats_it(tiny_model: Any) -> None:
