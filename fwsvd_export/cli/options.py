@@ -128,6 +128,9 @@ data_options = together(
         "folder that save_to_disk wrote.",
     ),
     option(Group.DATA, "--dataset", metavar="ID[:CONFIG]", help="Data set on the Hub, instead of a local file."),
+    option(Group.DATA, "--queries", type=PATH, help="Queries of task retrieval: _id and text, as BEIR has them."),
+    option(Group.DATA, "--corpus", type=PATH, help="Documents of task retrieval: _id, title and text."),
+    option(Group.DATA, "--qrels", type=PATH, help="Judgements of task retrieval: query-id, corpus-id and score."),
     option(
         Group.DATA, "--split", show_default="train", help="Split of the data set, or of a folder that holds several."
     ),
@@ -206,7 +209,15 @@ def data_and_validation(options: Options) -> tuple[DataRequest | None, DataReque
     data = data_request(options)
     if file is None:
         return data, None
-    return data, data_request({**given, "data": file, "dataset": None, "split": None, "max_samples": None})
+    return data, data_request(
+        {**given, "data": file, "queries": None, "dataset": None, "split": None, "max_samples": None}
+    )
+
+
+# Fields of a ``DataRequest`` that are options of the same name
+_REQUEST = (
+    "split", "max_samples", "max_length", "doc_stride", "batch_size", "seed", "on_bad_row", "corpus", "qrels",
+)  # fmt: skip
 
 
 def data_request(options: Options) -> DataRequest | None:
@@ -216,12 +227,15 @@ def data_request(options: Options) -> DataRequest | None:
         click.UsageError: data without a task.
     """
     task, file, dataset = options.pop("task"), options.pop("data"), options.pop("dataset")
+    queries = options.pop("queries")
+    if queries is not None and file is not None:
+        raise click.UsageError("--queries is the data of task retrieval; leave --data out")
+    file = queries if file is None else file
     columns = [options.pop(name) for name in ("text_column", "text_pair_column", "label_column")]
     labels = [options.pop(name) for name in ("label_map", "label_names")]
-    rest = {
-        name: options.pop(name)
-        for name in ("split", "max_samples", "max_length", "doc_stride", "batch_size", "seed", "on_bad_row")
-    }
+    rest = {name: options.pop(name) for name in _REQUEST}
+    if file is None and (rest["corpus"] or rest["qrels"]):
+        raise click.UsageError("--corpus and --qrels are searched for --queries, which is not given")
     if file is None and dataset is None:
         return None
     if task is None:

@@ -25,7 +25,7 @@ _COMMA_SEPARATED = (SomeOf, Names, Numbers)
 _ALTERNATIVES = (
     {"ratio", "rank", "params", "max_drop"},
     {"ratios", "ranks"},
-    {"data", "dataset"},
+    {"data", "dataset", "queries"},
     {"reconstruct", "match"},
 )
 _NOT_IN_A_FILE = {"recipe", "help"}

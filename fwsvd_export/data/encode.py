@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fwsvd_export.architectures.embed import Embed
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.data.batches import IGNORED_LABEL
+from fwsvd_export.data.batches import IGNORED_LABEL, SECOND
+from fwsvd_export.data.collection import KIND, CollectionRows, collection_rows
+from fwsvd_export.data.collection_batches import CollectionBatches
 from fwsvd_export.data.examples import Example, read_examples
 from fwsvd_export.data.fit import check_task
 from fwsvd_export.data.labels import resolved
@@ -44,6 +47,8 @@ def load_batches(request: DataRequest, tokenizer: Any, encoder: Encoder) -> Read
 
 def read_task_rows(request: DataRequest) -> Rows:
     """All rows of the data, one per example of the task; raises as ``load_batches``."""
+    if request.task.labels == "retrieval":
+        return collection_rows(request)
     rows = read_rows(request)
     return question_rows(rows, request.task) if request.task.labels == "span" else rows
 
@@ -58,13 +63,15 @@ def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encod
     if task.labels == "tokens" and task.label is not None:
         check_knows_places(tokenizer, task.name)
     read = read_examples(chosen, task, encoder.model.config, request.on_bad_row)
-    kept = chosen.select(read.places) if read.skipped else chosen
+    kept, examples = chosen.select(read.places) if read.skipped else chosen, read.found
+    if task.embeds_texts:
+        kept, examples = _text_by_text(kept, examples, encoder.embed)
     limit = min(request.max_length, encoder.usable_length)
     tokenize = _Tokenize(tokenizer, task.labels == "tokens")
-    encoding = _encoding(tokenize, read.found, kept, encoder, limit)
+    encoding = _encoding(tokenize, examples, kept, encoder, limit)
     warn_of_unknown(encoding["input_ids"], tokenizer, rows.name)
     encoded = []
-    for index, example in enumerate(read.found):
+    for index, example in enumerate(examples):
         # A tokenizer may make more than the model takes: token types for a model that has none
         row = {name: encoding[name][index] for name in encoder.inputs if name in encoding}
         if example.label is not None:
@@ -72,7 +79,7 @@ def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encod
         encoded.append(row)
     if tokenize.words and task.label is not None:
         _check_labels(encoded, rows.name, limit)
-    whole = _whole_lengths(tokenize, read.found, encoding["input_ids"], limit)
+    whole = _whole_lengths(tokenize, examples, encoding["input_ids"], limit)
     reading = Reading(
         rows.name,
         len(chosen),
@@ -86,7 +93,48 @@ def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encod
     if task.label is not None:
         task = resolved(task, encoder.model.config, rows.table.features[task.label])
     places = [indices[place] for place in read.places]
-    return ReadBatches(encoded, tokenizer, request.batch_size, task, places, reading)
+    if isinstance(chosen, CollectionRows):
+        of_all = (encoded, tokenizer, request.batch_size, task, places, reading)
+        return CollectionBatches(*of_all, chosen.whole, encoder.embed)
+    if task.embeds_texts:
+        encoded, places = _by_row(encoded, places) if task.label is not None else (encoded, _numbered(encoded, places))
+    return ReadBatches(encoded, tokenizer, request.batch_size, task, places, reading, encoder.embed)
+
+
+def _text_by_text(rows: Rows, examples: list[Example], embed: Embed) -> tuple[Rows, list[Example]]:
+    """An example for every text of a row, with its prompt and the row's label, and the row that each is of."""
+    places = [place for place, example in enumerate(examples) for _ in example.texts]
+    kinds = rows.column(KIND) if isinstance(rows, CollectionRows) else [None] * len(rows)
+    prompts = {kind: embed.prompt(kind) for kind in set(kinds)}
+    texts = [text for example in examples for text in example.texts]
+    found = [
+        Example((prompts[kinds[place]] + text,), examples[place].label)
+        for place, text in zip(places, texts, strict=True)
+    ]
+    return rows.select(places), found
+
+
+def _by_row(encoded: list[dict[str, Any]], places: list[int]) -> tuple[list[dict[str, Any]], list[int]]:
+    """Two texts with their label as one example each.
+
+    Raises:
+        DataError: a row has one text.
+    """
+    if len(encoded) != 2 * len(places):
+        raise DataError(
+            "how similar two texts are needs two of them; name the column of the second one with --text-pair-column"
+        )
+    return [{**encoded[at], SECOND: _unlabelled(encoded[at + 1])} for at in range(0, len(encoded), 2)], places
+
+
+def _unlabelled(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "labels"}
+
+
+def _numbered(encoded: list[dict[str, Any]], places: list[int]) -> list[int]:
+    """A number for every text of the rows at some places."""
+    texts = len(encoded) // len(places)
+    return [texts * place + number for place in places for number in range(texts)]
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ def _kinds(head: Head, config: Any) -> tuple[str, ...]:
         return ("tokens",)
     if head.ending == "ForQuestionAnswering":
         return ("span",)
+    if head.predicts == "embedding":
+        return ("similarity",)
     if head.ending != "ForSequenceClassification":
         return ()
     problem, single = getattr(config, "problem_type", None), config.num_labels == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from fwsvd_export.data.batches import IGNORED_LABEL
 from fwsvd_export.data.classes import Classes, ClassReader
-from fwsvd_export.data.tasks import Task
+from fwsvd_export.data.tasks import WITHOUT_CLASSES, Task
 from fwsvd_export.errors import RowError, shown
 from fwsvd_export.wording import counted
 
@@ -27,7 +27,7 @@ def label_reader(task: Task, config: Any, feature: Any) -> Reader:
         config: of the model.
         feature: of the column, from ``datasets``; it may hold the names of the data's classes.
     """
-    if task.labels == "number":
+    if task.labels in ("number", "similarity"):
         return lambda value, text, where: number_of(value, where)
     read = ClassReader(Classes.of(config, task), _data_names(feature), task.label_map)
     if task.labels == "multilabel":
@@ -40,7 +40,7 @@ def label_reader(task: Task, config: Any, feature: Any) -> Reader:
 def resolved(task: Task, config: Any, feature: Any) -> Task:
     """The task with the names of its classes: the data's own where the model has none."""
     names = _data_names(feature)
-    without = task.label_names is None and task.label is not None and task.labels not in ("number", "span")
+    without = task.label_names is None and task.label is not None and task.labels not in WITHOUT_CLASSES
     if names is None or not without or Classes.of(config, task).names is not None or len(names) != config.num_labels:
         return task
     return task.with_labels(label_names=tuple(names))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.reading import Reading
 from fwsvd_export.data.tasks import Task
@@ -25,6 +26,7 @@ class ReadBatches(Batches):
         task: Task,
         indices: Sequence[int],
         reading: Reading,
+        embed: Embed = mean_pooled,
     ) -> None:
-        super().__init__(encoded, tokenizer, batch_size, task, indices)
+        super().__init__(encoded, tokenizer, batch_size, task, indices, embed)
         self.reading = reading

@@ -28,6 +28,8 @@ class DataRequest:
             ``max_length`` and at most 128.
         shard: (i, n) for the i-th of n shares of the chosen rows: the rows i, i + n, i + 2n, … of them, counted from 1.
         on_bad_row: "stop" for an error at a row without a text or without a label that fits, "skip" to leave it out.
+        corpus: the documents, for retrieval, where ``file`` holds the queries.
+        qrels: which documents answer which queries, likewise.
     """
 
     task: Task
@@ -41,10 +43,19 @@ class DataRequest:
     doc_stride: int | None = None
     shard: tuple[int, int] = (1, 1)
     on_bad_row: str = ON_BAD_ROW[0]
+    corpus: Path | None = None
+    qrels: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.dataset is None):
             raise DataError("give the data as exactly one of --data FILE and --dataset ID")
+        searched = self.task.labels == "retrieval"
+        if searched and None in (self.file, self.corpus, self.qrels):
+            raise DataError("task retrieval needs three files: --queries, --corpus and --qrels")
+        if not searched and (self.corpus is not None or self.qrels is not None):
+            raise DataError(
+                f"--corpus and --qrels are files of task retrieval, and the task is {self.task.name}; leave them out"
+            )
         for name in ("max_samples", "max_length", "batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -98,11 +98,13 @@ def split_rows(rows: Rows, request: DataRequest) -> tuple[Rows, Rows]:
     """The rows for calibration, and others for validation; questions about one context are not in both.
 
     Calibration gets the ``max_samples`` that it would have without a split; where it would have all, one row or context
-    in five is left to validation, at most 2,000.
+    in five is left to validation, at most 2,000. A collection that is searched is not split.
 
     Raises:
         DataError: none can be held out, as calibration needs all rows, or questions about every context.
     """
+    if request.task.labels == "retrieval":  # a collection is searched whole, and no judgement is calibrated on
+        return chosen_rows(rows, request), rows
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(request.seed)).tolist()
     contexts = request.task.labels == "span"
     groups = rows.column(str(request.task.text_pair)) if contexts else range(len(rows))
@@ -126,11 +128,14 @@ def split_rows(rows: Rows, request: DataRequest) -> tuple[Rows, Rows]:
 def hold_out(rows: Rows, task: Task) -> tuple[Rows, Rows]:
     """The rows to use, and others that are left out: one in five, at most 2,000, the same ones whatever a seed is.
 
-    Questions about one context are not in both. Each part keeps the order of the rows.
+    Questions about one context are not in both. Each part keeps the order of the rows. A collection that is searched is
+    not split: both parts are all of it.
 
     Raises:
         DataError: there is one row, or there are questions about one context alone.
     """
+    if task.labels == "retrieval":
+        return rows, rows
     groups = rows.column(str(task.text_pair)) if task.labels == "span" else range(len(rows))
     members: dict[Any, list[int]] = {}
     for place in torch.randperm(len(rows), generator=torch.Generator().manual_seed(_HELD_OUT_SEED)).tolist():

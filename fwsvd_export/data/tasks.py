@@ -16,8 +16,9 @@ class Task:
         text: column of the text (of words, for token labels).
         text_pair: column of the second text, or None; of the context that spans are taken from.
         label: column of the label, or None for text without labels.
-        labels: "class", "number", "multilabel" (several classes or none), "tokens" (a class per word) or "span" (a part
-            of the context).
+        labels: "class", "number", "multilabel" (several classes or none), "tokens" (a class per word), "span" (a part
+            of the context) or "similarity" (of two texts that are embedded each; without labels, of a text's embedding
+            to the dense model's) or "retrieval" (documents to queries).
         metric: name of the main metric, None when nothing can be measured.
         label_map: pairs of a label of the data and a class of the model, by name or number, where they differ.
         label_names: of the model's classes by number, in place of its own; None for its own.
@@ -46,7 +47,7 @@ class Task:
         Raises:
             DataError: the task has no classes.
         """
-        if (label_map or label_names) and self.labels in ("number", "span"):
+        if (label_map or label_names) and self.labels in WITHOUT_CLASSES:
             raise DataError(
                 f"task {self.name} has {LABELS[self.labels]}, and no classes that names could be given to; leave "
                 "--label-map and --label-names out"
@@ -57,6 +58,11 @@ class Task:
         """The task's texts alone."""
         return replace(self, label=None)
 
+    @property
+    def embeds_texts(self) -> bool:
+        """Whether each text is a sequence of its own, also where a row has two."""
+        return self.labels in ("similarity", "retrieval")
+
 
 # Kind of label -> what stands in the label column
 LABELS = {
@@ -65,7 +71,10 @@ LABELS = {
     "multilabel": "several classes or none, as a list of names or of 0 or 1 per class",
     "tokens": "one class per word, as a list",
     "span": "texts of the context and where they begin, or none",
+    "similarity": "one number, how similar the two texts are",
+    "retrieval": "documents that answer a query, in a file of their own (--qrels)",
 }
+WITHOUT_CLASSES = ("number", "span", "similarity", "retrieval")
 
 _ROWS = (
     Task("sst2", "sentence", None, "label", "class", "accuracy"),
@@ -82,6 +91,9 @@ _ROWS = (
     Task("classification", "text", None, "label", "class", "accuracy"),
     Task("multilabel", "text", None, "labels", "multilabel", "f1_micro"),
     Task("regression", "text", None, "label", "number", "pearson_spearman_mean"),
+    Task("sts", "sentence1", "sentence2", "label", "similarity", "cosine_spearman"),
+    Task("embedding", "text", None, None, "similarity", "cosine_spearman"),
+    Task("retrieval", "text", None, None, "retrieval", "ndcg_at_10"),
     Task("text", "text", None, None, "class", None),
 )
 

@@ -11,7 +11,7 @@ from fwsvd_export.errors import DataWarning
 from fwsvd_export.records import Measurement
 
 _DEVIATIONS = 3  # a guess falls so far below its mean once in 700 times
-_CORRELATIONS = ("matthews_correlation", "pearson_spearman_mean")
+_CORRELATIONS = ("matthews_correlation", "pearson_spearman_mean", "cosine_spearman")
 
 
 def warn_below_chance(measured: Measurement, task: Task, config: Any) -> None:

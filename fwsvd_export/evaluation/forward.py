@@ -21,6 +21,8 @@ _OUTPUTS = {
     "multilabel": _PER_EXAMPLE,
     "tokens": (("logits",), 3, "token classification"),
     "span": (("start_logits", "end_logits"), 2, "question answering"),
+    "similarity": (("last_hidden_state",), 3, "bare encoder's"),
+    "retrieval": (("last_hidden_state",), 3, "bare encoder's"),
 }
 
 

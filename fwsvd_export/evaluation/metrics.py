@@ -7,13 +7,17 @@ from typing import Any
 
 from torch import Tensor
 
+from fwsvd_export.architectures.embed import mean_pooled
 from fwsvd_export.data.batches import IGNORED_LABEL
-from fwsvd_export.data.tasks import Task
+from fwsvd_export.data.tasks import WITHOUT_CLASSES, Task
 from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.answers import Answers
 from fwsvd_export.evaluation.forward import Forward
+from fwsvd_export.evaluation.measures import averaged, is_agreement
 from fwsvd_export.evaluation.outcomes import Outcomes
+from fwsvd_export.evaluation.retrieval import retrieval_outcomes
 from fwsvd_export.evaluation.scores import Names, scorer_of
+from fwsvd_export.evaluation.similarity import agreement_outcomes, pair_outcomes
 from fwsvd_export.records import Measurement
 
 
@@ -21,9 +25,10 @@ def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Ta
     """Runs the model over labelled batches and scores its predictions.
 
     Args:
-        model: with a head for sequence or token classification or question answering, in evaluation mode; a torch
-            model, or one that is called like it and has ``config`` and ``device`` (``export.session.OnnxModel``).
-        batches: with labels.
+        model: with a head for sequence or token classification or question answering, or a bare encoder where
+            embeddings are compared; in evaluation mode; a torch model, or one that is called like it and has ``config``
+            and ``device`` (``export.session.OnnxModel``).
+        batches: with labels; those of ``load_batches`` know how the model's embeddings are made.
         task: names the metric; its names of classes stand in place of the model's.
 
     Raises:
@@ -35,13 +40,22 @@ def evaluate_model(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Ta
     return measured(model, batches, task)[0]
 
 
-def measured(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Task) -> tuple[Measurement, Outcomes]:
-    """As ``evaluate_model``, with what the model said of every example, in the order of the batches."""
+def measured(
+    model: Any, batches: Iterable[Mapping[str, Tensor]], task: Task, read: Any = None
+) -> tuple[Measurement, Outcomes]:
+    """As ``evaluate_model``, with what the model said of every example, in the order of the batches.
+
+    Args:
+        model: as there.
+        batches: as there.
+        task: as there.
+        read: the ``Batches`` that the batches are of, where these are watched; they know how texts are embedded.
+    """
     metric = metric_of(task)
     names = names_of(model, task)
     score = scorer_of(task, names)  # what is missing fails before any forward pass
     forward = Forward(model, task)
-    outcomes = _answers(forward, batches) if task.labels == "span" else _labels(forward, batches, task, names)
+    outcomes = _outcomes(forward, batches, task, names, batches if read is None else read)
     if not outcomes.references:
         raise DataError("there are no examples to score; give at least one batch")
     values = score(outcomes.references, outcomes.predictions)
@@ -49,9 +63,22 @@ def measured(model: Any, batches: Iterable[Mapping[str, Tensor]], task: Task) ->
     return Measurement(metric, main, len(outcomes.references), forward.seconds, values), outcomes
 
 
+def _outcomes(
+    forward: Forward, batches: Iterable[Mapping[str, Tensor]], task: Task, names: Names, read: Any
+) -> Outcomes:
+    if task.labels == "span":
+        return _answers(forward, batches)
+    if task.labels == "retrieval":
+        return retrieval_outcomes(forward, batches, read)
+    if task.embeds_texts:
+        compared = agreement_outcomes if is_agreement(task) else pair_outcomes
+        return compared(forward, batches, getattr(read, "embed", mean_pooled))
+    return _labels(forward, batches, task, names)
+
+
 def names_of(model: Any, task: Task) -> Names:
     """What the classes are called, by number; nothing for a task without classes."""
-    if task.labels in ("number", "span"):
+    if task.labels in WITHOUT_CLASSES:
         return {}
     return dict(model.config.id2label) if task.label_names is None else dict(enumerate(task.label_names))
 
@@ -80,6 +107,8 @@ def metric_of(task: Task) -> str:
     Raises:
         DataError: a task without labels or metric.
     """
+    if measures := averaged(task):
+        return measures[0]
     if task.metric is None or task.label is None:
         raise DataError(f"task {task.name} has no labels and no metric; choose one that has")
     return task.metric

@@ -68,9 +68,11 @@ def scored(
         steps: progress.
         what: what progress calls it.
     """
-    measurement, outcomes = measured(model, tracked(batches, len(batches), what, steps), task)
+    measurement, outcomes = measured(model, tracked(batches, len(batches), what, steps), task, batches)
     if task.labels == "span":
         numbers = [question.number for question in outcomes.references]
+    elif task.labels == "retrieval":
+        numbers = list(range(measurement.examples))  # of the queries
     else:
         numbers = list(getattr(batches, "indices", range(measurement.examples)))
     order = sorted(range(len(numbers)), key=numbers.__getitem__)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.evaluation.answers import scores_of
+from fwsvd_export.evaluation.measures import averaged, is_agreement
 from fwsvd_export.evaluation.outcomes import Outcomes
 from fwsvd_export.evaluation.scores import F1_TASKS
 
@@ -38,14 +39,18 @@ def metrics_of(task: Task, outcomes: Outcomes) -> Metrics:
         >>> metrics(np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 2.0]]))["accuracy"].round(3).tolist()
         [0.667, 0.333]
     """
-    if task.metric == "pearson_spearman_mean":
-        return _correlations(*(np.array(side, dtype=float) for side in (outcomes.references, outcomes.predictions)))
+    if task.metric in ("pearson_spearman_mean", "cosine_spearman") and not is_agreement(task):
+        both = _correlations(*(np.array(side, dtype=float) for side in (outcomes.references, outcomes.predictions)))
+        return both if task.metric == "pearson_spearman_mean" else _of_cosines(both)
     found = _of_sums(task, outcomes.references, outcomes.predictions)
     return lambda weights: {name: metric(weights) for name, metric in found.items()}
 
 
 def _of_sums(task: Task, references: list[Any], predictions: list[Any]) -> dict[str, Metric]:
     """The metrics that are functions of sums over examples."""
+    if measures := averaged(task):
+        columns = np.array(predictions, dtype=float).T
+        return {name: _ratio(column, np.ones(len(column))) for name, column in zip(measures, columns, strict=True)}
     if task.labels == "span":
         return _answers(references, predictions)
     if task.metric == "entity_f1":
@@ -56,6 +61,14 @@ def _of_sums(task: Task, references: list[Any], predictions: list[Any]) -> dict[
         right = [sum(map(str.__eq__, *pair)) for pair in zip(references, predictions, strict=True)]
         return {"accuracy": _ratio(_column(right), _column([len(words) for words in references]))}
     return _classes(task, np.array(references), np.array(predictions))
+
+
+def _of_cosines(both: Metrics) -> Metrics:
+    def metrics(weights: Array) -> dict[str, Array]:
+        found = both(weights)
+        return {f"cosine_{name}": found[name] for name in ("spearman", "pearson")}
+
+    return metrics
 
 
 def _classes(task: Task, references: NDArray[np.int64], predictions: NDArray[np.int64]) -> dict[str, Metric]:

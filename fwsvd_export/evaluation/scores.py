@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from statistics import fmean
 from typing import Any
 
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import DataError, MissingExtraError, listed, shown
 from fwsvd_export.evaluation.answers import answer_metrics
+from fwsvd_export.evaluation.measures import averaged
 
 Names = Mapping[int, str]
 """Of the model's classes."""
@@ -36,8 +38,12 @@ def scorer_of(task: Task, names: Names) -> Score:
             return answer_metrics
         if task.metric == "entity_f1":
             return _entity_f1(names)
+        if measures := averaged(task):
+            return _means(measures)
         if task.metric == "pearson_spearman_mean":
             return _correlations()
+        if task.metric == "cosine_spearman":
+            return _cosine_correlations()
         if task.metric == "f1_micro":
             return _multilabel_f1()
         return _classification(task)
@@ -79,6 +85,25 @@ def _correlations() -> Score:
         pearson = float(pearsonr(references, predictions).statistic)
         spearman = float(spearmanr(references, predictions).statistic)
         return {"pearson_spearman_mean": (pearson + spearman) / 2, "pearson": pearson, "spearman": spearman}
+
+    return score
+
+
+def _cosine_correlations() -> Score:
+    both = _correlations()
+
+    def score(references: list[Any], predictions: list[Any]) -> dict[str, float]:
+        found = both(references, predictions)
+        return {f"cosine_{name}": found[name] for name in ("spearman", "pearson")}
+
+    return score
+
+
+def _means(names: Sequence[str]) -> Score:
+    """Of predictions that are several numbers each."""
+
+    def score(references: list[Any], predictions: list[Any]) -> dict[str, float]:
+        return {name: fmean(row[place] for row in predictions) for place, name in enumerate(names)}
 
     return score
 

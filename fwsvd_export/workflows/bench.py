@@ -24,6 +24,7 @@ from fwsvd_export.evaluation.chance import warn_below_chance
 from fwsvd_export.evaluation.comparable import check_same_classes, check_same_head
 from fwsvd_export.evaluation.metrics import metric_of
 from fwsvd_export.evaluation.paired import Scored, paired_difference, scored
+from fwsvd_export.evaluation.similarity import referred
 from fwsvd_export.export.folder import open_exported
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries
@@ -229,7 +230,8 @@ def _batches(data: DataRequest, candidates: Sequence[_Candidate]) -> dict[str, B
         found[candidate.source.model] = load_batches(data, tokenizer, candidate.checkpoint.encoder)
         ours, theirs = ((one.checkpoint.model, found[one.source.model].task) for one in (candidate, candidates[0]))
         check_same_classes(ours, theirs, candidates[0].source.model)
-    return found
+    dense, its = candidates[0].checkpoint.model, found[candidates[0].source.model]
+    return {name: referred(batches, dense, its) for name, batches in found.items()}
 
 
 def _scores(candidate: _Candidate, request: BenchRequest, batches: Batches | None, steps: Steps) -> dict[str, Scored]:

@@ -30,6 +30,7 @@ from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.evaluation.layer_losses import measure_layer_losses
 from fwsvd_export.evaluation.paired import paired_difference, scored
 from fwsvd_export.evaluation.ratio import smallest_within
+from fwsvd_export.evaluation.similarity import referred
 from fwsvd_export.fisher.files import load_statistics
 from fwsvd_export.records import LABEL_SOURCES, TEMPERATURE, Statistics
 from fwsvd_export.report.compression import write_report
@@ -140,7 +141,8 @@ def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | No
             return compress_model(run.inputs, steps), None
     with clock.phase("solve"):
         prepared = prepare(run.inputs, steps)
-    measured, validation = cast(DataRequest, request.validation or request.data), run.validation
+    measured = cast(DataRequest, request.validation or request.data)
+    validation = referred(run.validation, run.checkpoint.model)
     with clock.phase("trials"):
         dense = scored(run.checkpoint.model, validation, validation.task)
         warn_below_chance(dense.measurement, validation.task, run.checkpoint.model.config)

@@ -9,14 +9,16 @@ from typing import Any
 from fwsvd_export.benchmark.runtimes import RUNTIME_FILES
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
+from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
-from fwsvd_export.data.read_batches import ReadBatches
+from fwsvd_export.data.reading import Reading
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.errors import ExportError
 from fwsvd_export.evaluation.chance import warn_below_chance
 from fwsvd_export.evaluation.comparable import check_same_classes, check_same_head
 from fwsvd_export.evaluation.difference import CONFIDENCE, Difference, check_confidence
 from fwsvd_export.evaluation.paired import Scored, paired_difference, scored
+from fwsvd_export.evaluation.similarity import referred
 from fwsvd_export.export.fetch import fetched_place
 from fwsvd_export.export.folder import open_exported
 from fwsvd_export.export.identity import Identity
@@ -107,23 +109,25 @@ def _evaluated(
 ) -> Evaluated:
     """As ``run_evaluate``, of a checkpoint's model under any runtime: a torch model, or one that is called like it."""
     batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.encoder)
+    reading = batches.reading
     if against is None:
-        return Evaluated(_scored(model, checkpoint, batches, steps, "evaluating").measurement)
+        return Evaluated(_scored(model, checkpoint, (batches, reading), steps, "evaluating").measurement)
     dense = load_source(against.source)
     check_same_head(checkpoint.encoder, dense.encoder, against.source.model)
     its = load_batches(data, load_tokenizer(dense), dense.encoder)
     check_same_classes((checkpoint.model, batches.task), (dense.model, its.task), against.source.model)
-    ours = _scored(model, checkpoint, batches, steps, "evaluating")
-    theirs = _scored(dense.model, dense, its, steps, f"evaluating {dense.name}")
+    ours = _scored(model, checkpoint, (referred(batches, dense.model, its), reading), steps, "evaluating")
+    known = (referred(its, dense.model), its.reading)
+    theirs = _scored(dense.model, dense, known, steps, f"evaluating {dense.name}")
     difference = paired_difference(ours, theirs, against.source.model, against.confidence, data.seed)
     return Evaluated(ours.measurement, difference)
 
 
-def _scored(model: Any, checkpoint: Checkpoint, batches: ReadBatches, steps: Steps, what: str) -> Scored:
+def _scored(model: Any, checkpoint: Checkpoint, data: tuple[Batches, Reading], steps: Steps, what: str) -> Scored:
     """What a model says, with the digest of its weights and what became of the rows."""
+    batches, reading = data
     found = scored(model, batches, batches.task, steps, what)
     warn_below_chance(found.measurement, batches.task, checkpoint.model.config)
-    reading = batches.reading
     of_weights = replace(found.measurement, sha256=checkpoint.sha256, cut=reading.cut, skipped=reading.left_out)
     return replace(found, measurement=of_weights)
 

@@ -17,6 +17,7 @@ from fwsvd_export.errors import ExportError, OutputError, given, is_number, is_w
 from fwsvd_export.evaluation.difference import CONFIDENCE
 from fwsvd_export.evaluation.int8 import Int8Data, Int8Files, Int8Report, write_int8
 from fwsvd_export.evaluation.metrics import metric_of
+from fwsvd_export.evaluation.similarity import referred
 from fwsvd_export.evaluation.target import Target
 from fwsvd_export.export import OPSETS
 from fwsvd_export.export.check import Difference, Shape, differences, shapes_up_to, worst_of
@@ -200,7 +201,8 @@ def _int8_data(request: OnnxRequest, checkpoint: Checkpoint) -> Int8Data | None:
         return None
     metric_of(request.data.task)  # a task without one is refused before the long work
     batches = load_batches(request.data, load_tokenizer(checkpoint), checkpoint.encoder)
-    return Int8Data(batches, batches.task, request.data.name, request.target, request.data.seed)
+    measured = referred(batches, checkpoint.model)
+    return Int8Data(measured, batches.task, request.data.name, request.target, request.data.seed)
 
 
 def _int8_shift(encoder: Encoder, folder: Path, shapes: tuple[Shape, ...]) -> float:

@@ -15,6 +15,7 @@ from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.rows import split_rows
 from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
+from fwsvd_export.evaluation.similarity import referred
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.runtime.environment import library_versions
 from fwsvd_export.runtime.processes import is_main_process, processes
@@ -104,6 +105,8 @@ def _prepared(request: FinetuneRequest) -> _Run:
         check_trainable(checkpoint.encoder, request.settings)
         teacher = None if request.teacher is None else load_teacher(request.teacher, checkpoint)
         batches, validation = _data(request, checkpoint)
+        if teacher is not None:
+            validation = referred(validation, teacher.model)
     settings = settings_on(checkpoint.encoder.device, request.settings.resolved(teacher is not None))
     return _Run(request, settings, checkpoint, teacher, batches, validation, clock)
 

@@ -10,10 +10,10 @@ from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import encode_rows, read_task_rows
-from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import Rows, hold_out
 from fwsvd_export.errors import DataError
+from fwsvd_export.evaluation.similarity import referred
 from fwsvd_export.sweep.keys import rows_sha256
 from fwsvd_export.workflows.sweep_request import SweepRequest
 
@@ -38,7 +38,7 @@ class SweepData:
     encoder: Encoder
     rows: Rows
     rows_sha256: str
-    validation: ReadBatches
+    validation: Batches
     validation_name: str
     validation_sha256: str
 
@@ -59,7 +59,8 @@ class SweepData:
         validation.reading.warn()
         digests = rows_sha256(rows, data.task), rows_sha256(held_out, measured.task)
         name = measured.name if request.validation is not None else f"{measured.name} (rows held out)"
-        return cls(data, tokenizer, encoder, rows, digests[0], validation, name, digests[1])
+        measured_on = referred(validation, encoder.model)
+        return cls(data, tokenizer, encoder, rows, digests[0], measured_on, name, digests[1])
 
     def calibration(self, seed: int, labelled: bool) -> Batches:
         """The rows of a seed that models are calibrated on.
@@ -83,7 +84,8 @@ class SweepData:
         every = replace(self.request, max_samples=None)
         selection = self._batches(held_out, every, seen, "the choice of the best weights")
         chosen = replace(every, max_samples=samples, seed=seed)
-        return self._batches(rows, chosen, seen | selection.token_ids, "training"), selection
+        training = self._batches(rows, chosen, seen | selection.token_ids, "training")
+        return training, referred(selection, self.encoder.model)
 
     def _batches(self, rows: Rows, request: DataRequest, seen: set[tuple[int, ...]], use: str) -> Batches:
         read = encode_rows(rows, request, self.tokenizer, self.encoder)
