@@ -37,6 +37,7 @@ TESTED_ELSEWHERE = {
     "compression.record": "workflows/test_compress.py",
     "data.collection_batches": "data/test_collection.py",
     "evaluation.embedded": "evaluation/test_similarity.py",
+    "export.pooled": "cli/test_embedding_tasks.py",
     "evaluation.int8": "cli/test_onnx_target.py",
     "evaluation.labels": "test_api_errors.py",
     "evaluation.measures": "evaluation/test_similarity.py",

@@ -42,6 +42,12 @@ if TYPE_CHECKING:
 )
 @option(
     Group.EXPORT,
+    "--pooled",
+    is_flag=True,
+    help="Write the embedding of a text as one more output, sentence_embedding: pooling and all that follows it.",
+)
+@option(
+    Group.EXPORT,
     "--opset",
     type=OneOf(OPSETS),
     default=OPSETS[0],

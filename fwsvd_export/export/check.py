@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.inputs import MASK
+from fwsvd_export.export.pooled import output_values
 from fwsvd_export.export.session import OnnxModel
 
 LENGTHS = (1, 7, 128, 512)
@@ -56,6 +57,7 @@ def differences(
     shapes: Sequence[Shape],
     advance: Callable[[], None] = lambda: None,
     seed: int = 0,
+    pooled: bool = False,
 ) -> tuple[Difference, ...]:
     """Runs both on the same random tokens and token types.
 
@@ -65,15 +67,16 @@ def differences(
         shapes: what to run.
         advance: called after every shape.
         seed: of the tokens.
+        pooled: whether the embedding of a text is one of the outputs.
     """
     generator = torch.Generator().manual_seed(seed)
     found = []
     for shape in shapes:
         inputs = _inputs(shape, encoder, generator)
         with torch.inference_mode():
-            expected = encoder.model(**inputs, return_dict=True, output_hidden_states=False, output_attentions=False)
+            expected = output_values(encoder, encoder.model, inputs, pooled)
         actual = exported(**inputs)
-        largest = max(_largest(getattr(expected, name), getattr(actual, name)) for name in encoder.outputs)
+        largest = max(_largest(value, getattr(actual, name)) for name, value in expected.items())
         found.append(Difference(shape, largest))
         advance()
     return tuple(found)

@@ -135,6 +135,7 @@ class ExportRecord(JsonRecord):
     files: dict[str, FileDigest]
     seconds: dict[str, Number] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    pooled: bool = False
     remedy = EXPORT_AGAIN
     newest_format = EXPORT_FORMAT
 

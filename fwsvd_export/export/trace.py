@@ -18,6 +18,7 @@ from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.encoder import with_fast_encoder
 from fwsvd_export.export.libraries import required
+from fwsvd_export.export.pooled import output_values, outputs_of
 
 LARGEST_BYTES = 2 * 10**9  # a protobuf message, so an ONNX file with its weights inside, ends at 2 GB
 _BYTES_PER_WEIGHT = 4
@@ -28,19 +29,18 @@ _BATCH, _CHOICES, _LENGTH = 2, 3, 8
 class _Traced(nn.Module):
     """Takes the inputs by position and gives the outputs as a plain tuple, as the exporter wants them."""
 
-    def __init__(self, model: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+    def __init__(self, model: Any, encoder: Encoder, pooled: bool) -> None:
         super().__init__()
         self.model = model
-        self._inputs = inputs
-        self._outputs = outputs
+        self._encoder = encoder
+        self._pooled = pooled
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        inputs = dict(zip(self._inputs, tensors, strict=True))
-        found = self.model(**inputs, return_dict=True, output_hidden_states=False, output_attentions=False)
-        return tuple(getattr(found, name) for name in self._outputs)
+        inputs = dict(zip(self._encoder.inputs, tensors, strict=True))
+        return tuple(output_values(self._encoder, self.model, inputs, self._pooled).values())
 
 
-def trace(encoder: Encoder, opset: int, file: Path, *, carry_limit: float = math.inf) -> Any:
+def trace(encoder: Encoder, opset: int, file: Path, *, pooled: bool = False, carry_limit: float = math.inf) -> Any:
     """The model as an ``onnx.ModelProto`` with its weights inside.
 
     Where the family has post-norm layers, they are replaced by the same function with less to compute
@@ -51,6 +51,7 @@ def trace(encoder: Encoder, opset: int, file: Path, *, carry_limit: float = math
         encoder: of a dense or compressed model, in evaluation mode, float32, on the CPU.
         opset: one of ``export.OPSETS``.
         file: where the exporter may write.
+        pooled: whether the embedding of a text is one more output.
         carry_limit: from how many weights on an up factor no longer carries its bias; ``quantize.SMALLEST_PRODUCT`` for
             a graph that is quantised afterwards.
 
@@ -59,11 +60,11 @@ def trace(encoder: Encoder, opset: int, file: Path, *, carry_limit: float = math
         MissingExtraError: onnx is not installed.
     """
     onnx = required("onnx")
-    model, outputs = encoder.model, encoder.outputs
+    model, outputs = encoder.model, outputs_of(encoder, pooled)
     _check_size(encoder)
     config = copy.deepcopy(model.config)  # transformers notes the attention in the one it is given
     plain = assemble(type(model), config, model.state_dict(), like=model, attention="eager")
-    traced = _Traced(with_fast_encoder(encoder_of(plain), carry_limit), encoder.inputs, tuple(outputs))
+    traced = _Traced(with_fast_encoder(encoder_of(plain), carry_limit), encoder, pooled)
     traced.eval()  # or dropout may be in the graph: what counts is the mode of the outermost module
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # on values that become constants; the check after the export decides

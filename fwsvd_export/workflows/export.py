@@ -28,6 +28,7 @@ from fwsvd_export.export.folder import (
 )
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries, required
+from fwsvd_export.export.pooled import check_pooled
 from fwsvd_export.export.quantize import SMALLEST_PRODUCT
 from fwsvd_export.export.record import (
     ExportRecord,
@@ -59,6 +60,7 @@ class OnnxRequest:
         opset: version of the ONNX operators.
         atol: how far any output may be from torch's.
         int8: whether to write a quantised model too.
+        pooled: whether the embedding of a text is one more output.
         data: to measure the quantised model on.
         max_drop: how far the quantised model's metric may be below the float one's.
         confidence: that it is no further.
@@ -74,6 +76,7 @@ class OnnxRequest:
     max_drop: float | None = None
     confidence: float = CONFIDENCE
     overwrite: bool = False
+    pooled: bool = False
 
     def __post_init__(self) -> None:
         if not is_whole(self.opset) or self.opset not in OPSETS:
@@ -132,6 +135,8 @@ def run_onnx(request: OnnxRequest, steps: Steps = silent) -> Exported:
     clock = Stopwatch()
     with clock.phase("load"):
         checkpoint = load_source(request.source)
+        if request.pooled:
+            check_pooled(checkpoint.encoder)
         data = _int8_data(request, checkpoint)
     with onnx_output(parent, request.overwrite) as folder:
         record = export_into(folder, checkpoint, request, data, clock, steps)
@@ -155,17 +160,19 @@ def export_into(
     write_surroundings(checkpoint, folder)
     with clock.phase("trace"):
         identity = Identity.of(checkpoint)
-        graph = trace(encoder, request.opset, folder / ONNX_FILE)
+        graph = trace(encoder, request.opset, folder / ONNX_FILE, pooled=request.pooled)
         identity.stamp(graph)
         required("onnx").save(graph, folder / ONNX_FILE)
     with clock.phase("check"):
         shapes = shapes_up_to(encoder.usable_length)
         with steps("checking against torch", len(shapes)) as advance:
-            found = differences(encoder, OnnxModel(folder, ONNX_FILE), shapes, advance)
+            found = differences(encoder, OnnxModel(folder, ONNX_FILE), shapes, advance, pooled=request.pooled)
     int8: RecordedInt8 | None = None
     if request.int8:
         with clock.phase("int8"):
-            graph = trace(encoder, request.opset, folder / INT8_FILE, carry_limit=SMALLEST_PRODUCT)
+            graph = trace(
+                encoder, request.opset, folder / INT8_FILE, pooled=request.pooled, carry_limit=SMALLEST_PRODUCT
+            )
             identity.stamp(graph)
             report = write_int8(graph, Int8Files(folder, ONNX_FILE, INT8_FILE), data, steps)
             saturation = proven(folder / INT8_FILE, graph)
@@ -178,6 +185,7 @@ def export_into(
         files={file.name: FileDigest.of(file) for file in sorted(folder.glob("*.onnx"))},
         seconds=clock.seconds,
         versions=library_versions("onnx", "onnxruntime"),
+        pooled=request.pooled,
     )
     write_json(folder / EXPORT_FILE, record.to_json())
     return record

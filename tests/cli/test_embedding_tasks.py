@@ -203,3 +203,25 @@ def test_settings_that_cannot_be_followed(settings: dict[str, Any], said: str, t
     with pytest.raises(CheckpointError) as error:
         load_checkpoint(str(folder)).encoder.embed.prompt("query")
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "mean_sqrt_len_tokens"])
+def test_an_exported_model_can_give_the_embedding(pooling: str, tmp_path: Path, succeed: Succeed) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    folder = save(tmp_path / "model", pooling)
+    succeed("compress", folder, tmp_path / "small", "--method", "svd", "--rank", 8)
+    record = json.loads(succeed("onnx", tmp_path / "small", "--pooled", "--int8", "--json"))
+    assert (record["pooled"], record["check"]["within"]) == (True, True)
+    texts = sentences(5, seed=9)
+    model = SentenceTransformer(str(tmp_path / "small"), device="cpu", trust_remote_code=True)
+    given = model.tokenizer(texts, padding=True, return_tensors="np")
+    session = runtime.InferenceSession(tmp_path / "small" / "onnx" / "model.onnx")
+    inputs = {wanted.name: given[wanted.name] for wanted in session.get_inputs()}
+    (found,) = session.run(["sentence_embedding"], inputs)
+    torch.testing.assert_close(torch.as_tensor(found), torch.as_tensor(model.encode(texts)), rtol=0, atol=1e-5)
+
+
+def test_a_head_has_no_embedding_to_export(tiny_folder: Path, tmp_path: Path, refused: Refused) -> None:
+    pytest.importorskip("onnxruntime")
+    said = refused("onnx", tiny_folder, "-o", tmp_path / "out", "--pooled")
+    assert "--pooled writes the embedding of a text, and this is a BertForSequenceClassification; leave it out" in said
