@@ -6,9 +6,10 @@ import click
 
 from fwsvd_export.cli.groups import Command
 from fwsvd_export.cli.options import json_option
-from fwsvd_export.data.tasks import LABELS, TASKS
+from fwsvd_export.data.tasks import LABELS, TASKS, Task
+from fwsvd_export.evaluation.measures import averaged
 
-_FIELDS = ("name", "text", "text_pair", "label", "labels", "metric")
+_FIELDS = ("name", "text", "text_pair", "label", "labels")
 
 
 @click.command(cls=Command)
@@ -26,7 +27,14 @@ def command(as_json: bool) -> None:
     from fwsvd_export.cli.console import print_json, print_table
 
     if as_json:
-        print_json({"tasks": [{name: getattr(task, name) for name in _FIELDS} for task in TASKS.values()]})
+        print_json(
+            {
+                "tasks": [
+                    {**{name: getattr(task, name) for name in _FIELDS}, "metric": _metric(task)}
+                    for task in TASKS.values()
+                ]
+            }
+        )
         return
     rows = [
         [
@@ -34,8 +42,13 @@ def command(as_json: bool) -> None:
             task.text if task.text_pair is None else f"{task.text}, {task.text_pair}",
             task.label or "none",
             "none" if task.label is None else LABELS[task.labels],
-            task.metric or "none",
+            _metric(task) or "none",
         ]
         for task in TASKS.values()
     ]
     print_table("Task presets", ["name", "text columns", "label column", "labels", "metric"], rows)
+
+
+def _metric(task: Task) -> str | None:
+    """The main metric of a preset as it stands, without columns of its own."""
+    return next(iter(averaged(task)), task.metric)

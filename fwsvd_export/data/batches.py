@@ -61,8 +61,8 @@ class Batches(Sequence[dict[str, Tensor]]):
         return {tuple(text[IDS]) for row in self._encoded for text in _texts(row)}
 
     def without(self, seen: Collection[tuple[int, ...]]) -> Batches:
-        """The examples whose token ids are not among those seen, in batches of the same size."""
-        unseen = [all(tuple(text[IDS]) not in seen for text in _texts(row)) for row in self._encoded]
+        """The examples with a text whose token ids are not among those seen, in batches of the same size."""
+        unseen = [any(tuple(text[IDS]) not in seen for text in _texts(row)) for row in self._encoded]
         return self._of([place for place, kept in enumerate(unseen) if kept])
 
     def spread(self, examples: int) -> Batches:

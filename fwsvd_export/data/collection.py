@@ -52,6 +52,11 @@ class CollectionRows(Rows):
     collection: Collection | None = None
 
     @property
+    def judgements(self) -> Mapping[str, Mapping[str, int]] | None:
+        """Which documents answer which queries."""
+        return None if self.collection is None else self.collection.relevant
+
+    @property
     def whole(self) -> Collection | None:
         """The collection where no text of it was left out."""
         found = self.collection

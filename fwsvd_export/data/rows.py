@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,6 +58,11 @@ class Rows:
                 f"name the right ones with --text-column, --text-pair-column and --label-column{header}"
             )
         return list(self.table[name])
+
+    @property
+    def judgements(self) -> Mapping[str, Mapping[str, int]] | None:
+        """What is known of the rows that no column says; None for nothing."""
+        return None
 
     def place(self, index: int) -> str:
         """The row at a place, as a message names it."""

@@ -52,6 +52,8 @@ def rows_sha256(rows: Rows, task: Task) -> str:
         for cell in cells:
             digest.update(json.dumps(cell, default=repr, ensure_ascii=False).encode("utf-8", "surrogatepass"))
             digest.update(b"\n")
+    if rows.judgements is not None:
+        digest.update(json.dumps(rows.judgements, sort_keys=True, ensure_ascii=False).encode())
     return digest.hexdigest()
 
 

@@ -13,6 +13,7 @@ from transformers import AutoModelForSequenceClassification
 from fwsvd_export.benchmark.latency import LatencyPlan
 from fwsvd_export.benchmark.result import BenchResult
 from fwsvd_export.benchmark.runtimes import RUNTIMES, TORCH
+from fwsvd_export.checkpoints.carried import Carried
 from fwsvd_export.checkpoints.folder import write_dense
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.record import CompressionRecord
@@ -170,7 +171,7 @@ def _train_dense(encoder: Path, folder: Path, device: str, steps: Steps) -> None
     )
     data = DataRequest(TASK, folder / TRAIN_FILE, max_samples=TRAIN_ROWS - HELD_OUT_ROWS, batch_size=BATCH_SIZE)
     with scratch_folder("demo") as scratch:
-        write_dense(model, scratch / "new-head", base.carried)
+        write_dense(model, scratch / "new-head", Carried(tuple(base.tokenizer_files)))
         start = Source(str(scratch / "new-head"), device=device)
         run_finetune(FinetuneRequest(start, folder / DENSE, data, settings=SETTINGS), steps)
 

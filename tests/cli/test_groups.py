@@ -117,7 +117,7 @@ def test_help_lists_the_presets_with_the_columns_they_read(name: str, run: Run) 
     for task in TASKS.values():
         row = next(found for found in re.findall(r"((?:\w+, )*\w+) (?=\w)", text) if task.name in found.split(", "))
         assert row
-    assert "stsb, mrpc, rte sentence1, sentence2, label" in text
+    assert "stsb, mrpc, rte, sts sentence1, sentence2, label" in text
     assert "ner tokens, ner_tags" in text
 
 

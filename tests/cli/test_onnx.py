@@ -203,7 +203,7 @@ def test_data_for_another_kind_of_head_is_refused(
     shutil.copyfile(tiny_folder / "tokenizer.json", folder / "tokenizer.json")
     data = ["--task", "sst2", "--data", data_file]
     for command in (["onnx", folder, "--int8", *data], ["evaluate", folder, *data]):
-        assert "this model (BertModel) does not predict that; no task measures such a model" in refused(*command)
+        assert "this model (BertModel) does not predict that; choose one of sts" in refused(*command)
     assert not (folder / "onnx").exists()
 
 

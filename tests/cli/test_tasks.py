@@ -31,6 +31,9 @@ def test_the_table_shows_what_each_preset_reads(succeed: Succeed) -> None:
         "ner": ["tokens", "ner_tags", "one class per word", "entity_f1"],
         "squad": ["question, context", "answers", "texts of the context and where they begin, or none", "f1"],
         "text": ["text", "none"],
+        "embedding": ["text", "none", "mean_cosine"],
+        "retrieval": ["text", "none", "ndcg_at_10"],
+        "sts": ["sentence1, sentence2", "one number, how similar the two texts are", "cosine_spearman"],
     }.items():
         (line,) = [line for line in lines if f"│ {name} " in line]
         assert all(word in line for word in words)

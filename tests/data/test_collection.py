@@ -11,10 +11,11 @@ from transformers import AutoTokenizer
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.data.collection import Collection, read_collection
 from fwsvd_export.data.collection_batches import CollectionBatches
-from fwsvd_export.data.encode import load_batches
+from fwsvd_export.data.encode import load_batches, read_task_rows
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.errors import DataError, DataWarning
+from fwsvd_export.sweep.keys import rows_sha256
 from tests.conftest import write_jsonl
 from tests.helpers import tiny_head
 
@@ -105,3 +106,12 @@ def test_batches_hold_all_texts_and_know_the_collection_unless_some_were_chosen(
     some = load_batches(DataRequest(**{**vars(request), "max_samples": 2}), tokenizer, encoder)
     assert isinstance(some, CollectionBatches)
     assert (some.examples, some.collection) == (2, None)
+
+
+def test_judgements_count_in_the_digest_of_the_rows(tmp_path: Path) -> None:
+    requests = []
+    for name, qrels in (("one", QRELS), ("same", QRELS), ("other", [*QRELS, "1\tc\t1"])):
+        (tmp_path / name).mkdir()
+        requests.append(write(tmp_path / name, qrels=qrels))
+    first, second, third = (rows_sha256(read_task_rows(request), TASK) for request in requests)
+    assert first == second != third

@@ -50,7 +50,7 @@ def test_texts_without_labels_go_with_every_head(class_name: str) -> None:
 @pytest.mark.parametrize(
     ("class_name", "settings", "remedy"),
     [
-        ("BertModel", {}, "no task measures such a model"),
+        ("BertModel", {}, "choose one of sts"),
         ("BertForMaskedLM", {}, "no task measures such a model"),
         ("BertForTokenClassification", {}, "choose one of ner, pos"),
         ("BertForSequenceClassification", {"num_labels": 2, "problem_type": "regression"}, "no task measures"),
