@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fwsvd_export.architectures.embed import Embed as Embed
     from fwsvd_export.benchmark.result import BenchResult as BenchResult
     from fwsvd_export.checkpoints.folder import read_compression as read_compression
     from fwsvd_export.checkpoints.record import CompressionRecord as CompressionRecord
@@ -61,6 +62,7 @@ _HOMES = {
     "CompressionRecord": "fwsvd_export.checkpoints.record",
     "CompressionReport": "fwsvd_export.compression.report",
     "CompressionWarning": "fwsvd_export.errors",
+    "Embed": "fwsvd_export.architectures.embed",
     "EmbeddingReport": "fwsvd_export.records",
     "ExportRecord": "fwsvd_export.export.record",
     "Exported": "fwsvd_export.workflows.export",

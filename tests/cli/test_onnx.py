@@ -263,11 +263,11 @@ def test_a_full_disk_is_reported_and_leaves_nothing(limit: int, model: Path, run
     assert sorted(model.rglob("*")) == before
 
 
-def fill(*arguments: object) -> None:
+def fill(*arguments: object, **options: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def interrupt(*arguments: object) -> None:
+def interrupt(*arguments: object, **options: object) -> None:
     raise KeyboardInterrupt
 
 

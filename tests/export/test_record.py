@@ -42,6 +42,7 @@ EXPORT: dict[str, Any] = {
     "files": {"model.onnx": {"bytes": 3, "sha256": "cd" * 32}},
     "seconds": {"load": 0.5},
     "versions": {"onnx": "1"},
+    "pooled": False,
 }
 
 
@@ -61,6 +62,12 @@ def read(**values: Any) -> ExportRecord:
 )
 def test_what_is_written_is_what_was_read(int8: Any) -> None:
     assert read(int8=int8).to_json() == {**EXPORT, "int8": int8}
+
+
+def test_a_file_of_before_has_no_embedding_among_its_outputs() -> None:
+    before = {name: value for name, value in EXPORT.items() if name != "pooled"}
+    assert ExportRecord.from_json(before, "onnx/export.json", CardError) == read()
+    assert read(pooled=True).pooled
 
 
 def test_a_file_of_before_knows_no_intervals() -> None:

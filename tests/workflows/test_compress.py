@@ -11,6 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 import fwsvd_export
+from fwsvd_export.checkpoints.carried import Carried
 from fwsvd_export.checkpoints.folder import read_compression
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import task_named
@@ -70,9 +71,9 @@ def test_an_existing_folder_is_kept_unless_overwritten(
     model = fwsvd_export.compress(make_head("BertForMaskedLM"), method="svd", rank=5)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="exists already"):
-        write_compressed(model, tmp_path, record, [])
+        write_compressed(model, tmp_path, record, Carried())
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
-    write_compressed(model, tmp_path, record, [folder / "tokenizer.json"], overwrite=True)
+    write_compressed(model, tmp_path, record, Carried((folder / "tokenizer.json",)), overwrite=True)
     assert {file.name for file in tmp_path.iterdir()} == {
         "README.md",
         "compression.json",
