@@ -225,3 +225,15 @@ def test_a_head_has_no_embedding_to_export(tiny_folder: Path, tmp_path: Path, re
     pytest.importorskip("onnxruntime")
     said = refused("onnx", tiny_folder, "-o", tmp_path / "out", "--pooled")
     assert "--pooled writes the embedding of a text, and this is a BertForSequenceClassification; leave it out" in said
+
+
+def test_sentence_transformers_reads_the_onnx_folder(room: Path, tmp_path: Path, succeed: Succeed) -> None:
+    pytest.importorskip("optimum.onnxruntime")  # its reader of ONNX files
+    small = tmp_path / "small"
+    succeed("compress", room / "model", small, "--method", "svd", "--rank", 8)
+    succeed("onnx", small)
+    options = {"trust_remote_code": True, "device": "cpu"}
+    model = SentenceTransformer(str(small), backend="onnx", model_kwargs={"file_name": "model.onnx"}, **options)
+    texts = sentences(5, seed=9)
+    expected = SentenceTransformer(str(small), **options).encode(texts)
+    torch.testing.assert_close(torch.as_tensor(model.encode(texts)), torch.as_tensor(expected), rtol=0, atol=1e-5)
