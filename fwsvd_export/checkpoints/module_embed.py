@@ -25,7 +25,11 @@ class ModuleEmbed:
 
     def __init__(self, modules: SentenceModules) -> None:
         self._modules = modules
-        self.similarity = modules.similarity
+
+    @property
+    def similarity(self) -> str:
+        """As the folder says it; raises as ``SentenceModules.similarity``, which only a search asks for."""
+        return self._modules.similarity
 
     def __call__(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """The embeddings of some texts, (texts, size).
