@@ -14,6 +14,7 @@ from fwsvd_export.architectures.inputs import IDS, LABEL_KEYS, MASK
 from fwsvd_export.errors import TrainingError
 from fwsvd_export.fisher.divergence import divergences
 from fwsvd_export.fisher.predict import predictions_in
+from fwsvd_export.training.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,14 @@ class Distillation:
     ``label_weight`` times the loss on labels.
 
     Attributes:
-        teacher: adapter of the dense model, on the device of the model that is trained, in evaluation mode.
+        teacher: the dense model.
         roots: of the Fisher information of the teacher's hidden states, as ``hidden_state_roots`` gives them; empty
             where the model's have other shapes, which are then not compared.
         hidden_weight: 0 compares no hidden states.
         label_weight: 0 reads no labels.
     """
 
-    teacher: Encoder
+    teacher: Teacher
     roots: tuple[Tensor, ...] = ()
     hidden_weight: float = 1.0
     label_weight: float = 0.0
@@ -50,15 +51,16 @@ class Distillation:
         labels = {name: values for name, values in batch.items() if name in LABEL_KEYS} if self.label_weight else {}
         inputs = {name: values for name, values in batch.items() if name not in LABEL_KEYS}
         compared = self.hidden_weight > 0 and bool(self.roots)
-        wanted = {"output_hidden_states": compared, "return_dict": True}
-        with torch.no_grad():
-            right = self.teacher.model(**inputs, **wanted)
-        found = model(**inputs, **labels, **wanted)
-        before, after = (predictions_in(encoder, outputs, inputs) for outputs in (right, found))
-        loss = divergences(before, after).mean()
+        right = self.teacher(inputs, compared)
+        found = model(**inputs, **labels, output_hidden_states=compared, return_dict=True)
+        loss = divergences(right.predictions, predictions_in(encoder, found, inputs)).mean()
         if compared:
-            states, mask, examples = (right.hidden_states, found.hidden_states), batch.get(MASK), len(batch[IDS])
-            loss = loss + self.hidden_weight * hidden_loss(*states, self.roots, mask, examples)
+            states, mask, examples = (
+                found.hidden_states[1:],
+                batch.get(MASK),
+                len(batch[IDS]),
+            )  # embeddings have no factors
+            loss = loss + self.hidden_weight * hidden_loss(right.states, states, self.roots, mask, examples)
         if self.label_weight:
             loss = loss + self.label_weight * found.loss
         return loss
@@ -70,7 +72,7 @@ def hidden_loss(
     """By how much the errors of the hidden states move the predictions: a mean over encoder layers, a scalar.
 
     Args:
-        before: the teacher's hidden states, (sequences, length, width) each, that of the embeddings first.
+        before: the teacher's, every encoder layer's output, (sequences, length, width) each.
         after: the model's.
         roots: as ``hidden_state_roots`` gives them, one for every layer.
         mask: (sequences, length), or with an axis of choices before the last; 0 for padding; None for none.
@@ -78,7 +80,7 @@ def hidden_loss(
     """
     moved = []
     kept = None if mask is None else mask.reshape(-1, mask.shape[-1]).bool()
-    for right, found, root in zip(before[1:], after[1:], roots, strict=True):  # the embeddings have no factors
+    for right, found, root in zip(before, after, roots, strict=True):
         error = (found - right).float()
         error = error.flatten(0, -2) if kept is None else error[kept]
         moved.append((error @ root).square().sum() / (2 * examples))

@@ -27,9 +27,11 @@ from fwsvd_export.errors import DataError, TrainingError, given, is_number
 from fwsvd_export.fisher.divergence import divergences
 from fwsvd_export.fisher.hidden_states import hidden_state_roots
 from fwsvd_export.fisher.predict import predict
-from fwsvd_export.runtime.progress import Steps, silent
+from fwsvd_export.runtime.progress import Advance, Steps, silent
+from fwsvd_export.training.history import TrainingHistory
 from fwsvd_export.training.objective import Distillation, check_teacher, has_comparable_states
 from fwsvd_export.training.settings import REFINE_MINUTES, REFINE_SCOPES, TrainingSettings
+from fwsvd_export.training.teacher import Teacher
 from fwsvd_export.training.train import check_trainable, train
 from fwsvd_export.wording import counted
 
@@ -42,7 +44,7 @@ EVALUATIONS = 4
 HELD_OUT = 512  # examples at most
 HELD_OUT_SHARE = 0.1  # of the text, at most
 _TRIAL_PART = 16  # each rate's trial has one in so many of the batches that the time is enough for
-_CAUTION = 0.85  # of the time that is left is planned for: a machine is slower when it works for long
+_CAUTION = 0.95  # of the time that is left is planned for: a machine is slower when it works for long
 _PILOT_BATCHES = 4  # that are timed to plan the trials
 
 
@@ -122,7 +124,7 @@ def refine(
     with _apart(run.encoder) if scope == "layers" else nullcontext():
         rate, pace = run.choose_rate(60 * minutes - (time.perf_counter() - begun))
         planned = run.planned(pace.batches_in(_CAUTION * (60 * minutes - (time.perf_counter() - begun)), EVALUATIONS))
-        history = run.train(model, planned, rate, EVALUATIONS)
+        history = run.train(model, planned, rate, EVALUATIONS, steps)
     examples, measured_on = (sum(map(_examples, part)) for part in (text, apart))
     start, best = -history.start.value, -history.best.value
     return RecordedRefinement(scope, examples, measured_on, planned, history.best.step, rate, start, best)
@@ -130,14 +132,48 @@ def refine(
 
 @dataclass(frozen=True)
 class _Pace:
-    """How long things take, in seconds."""
+    """How long things take, in seconds.
+
+    Attributes:
+        batch: one that the dense model has not answered yet.
+        again: one that it has, as far as there is room for its answers.
+        fresh: batches of the training that are of the first kind.
+        evaluation: on the text that is held out.
+    """
 
     batch: float
+    again: float
+    fresh: int
     evaluation: float
 
     def batches_in(self, seconds: float, evaluations: int) -> float:
         """Of a training that is also evaluated at its start."""
-        return (seconds - (1 + evaluations) * self.evaluation) / self.batch
+        left = seconds - (1 + evaluations) * self.evaluation
+        first = self.fresh * self.batch
+        return left / self.batch if left < first else self.fresh + (left - first) / self.again
+
+
+class _Watch:
+    """Tells progress on, and remembers when every step ended."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._ends: list[float] = []
+
+    @contextmanager
+    def __call__(self, what: str, total: int) -> Iterator[Advance]:
+        with self._steps(what, total) as advance:
+
+            def watched(note: str = "") -> None:
+                self._ends.append(time.perf_counter())
+                advance(note)
+
+            yield watched
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Between the first step's end and the last one's; None where there was one step at most."""
+        return (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1) if len(self._ends) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -145,9 +181,8 @@ class _Run:
     """What every training of a refinement shares; make it with ``_run_of``."""
 
     encoder: Encoder
-    teacher: Encoder
     text: Sequence[Mapping[str, Tensor]]
-    roots: tuple[Tensor, ...]
+    distillation: Distillation
     score: Callable[[Any], float]
     seed: int
     steps: Steps
@@ -156,7 +191,7 @@ class _Run:
         """Batches of a training that as many fit into: at least one, at most ``PASSES`` passes."""
         return max(1, min(int(batches), PASSES * len(self.text)))
 
-    def train(self, model: Any, batches: int, rate: float, evaluations: int) -> Any:
+    def train(self, model: Any, batches: int, rate: float, evaluations: int, steps: Steps) -> TrainingHistory:
         """Trains so many batches; the history, whose values are divergences upside down."""
         settings = TrainingSettings(
             epochs=(batches - 0.5) / len(self.text),  # training rounds up, and never one too far
@@ -169,37 +204,41 @@ class _Run:
             self.text,
             settings,
             score=self.score,
-            teacher=self.teacher.model,
-            roots=self.roots,
+            distillation=self.distillation,
             embed=self.encoder.embed,
-            steps=self.steps,
+            steps=steps,
         )
 
     def choose_rate(self, seconds: float) -> tuple[float, _Pace]:
-        """The first rate whose short training does no more harm than ``HARM``, and the pace of these trainings."""
+        """The first rate whose short training does no more harm than ``HARM``, and the pace of the first training."""
         begun = time.perf_counter()
         self.score(self.encoder.model.eval())
         evaluation = time.perf_counter() - begun
-        trial = max(1, self.planned(seconds / self._seconds_per_batch()) // _TRIAL_PART)
-        begun = time.perf_counter()
-        tried = 0
+        batch = self._seconds_per_batch()
+        trial = max(1, self.planned(seconds / batch) // _TRIAL_PART)
         for rate in RATES:
-            tried += trial
-            history = self.train(copy.deepcopy(self.encoder.model), trial, rate, 1)
+            watch = _Watch(self.steps)
+            history = self.train(copy.deepcopy(self.encoder.model), trial, rate, 1, watch)
+            if rate == RATES[0]:  # later ones see the same batches again
+                pace = self._pace(watch.seconds_per_step or batch, evaluation)
             if -history.steps[-1].value <= (1 + HARM) * -history.start.value:
                 break
-        batches = time.perf_counter() - begun - 2 * (tried // trial) * evaluation  # one at the start, one at the end
-        return rate, _Pace(max(batches, evaluation) / tried, evaluation)
+        return rate, pace
+
+    def _pace(self, batch: float, evaluation: float) -> _Pace:
+        """Of a long training, from what a batch took that the dense model had not answered."""
+        teacher, total = self.distillation.teacher, len(self.text)
+        saved = teacher.share_kept(total) * teacher.seconds / teacher.worked_out
+        return _Pace(batch, max(batch - saved, batch / 4), total - teacher.kept, evaluation)
 
     def _seconds_per_batch(self) -> float:
         """What one batch takes, with its gradients: of a few that are spread over all lengths."""
-        objective = Distillation(self.teacher, self.roots)
         model = self.encoder.model.eval()
         places = [place * (len(self.text) - 1) // max(1, _PILOT_BATCHES - 1) for place in range(_PILOT_BATCHES)]
         begun = time.perf_counter()
         for place in places:
             batch = {name: values.to(self.encoder.device) for name, values in self.text[place].items()}
-            objective(model, self.encoder, batch).backward()
+            self.distillation(model, self.encoder, batch).backward()
         model.zero_grad(set_to_none=True)
         return (time.perf_counter() - begun) / len(places)
 
@@ -217,7 +256,7 @@ def _run_of(
     check_teacher(encoder, teacher)
     teacher.model.to(encoder.device).eval()
     roots = hidden_state_roots(teacher, text, seed) if has_comparable_states(encoder, teacher) else ()
-    return _Run(encoder, teacher, text, roots, _score(teacher, held_out), seed, steps)
+    return _Run(encoder, text, Distillation(Teacher(teacher), roots), _score(teacher, held_out), seed, steps)
 
 
 def _split(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import TrainingError, given, is_number, is_whole
 from fwsvd_export.storage.schema import Count, Line, Number
 
@@ -69,4 +70,17 @@ class TrainingSettings:
             self,
             epochs=epochs if self.epochs is None else self.epochs,
             learning_rate=rate if self.learning_rate is None else self.learning_rate,
+        )
+
+
+def check_learnable(task: Task) -> None:
+    """Refuses to train on labels that are no model's predictions.
+
+    Raises:
+        TrainingError: they are grades, which scores are ordered by.
+    """
+    if task.labels == "rank":
+        raise TrainingError(
+            f"task {task.name} has grades, which tell how a query's texts are to be ordered, and no scores that a "
+            "model could learn; distil from the dense model (finetune: --teacher DENSE; sweep: --training distilled)"
         )

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.architectures.encoder import Encoder
@@ -32,6 +31,7 @@ from fwsvd_export.training.precision import (
 )
 from fwsvd_export.training.settings import TrainingSettings
 from fwsvd_export.training.state import TrainingState, trainer_log
+from fwsvd_export.training.teacher import Teacher
 from fwsvd_export.training.trainer import METRIC, Rhythm, ScoredTrainer, arguments_of, steps_of
 
 Score = Callable[[Any], float]
@@ -46,7 +46,7 @@ def train(
     *,
     score: Score,
     teacher: Any = None,
-    roots: tuple[Tensor, ...] | None = None,
+    distillation: Distillation | None = None,
     embed: Embed = mean_pooled,
     state: TrainingState | None = None,
     steps: Steps = silent,
@@ -62,7 +62,7 @@ def train(
         settings: how.
         score: called with the model in evaluation mode, at the start and ``settings.evaluations`` times.
         teacher: the dense model; it is moved to the device of the model.
-        roots: of the Fisher information of its hidden states, where they are known from an earlier training.
+        distillation: of an earlier training on the same batches, in the place of a teacher: nothing is made anew.
         embed: how the hidden states of bare encoders become the embeddings that are learned.
         state: where a killed run leaves what the same call goes on from, to the same weights; None for no continuing.
         steps: progress.
@@ -83,17 +83,17 @@ def train(
         >>> history.best.value >= history.start.value
         True
     """
-    encoder, taught_by = encoder_of(model, embed), None if teacher is None else encoder_of(teacher, embed)
-    settings = settings_on(encoder.device, settings.resolved(teacher is not None))
+    encoder, learned = encoder_of(model, embed), distillation if teacher is None else encoder_of(teacher, embed)
+    settings = settings_on(encoder.device, settings.resolved(learned is not None))
     check_trainable(encoder, settings)
-    if taught_by is not None:
-        check_teacher(encoder, taught_by)
+    if isinstance(learned, Encoder):
+        check_teacher(encoder, learned)
     before = {name: values.clone() for name, values in model.state_dict().items()}
     balance_factors(encoder)
     with ExitStack() as stack:
         state = state or TrainingState(stack.enter_context(scratch_folder("train")))
         stack.enter_context(_surroundings(encoder, settings))
-        trainer = _trainer(encoder, batches, settings, score, taught_by, roots, state.folder)
+        trainer = _trainer(encoder, batches, settings, score, learned, state.folder)
         history, kept = _trained(trainer, settings, state, steps)
     if kept is None:
         model.load_state_dict(before)
@@ -122,7 +122,6 @@ def distillation_from(
     batches: Sequence[Mapping[str, Any]],
     settings: TrainingSettings,
     device: torch.device,
-    roots: tuple[Tensor, ...] | None = None,
 ) -> Distillation:
     """The distance from a teacher that fits; hidden states count where their shapes are the same.
 
@@ -132,13 +131,13 @@ def distillation_from(
         batches: what the hidden states' Fisher information is measured on.
         settings: weights of the parts.
         device: where this process trains, which of several processes on one machine is not where the model was loaded.
-        roots: of the hidden states' Fisher information; None measures it.
     """
     teacher.model.to(device).eval()
-    if roots is None:
-        compared = settings.hidden_weight > 0 and has_comparable_states(encoder, teacher)
-        roots = hidden_state_roots(teacher, batches, settings.seed) if compared else ()
-    return Distillation(teacher, roots, settings.hidden_weight, settings.label_weight)
+    compared = settings.hidden_weight > 0 and has_comparable_states(encoder, teacher)
+    roots = hidden_state_roots(teacher, batches, settings.seed) if compared else ()
+    assert settings.epochs is not None, "they are resolved"
+    taught = Teacher(teacher, keeps=settings.epochs > 1)
+    return Distillation(taught, roots, settings.hidden_weight, settings.label_weight)
 
 
 def _trainer(
@@ -146,8 +145,7 @@ def _trainer(
     batches: Sequence[Mapping[str, Any]],
     settings: TrainingSettings,
     score: Score,
-    teacher: Encoder | None,
-    roots: tuple[Tensor, ...] | None,
+    learned: Distillation | Encoder | None,
     place: Path,
 ) -> ScoredTrainer:
     """The Trainer, with all steps counted; which checkpoints are kept is for the state to say."""
@@ -169,10 +167,9 @@ def _trainer(
     every = math.ceil(total / settings.evaluations)
     arguments.max_steps, arguments.warmup_steps = total, int(WARMUP_SHARE * total)
     arguments.eval_steps = arguments.save_steps = arguments.logging_steps = every  # Rhythm asks at these steps
-    objective = None
-    if teacher is not None:
-        objective = distillation_from(teacher, encoder, batches, settings, arguments.device, roots)
-    return ScoredTrainer(encoder, arguments, batches, score, objective)
+    if isinstance(learned, Encoder):
+        learned = distillation_from(learned, encoder, batches, settings, arguments.device)
+    return ScoredTrainer(encoder, arguments, batches, score, learned)
 
 
 def _trained(

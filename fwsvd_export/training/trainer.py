@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
@@ -14,9 +14,11 @@ from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.errors import TrainingWarning, WeightError
 from fwsvd_export.runtime.progress import Advance
 from fwsvd_export.training.history import TrainingHistory, TrainingStep
-from fwsvd_export.training.objective import Distillation
 from fwsvd_export.training.precision import own_forward
 from fwsvd_export.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from fwsvd_export.training.objective import Distillation
 
 METRIC = "eval_score"  # what the Trainer calls the metric
 _QUIETLY: dict[str, Any] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fwsvd_export.checkpoints.record import RecordedRecipe
 from fwsvd_export.data.request import DataRequest
-from fwsvd_export.training.settings import TrainingSettings
+from fwsvd_export.training.settings import TrainingSettings, check_learnable
 from fwsvd_export.workflows.source import Source
 
 
@@ -26,6 +26,9 @@ class FinetuneRequest:
         overwrite: replace ``out``, and what a killed run of something else left beside it.
         command: what was typed, for the record.
         recipe: the file of options that was used, for the record.
+
+    Raises:
+        TrainingError: labels are to be learned that no model predicts.
     """
 
     source: Source
@@ -38,6 +41,10 @@ class FinetuneRequest:
     overwrite: bool = False
     command: tuple[str, ...] = ()
     recipe: RecordedRecipe | None = None
+
+    def __post_init__(self) -> None:
+        if self.reads_labels:
+            check_learnable(self.data.task)
 
     @property
     def reads_labels(self) -> bool:

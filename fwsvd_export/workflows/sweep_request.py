@@ -20,7 +20,7 @@ from fwsvd_export.solvers.options import SolverOptions, options_from
 from fwsvd_export.solvers.table import solver_named
 from fwsvd_export.sweep.grid import Cell, Grid
 from fwsvd_export.training.precision import settings_on
-from fwsvd_export.training.settings import TrainingSettings
+from fwsvd_export.training.settings import TrainingSettings, check_learnable
 
 if TYPE_CHECKING:
     from fwsvd_export.workflows.source import Source
@@ -57,6 +57,7 @@ class SweepRequest:
     Raises:
         DataError: the task has no metric, or the confidence is none.
         SweepError: options of a method that is not in the grid.
+        TrainingError: labels are to be learned that no model predicts.
         SolverOptionError: an option that a method does not know.
     """
 
@@ -83,6 +84,8 @@ class SweepRequest:
     def __post_init__(self) -> None:
         metric_of(self.data.task)
         check_confidence(self.confidence)
+        if "finetuned" in self.grid.trainings or (self.trains and self.training.label_weight > 0):
+            check_learnable(self.data.task)
         if self.train_samples is not None:
             at_least("train samples", self.train_samples)
         if others := [method for method in self.solver_options if method not in self.grid.methods]:

@@ -16,6 +16,7 @@ from fwsvd_export.fisher.divergence import divergences
 from fwsvd_export.fisher.hidden_states import hidden_state_roots
 from fwsvd_export.fisher.targets import Prediction
 from fwsvd_export.training.objective import Distillation, check_teacher, has_comparable_states, hidden_loss
+from fwsvd_export.training.teacher import Teacher
 from tests.helpers import HEADS, VOCABULARY, tiny_head
 
 
@@ -32,7 +33,7 @@ def batch_of(model: Any) -> dict[str, torch.Tensor]:
 def test_a_loss_of_every_head_is_zero_at_the_teacher_and_has_a_gradient_elsewhere(head: str) -> None:
     teacher = tiny_head(head)
     encoder, batch = encoder_of(teacher), batch_of(teacher)
-    loss = Distillation(encoder, hidden_state_roots(encoder, [batch]))
+    loss = Distillation(Teacher(encoder), hidden_state_roots(encoder, [batch]))
     assert float(loss(teacher, encoder, batch).detach().abs()) < 1e-5
     small = fe.compress(teacher, method="svd", rank=4)
     found = loss(small, encoder_of(small), batch)
@@ -45,7 +46,8 @@ def test_a_loss_of_every_head_is_zero_at_the_teacher_and_has_a_gradient_elsewher
 
 def test_padding_does_not_count(tiny_model: Any) -> None:
     small, teacher, batch = fe.compress(tiny_model, method="svd", rank=4), encoder_of(tiny_model), batch_of(tiny_model)
-    loss, encoder = Distillation(teacher, hidden_state_roots(teacher, [batch])), encoder_of(small)
+    loss = Distillation(Teacher(teacher), hidden_state_roots(teacher, [batch]))
+    encoder = encoder_of(small)
     parts = [
         {name: values[place : place + 1, :length] for name, values in batch.items()}
         for place, length in ((0, 6), (1, 4))
@@ -57,7 +59,7 @@ def test_padding_does_not_count(tiny_model: Any) -> None:
 def test_labels_count_only_with_a_weight(tiny_model: Any) -> None:
     small = fe.compress(tiny_model, method="svd", rank=4)
     batch = {**batch_of(tiny_model), "labels": torch.tensor([0, 1])}
-    plain, other = (Distillation(encoder_of(tiny_model), label_weight=weight) for weight in (0.0, 1.0))
+    plain, other = (Distillation(Teacher(encoder_of(tiny_model)), label_weight=weight) for weight in (0.0, 1.0))
     own = small(**batch).loss
     assert torch.allclose(other(small, encoder_of(small), batch), plain(small, encoder_of(small), batch) + own)
 
@@ -78,7 +80,7 @@ def test_the_hidden_states_loss_is_what_their_errors_do_to_the_softened_predicti
         logits = [tiny_model.classifier(tiny_model.bert.pooler(found)) for found in (state, state + error)]
         before, after = ([Prediction("categorical", found[:, None] / temperature, None)] for found in logits)
         moved = temperature**2 * divergences(before, after).mean()
-        found = hidden_loss((state, state), (state, state + error), (root,), None, 64)
+        found = hidden_loss((state,), (state + error,), (root,), None, 64)
     assert 0.7 * moved < found < 1.5 * moved, "damping and the mean over examples are the difference"
 
 

@@ -12,7 +12,8 @@ from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.errors import DataError, TrainingError
 from fwsvd_export.training import refine as module
 from fwsvd_export.training.objective import Distillation
-from fwsvd_export.training.refine import _apart, refine
+from fwsvd_export.training.refine import _apart, _Pace, refine
+from fwsvd_export.training.teacher import Teacher
 from tests.helpers import HEADS, VOCABULARY, tiny_head
 
 Batch = dict[str, torch.Tensor]
@@ -108,6 +109,12 @@ def test_little_time_is_fewer_batches(tiny_model: Any, monkeypatch: pytest.Monke
     assert 1 <= few < many == module.PASSES * 36
 
 
+def test_batches_that_were_answered_take_less_of_the_time() -> None:
+    pace = _Pace(batch=2.0, again=1.0, fresh=10, evaluation=5.0)
+    assert pace.batches_in(5 * 5 + 2 * 4, evaluations=4) == 4
+    assert pace.batches_in(5 * 5 + 2 * 10 + 7, evaluations=4) == 17
+
+
 @pytest.mark.parametrize("family", ["Bert", "DistilBert"])
 def test_layers_are_fitted_apart(family: str) -> None:
     dense = tiny_head(f"{family}ForSequenceClassification")
@@ -117,7 +124,7 @@ def test_layers_are_fitted_apart(family: str) -> None:
     def moved() -> list[bool]:
         """Whether the predictions' divergence alone has a gradient in each encoder layer."""
         small.zero_grad(set_to_none=True)
-        Distillation(encoder_of(dense))(small, encoder, batch).backward()
+        Distillation(Teacher(encoder_of(dense)))(small, encoder, batch).backward()
         layers = [encoder.module(encoder.family.layer.format(place)) for place in range(len(encoder.blocks))]
         return [any(value.grad is not None for value in layer.parameters()) for layer in layers]
 
