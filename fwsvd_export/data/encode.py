@@ -9,6 +9,7 @@ from typing import Any
 from fwsvd_export.architectures.embed import Embed
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.data.batches import IGNORED_LABEL, SECOND
+from fwsvd_export.data.candidates import CandidateBatches, check_answered
 from fwsvd_export.data.collection import KIND, CollectionRows, collection_rows
 from fwsvd_export.data.collection_batches import CollectionBatches
 from fwsvd_export.data.examples import Example, read_examples
@@ -93,6 +94,10 @@ def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encod
     if task.label is not None:
         task = resolved(task, encoder.model.config, rows.table.features[task.label])
     places = [indices[place] for place in read.places]
+    if task.labels == "rank" and task.label is not None:
+        queries = {place: example.texts[0] for place, example in zip(places, read.found, strict=True)}
+        check_answered(list(queries.values()), [example.label for example in read.found], rows.name)
+        return CandidateBatches(encoded, tokenizer, request.batch_size, task, places, reading, queries)
     if isinstance(chosen, CollectionRows):
         of_all = (encoded, tokenizer, request.batch_size, task, places, reading)
         return CollectionBatches(*of_all, chosen.whole, encoder.embed)

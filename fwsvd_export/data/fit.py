@@ -15,6 +15,7 @@ _PROBLEMS = {
     "single_label_classification": "class",
     "multi_label_classification": "multilabel",
 }
+_SCORE = ("number", "rank")  # what one output may be
 
 
 def check_task(task: Task, encoder: Encoder) -> None:
@@ -48,9 +49,11 @@ def _kinds(head: Head, config: Any) -> tuple[str, ...]:
         return ()
     problem, single = getattr(config, "problem_type", None), config.num_labels == 1
     if problem is None:
-        return ("number",) if single else ("class", "multilabel")
+        return _SCORE if single else ("class", "multilabel")
     kind = _PROBLEMS.get(problem, "")
-    return () if kind == "number" and not single else (kind,)
+    if kind != "number":
+        return (kind,)
+    return _SCORE if single else ()
 
 
 def _settings(head: Head, config: Any) -> str:

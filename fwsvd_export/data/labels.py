@@ -29,6 +29,8 @@ def label_reader(task: Task, config: Any, feature: Any) -> Reader:
     """
     if task.labels in ("number", "similarity"):
         return lambda value, text, where: number_of(value, where)
+    if task.labels == "rank":
+        return lambda value, text, where: _grade_of(value, where)
     read = ClassReader(Classes.of(config, task), _data_names(feature), task.label_map)
     if task.labels == "multilabel":
         return lambda value, text, where: _indicators(value, read, where)
@@ -59,6 +61,18 @@ def number_of(value: Any, where: str) -> float:
     if not math.isfinite(number):
         raise RowError(f"{where}: label {shown(value)} is not a finite number, which this task needs")
     return number
+
+
+def _grade_of(value: Any, where: str) -> int:
+    """A whole number from 0 on.
+
+    Raises:
+        RowError: it is none.
+    """
+    number = number_of(value, where)
+    if number < 0 or number != int(number):
+        raise RowError(f"{where}: label {shown(value)} is no grade, a whole number from 0 on, which this task needs")
+    return int(number)
 
 
 def _tags(value: Any, words: Any, read: ClassReader, where: str) -> list[int]:

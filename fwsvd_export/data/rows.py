@@ -92,27 +92,67 @@ def read_rows(request: DataRequest) -> Rows:
 
 
 def chosen_rows(rows: Rows, request: DataRequest) -> Rows:
-    """``max_samples`` of the rows, chosen by the seed, in their order; all of them where there are no more."""
+    """``max_samples`` of the rows, chosen by the seed, in their order; all of them where there are no more.
+
+    Rows that a ranking is measured on are chosen query by query.
+
+    Raises:
+        DataError: no query has so few rows.
+    """
     if request.max_samples is None or request.max_samples >= len(rows):
         return rows
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(request.seed))
-    return rows.select(sorted(order[: request.max_samples].tolist()))
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(request.seed)).tolist()
+    if request.task.labels != "rank" or request.task.label is None:
+        return rows.select(sorted(order[: request.max_samples]))
+    chosen, _ = _taken(_groups(rows, request.task, order), request.max_samples)
+    if not chosen:
+        raise DataError(
+            f"every query of {rows.name} has more than {counted(request.max_samples, 'row')}, and what is ranked "
+            "together is chosen together; raise --max-samples"
+        )
+    return rows.select(sorted(chosen))
+
+
+def _groups(rows: Rows, task: Task, order: Sequence[int]) -> list[list[int]]:
+    """The places of rows that belong together, in an order of all places; every row alone where none do."""
+    column = task.grouped_by
+    keys: Sequence[Any] = range(len(rows)) if column is None else rows.column(column)
+    members: dict[Any, list[int]] = {}
+    for place in order:
+        members.setdefault(keys[place], []).append(place)
+    return list(members.values())
+
+
+def _taken(groups: Sequence[list[int]], most: int) -> tuple[list[int], list[list[int]]]:
+    """The places of whole groups, those that fit into so many in their order, and the groups that are left."""
+    taken: list[int] = []
+    left = []
+    for members in groups:
+        if len(taken) + len(members) <= most:
+            taken += members
+        else:
+            left.append(members)
+    return taken, left
 
 
 def split_rows(rows: Rows, request: DataRequest) -> tuple[Rows, Rows]:
     """The rows for calibration, and others for validation; questions about one context are not in both.
 
     Calibration gets the ``max_samples`` that it would have without a split; where it would have all, one row or context
-    in five is left to validation, at most 2,000. A collection that is searched is not split.
+    in five is left to validation, at most 2,000. A collection that is searched is not split; what is ranked for one
+    query is in one part, whole.
 
     Raises:
         DataError: none can be held out, as calibration needs all rows, or questions about every context.
     """
-    if request.task.labels == "retrieval":  # a collection is searched whole, and no judgement is calibrated on
+    task = request.task
+    if task.labels == "retrieval":  # a collection is searched whole, and no judgement is calibrated on
         return chosen_rows(rows, request), rows
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(request.seed)).tolist()
-    contexts = request.task.labels == "span"
-    groups = rows.column(str(request.task.text_pair)) if contexts else range(len(rows))
+    if task.labels == "rank":
+        return _split_queries(rows, request, order)
+    contexts = task.labels == "span"
+    groups = rows.column(str(task.text_pair)) if contexts else range(len(rows))
     groups_of = {row: groups[row] for row in order}
     if request.max_samples is not None and request.max_samples < len(rows):
         chosen = order[: request.max_samples]
@@ -130,22 +170,33 @@ def split_rows(rows: Rows, request: DataRequest) -> tuple[Rows, Rows]:
     return rows.select(sorted(chosen)), rows.select(sorted(rest[:HELD_OUT_ROWS]))
 
 
+def _split_queries(rows: Rows, request: DataRequest, order: Sequence[int]) -> tuple[Rows, Rows]:
+    """As ``split_rows``, query by query."""
+    for_validation = max(1, min(len(rows) // HELD_OUT_PART, HELD_OUT_ROWS))
+    most = min(request.max_samples or len(rows), len(rows) - for_validation)
+    chosen, left = _taken(_groups(rows, request.task, order), most)
+    rest, _ = _taken(left, HELD_OUT_ROWS)
+    if not chosen or not rest:
+        raise DataError(
+            f"{rows.name} has no query that calibration leaves for validation; give other data with --validation, or "
+            f"change --max-samples: what is ranked together is {counted(max(map(len, left), default=0), 'row')} at most"
+        )
+    return rows.select(sorted(chosen)), rows.select(sorted(rest))
+
+
 def hold_out(rows: Rows, task: Task) -> tuple[Rows, Rows]:
     """The rows to use, and others that are left out: one in five, at most 2,000, the same ones whatever a seed is.
 
-    Questions about one context are not in both. Each part keeps the order of the rows. A collection that is searched is
-    not split: both parts are all of it.
+    Questions about one context are not in both, nor are texts that are ranked for one query. Each part keeps the order
+    of the rows. A collection that is searched is not split: both parts are all of it.
 
     Raises:
-        DataError: there is one row, or there are questions about one context alone.
+        DataError: there is one row, or there are questions about one context or texts for one query alone.
     """
     if task.labels == "retrieval":
         return rows, rows
-    groups = rows.column(str(task.text_pair)) if task.labels == "span" else range(len(rows))
-    members: dict[Any, list[int]] = {}
-    for place in torch.randperm(len(rows), generator=torch.Generator().manual_seed(_HELD_OUT_SEED)).tolist():
-        members.setdefault(groups[place], []).append(place)
-    kept = list(members.values())
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(_HELD_OUT_SEED)).tolist()
+    kept = _groups(rows, task, order)
     left_out = kept.pop()
     while kept and len(left_out) + len(kept[-1]) <= min(len(rows) // HELD_OUT_PART, HELD_OUT_ROWS):
         left_out = left_out + kept.pop()

@@ -18,7 +18,7 @@ class Task:
         label: column of the label, or None for text without labels.
         labels: "class", "number", "multilabel" (several classes or none), "tokens" (a class per word), "span" (a part
             of the context) or "similarity" (of two texts that are embedded each; without labels, of a text's embedding
-            to the dense model's) or "retrieval" (documents to queries).
+            to the dense model's), "retrieval" (documents to queries) or "rank" (of the texts paired with a query).
         metric: name of the main metric, None when nothing can be measured.
         label_map: pairs of a label of the data and a class of the model, by name or number, where they differ.
         label_names: of the model's classes by number, in place of its own; None for its own.
@@ -59,6 +59,11 @@ class Task:
         return replace(self, label=None)
 
     @property
+    def grouped_by(self) -> str | None:
+        """The column whose equal cells belong together: the context of questions, the query of texts to rank."""
+        return {"span": self.text_pair, "rank": self.text}.get(self.labels)
+
+    @property
     def embeds_texts(self) -> bool:
         """Whether each text is a sequence of its own, also where a row has two."""
         return self.labels in ("similarity", "retrieval")
@@ -73,8 +78,9 @@ LABELS = {
     "span": "texts of the context and where they begin, or none",
     "similarity": "one number, how similar the two texts are",
     "retrieval": "documents that answer a query, in a file of their own (--qrels)",
+    "rank": "a grade, how well a text answers a query",
 }
-WITHOUT_CLASSES = ("number", "span", "similarity", "retrieval")
+WITHOUT_CLASSES = ("number", "span", "similarity", "retrieval", "rank")
 
 _ROWS = (
     Task("sst2", "sentence", None, "label", "class", "accuracy"),
@@ -94,6 +100,7 @@ _ROWS = (
     Task("sts", "sentence1", "sentence2", "label", "similarity", "cosine_spearman"),
     Task("embedding", "text", None, None, "similarity", "cosine_spearman"),
     Task("retrieval", "text", None, None, "retrieval", "ndcg_at_10"),
+    Task("rerank", "query", "text", "label", "rank", "ndcg_at_10"),
     Task("text", "text", None, None, "class", None),
 )
 

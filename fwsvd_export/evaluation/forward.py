@@ -19,6 +19,7 @@ _OUTPUTS = {
     "class": _PER_EXAMPLE,
     "number": _PER_EXAMPLE,
     "multilabel": _PER_EXAMPLE,
+    "rank": _PER_EXAMPLE,
     "tokens": (("logits",), 3, "token classification"),
     "span": (("start_logits", "end_logits"), 2, "question answering"),
     "similarity": (("last_hidden_state",), 3, "bare encoder's"),

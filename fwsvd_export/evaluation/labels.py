@@ -35,7 +35,7 @@ def labelled(batches: Iterable[dict[str, Tensor]], task: Task, config: Any) -> I
             labels = _classes(_shaped(labels, ids.shape[:1]), classes)
         elif task.labels == "multilabel":
             labels = _truths(_shaped(labels, torch.Size((len(ids), classes))))
-        elif task.labels == "number":
+        elif task.labels in ("number", "rank"):
             labels = _numbers(_shaped(labels, ids.shape[:1]))
         yield {**batch, "labels": labels}
 

@@ -32,7 +32,7 @@ def largest_cost(task: Task, outcomes: Outcomes) -> float:
         >>> [round(largest_cost(TASKS[name], rare), 2) for name in ("sst2", "cola")]
         [1.0, 11.02]
     """
-    if task.labels in ("number", "similarity", "retrieval"):
+    if task.labels in ("number", "similarity", "retrieval", "rank"):
         return 0.0
     lost = list(_lost(task, outcomes))
     if not lost:

@@ -15,6 +15,7 @@ from fwsvd_export.evaluation.answers import Answers
 from fwsvd_export.evaluation.forward import Forward
 from fwsvd_export.evaluation.measures import averaged, is_agreement
 from fwsvd_export.evaluation.outcomes import Outcomes
+from fwsvd_export.evaluation.ranking import ranking_outcomes
 from fwsvd_export.evaluation.retrieval import retrieval_outcomes
 from fwsvd_export.evaluation.scores import Names, scorer_of
 from fwsvd_export.evaluation.similarity import agreement_outcomes, pair_outcomes
@@ -70,6 +71,8 @@ def _outcomes(
         return _answers(forward, batches)
     if task.labels == "retrieval":
         return retrieval_outcomes(forward, batches, read)
+    if task.labels == "rank":
+        return ranking_outcomes(forward, batches, read)
     if task.embeds_texts:
         compared = agreement_outcomes if is_agreement(task) else pair_outcomes
         return compared(forward, batches, getattr(read, "embed", mean_pooled))

@@ -71,7 +71,7 @@ def scored(
     measurement, outcomes = measured(model, tracked(batches, len(batches), what, steps), task, batches)
     if task.labels == "span":
         numbers = [question.number for question in outcomes.references]
-    elif task.labels == "retrieval":
+    elif task.labels in ("retrieval", "rank"):
         numbers = list(range(measurement.examples))  # of the queries
     else:
         numbers = list(getattr(batches, "indices", range(measurement.examples)))

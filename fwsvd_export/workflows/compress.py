@@ -113,7 +113,8 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
     statistics, needs = stored, method.solver.needs
     labels = request.labels or LABEL_SOURCES[0]
     temperature = TEMPERATURE if request.temperature is None else request.temperature
-    labelled = stored is None and needs is not None and reads_labels(checkpoint.encoder, labels)
+    collects = stored is None and needs is not None and request.data is not None
+    labelled = collects and reads_labels(checkpoint.encoder, labels, cast(DataRequest, request.data).task)
     calibration, validation = calibration_and_validation(request, checkpoint, stored, labelled=labelled)
     text = None
     if request.refine is not None:

@@ -12,6 +12,7 @@ from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
+from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import StatisticsError
 from fwsvd_export.fisher import collect_statistics, merge_statistics
 from fwsvd_export.fisher.files import load_statistics, save_statistics
@@ -36,7 +37,7 @@ def run_fisher(
     """Collects statistics of a model on task data and writes them to one file, with the texts unless not wanted."""
     check_output(out, overwrite)
     checkpoint = load_dense(source)
-    needed = data if reads_labels(checkpoint.encoder, labels) else data.without_labels()
+    needed = data if reads_labels(checkpoint.encoder, labels, data.task) else data.without_labels()
     batches = load_batches(needed, load_tokenizer(checkpoint), checkpoint.encoder)
     statistics = statistics_of(checkpoint, data, batches, collect, labels, temperature, steps, samples=samples)
     save_statistics(statistics, out, overwrite)
@@ -59,9 +60,12 @@ def run_merge(files: Sequence[Path], out: Path, *, overwrite: bool = False) -> S
     return merged
 
 
-def reads_labels(encoder: Encoder, labels: str) -> bool:
-    """Whether statistics are made from the data's labels: not where they are drawn from the model's predictions."""
-    return labels == "data" and encoder.head.predicts != "embedding"
+def reads_labels(encoder: Encoder, labels: str, task: Task) -> bool:
+    """Whether statistics are made from the data's labels: not where they are drawn from the model's predictions.
+
+    Neither an embedding nor a score to rank by has a label that data could give.
+    """
+    return labels == "data" and encoder.head.predicts != "embedding" and task.labels != "rank"
 
 
 def statistics_of(
@@ -76,6 +80,7 @@ def statistics_of(
     samples: bool,
 ) -> Statistics:
     """Statistics of a loaded model on batches, with where they come from."""
+    labels = "data" if reads_labels(checkpoint.encoder, labels, data.task) else "sampled"
     source = StatisticsSource(
         model_sha256=weights_sha256(checkpoint.model),
         task=data.task.name,

@@ -49,7 +49,7 @@ class SweepStatistics:
     def calibration(self, seed: int) -> Batches:
         """The rows of a seed; those of one seed are held."""
         if self._calibration is None or self._calibration[0] != seed:
-            labelled = reads_labels(self._checkpoint.encoder, self._labels)
+            labelled = reads_labels(self._checkpoint.encoder, self._labels, self._data.request.task)
             self._calibration = seed, self._data.calibration(seed, labelled)
         return self._calibration[1]
 
