@@ -11,12 +11,14 @@ r"""The methods on real fine-tuned models: metric, element-weighted loss and sec
 MODELS holds one folder per task (sst2, stsb, cola, banking77, snips), DATA one per task with train.jsonl and
 validation.jsonl. A variant is a method, or method:manner+manner with an allocator (uniform, greedy), an axis of fwsvd
 (input, output), reconstructed (layer outputs fitted on the calibration data, as compress does by default for kfac),
-embeddings=RATIO, or temperature=T of the statistics. With several seeds the table has what is kept of the dense metric:
-the mean over seeds, the lowest and the highest, and the first seed's paired 95 % interval.
-Writes NAME.json, NAME.md (tables) and NAME.png, and prints one JSON object last; --render writes the tables and the
-picture again from the NAME.json that is there. The weighted loss is the share of
-sum_ij F_ij W_ij² that is lost, F the Fisher of each weight, summed over all layers: what the element-weighted methods
-minimise, measured for all of them.
+embeddings=RATIO, temperature=T of the statistics, or refined=MINUTES on all training texts. With several seeds the
+table has what is kept of the dense metric: the mean over seeds, the lowest and the highest, and the first seed's paired
+95 % interval.
+Writes NAME.json, NAME.md (tables) and NAME.png, and prints one JSON object last. What NAME.json has already is not made
+again, so that variants, ratios and seeds can be added, and a run that was stopped goes on; --render writes the tables
+and the picture again from the NAME.json that is there. The weighted loss is the share of sum_ij F_ij W_ij² that is
+lost, F the Fisher of each weight, summed over all layers: what the element-weighted methods minimise, measured for all
+of them.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -37,6 +39,7 @@ from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.prepare import compress_model
+from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import task_named
@@ -49,6 +52,8 @@ from fwsvd_export.solvers.names import AXES
 from fwsvd_export.solvers.options import options_from
 from fwsvd_export.solvers.table import SOLVERS
 from fwsvd_export.storage.json_files import write_json
+from fwsvd_export.training.refine import refine
+from fwsvd_export.workflows.refine import RefineRequest, refine_text
 
 TASKS = {
     "banking77": task_named("classification"),
@@ -84,13 +89,33 @@ def main() -> None:
         seeds = [int(seed) for seed in arguments.seeds.split(",")]
         names = arguments.tasks.split(",")
         arguments.output.mkdir(parents=True, exist_ok=True)
-        tasks: list[dict[str, Any]] = []
+        result = made_before(place, arguments.max_samples)
         for seed, name in product(seeds, names):
-            tasks.append(run_task(name, seed, variants, arguments))
-            result = {"calibration_examples": arguments.max_samples, "seeds": seeds, "tasks": tasks}
-            write_json(place, result)  # what is done is kept when the next is interrupted
+            for task in run_task(name, seed, variants, arguments, result["tasks"]):
+                result["tasks"] = [*(other for other in result["tasks"] if key_of(other) != (name, seed)), task]
+                result["seeds"] = sorted({task["seed"] for task in result["tasks"]})
+                write_json(place, result)  # what is done is kept when the next is interrupted
+        result["tasks"].sort(
+            key=lambda task: (task["seed"], names.index(task["task"]) if task["task"] in names else -1)
+        )
+        write_json(place, result)
     render(result["tasks"], place)
     print(json.dumps(result))
+
+
+def made_before(place: Path, examples: int) -> dict[str, Any]:
+    """The results that are there, to which others are added."""
+    if not place.is_file():
+        return {"calibration_examples": examples, "seeds": [], "tasks": []}
+    found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    if found["calibration_examples"] != examples:
+        sys.exit(f"{place} is about {found['calibration_examples']} calibration examples: give another --name")
+    return found
+
+
+def key_of(task: dict[str, Any]) -> tuple[str, int]:
+    """What tells the results of one task and one choice of calibration rows apart."""
+    return task["task"], task["seed"]
 
 
 def render(tasks: list[dict[str, Any]], place: Path) -> None:
@@ -119,66 +144,101 @@ def render(tasks: list[dict[str, Any]], place: Path) -> None:
     draw_metric_against_size(panels, place.with_suffix(".png"))
 
 
-def run_task(name: str, seed: int, variants: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
-    """All methods and ratios on one task and one choice of calibration rows."""
-    task = TASKS.get(name) or task_named(name)
-    checkpoint = load_checkpoint(str(arguments.models / name))
-    encoder, tokenizer = checkpoint.encoder, load_tokenizer(checkpoint)
-    train = DataRequest(task, arguments.data / name / "train.jsonl", max_samples=arguments.max_samples, seed=seed)
-    held_out = DataRequest(task, arguments.data / name / "validation.jsonl", batch_size=32)
-    calibration, validation = (load_batches(request, tokenizer, encoder) for request in (train, held_out))
-    methods = {variant.partition(":")[0] for variant in variants}
-    needs = {SOLVERS[method].needs or "kfac" for method in methods}
-    collect = tuple(needs if arguments.no_weighted_loss else needs | {"element"})
+def run_task(
+    name: str, seed: int, variants: Sequence[str], arguments: argparse.Namespace, tasks: Sequence[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """All methods and ratios on one task and one choice of calibration rows, as far as they are done, after each."""
+    done = [row for task in tasks if key_of(task) == (name, seed) for row in task["rows"]]
+    pairs = [(ratio, label) for ratio in map(float, arguments.ratios.split(",")) for label in variants]
+    missing = [pair for pair in pairs if pair not in {(row["ratio"], row["method"]) for row in done}]
+    if not missing:
+        return
+    subject = Subject(name, seed, variants, arguments)
+    for ratio, label in missing:
+        row = subject.row(ratio, label)
+        print(name, seed, json.dumps(row), file=sys.stderr, flush=True)
+        done = sorted([*done, row], key=lambda row: (-row["ratio"], row["method"]))
+        yield {
+            "task": name,
+            "seed": seed,
+            "metric": subject.dense.measurement.metric,
+            "dense_parameters": total_parameters(subject.checkpoint.model),
+            "dense": round(subject.dense.measurement.value, 4),
+            "validation_examples": subject.dense.measurement.examples,
+            "rows": done,
+        }
 
-    @cache
-    def statistics_at(temperature: float) -> Statistics:
-        return collect_statistics(checkpoint.model, calibration, collect=collect, temperature=temperature)
 
-    dense = scored(checkpoint.model, validation, task)
-    rows = []
-    for ratio in map(float, arguments.ratios.split(",")):
-        for label in variants:
-            method, _, manners = label.partition(":")
-            solver = SOLVERS[method]
-            asked = manners.split("+")
-            embeddings = [float(manner.partition("=")[2]) for manner in asked if manner.startswith("embeddings=")]
-            size = RankRequest(
-                Budget(ratio=ratio),
-                next((manner for manner in asked if manner in ALLOCATORS), None),
-                embeddings=embeddings[0] if embeddings else None,
+class Subject:
+    """A dense model, its data, and its statistics."""
+
+    def __init__(self, name: str, seed: int, variants: Sequence[str], arguments: argparse.Namespace) -> None:
+        self.task = TASKS.get(name) or task_named(name)
+        self.checkpoint = load_checkpoint(str(arguments.models / name))
+        self.train = DataRequest(
+            self.task, arguments.data / name / "train.jsonl", max_samples=arguments.max_samples, seed=seed
+        )
+        held_out = DataRequest(self.task, arguments.data / name / "validation.jsonl", batch_size=32)
+        self.calibration, self.validation = map(self._batches, (self.train, held_out))
+        methods = {variant.partition(":")[0] for variant in variants}
+        needs = {SOLVERS[method].needs or "kfac" for method in methods}
+        self.weighted = not arguments.no_weighted_loss
+        collect = tuple(needs | {"element"} if self.weighted else needs)
+        self.statistics_at = cache(
+            lambda temperature: collect_statistics(
+                self.checkpoint.model, self.calibration, collect=collect, temperature=temperature
             )
-            warmth = [float(manner.partition("=")[2]) for manner in asked if manner.startswith("temperature=")]
-            statistics = statistics_at(warmth[0] if warmth else TEMPERATURE)
-            axis = next((manner for manner in asked if manner in AXES), None)
-            begin = time.perf_counter()
-            options = options_from(method, solver.options, {"axis": axis} if axis else {})
-            batches = calibration if "reconstructed" in asked else None
-            compressed = compress_model(Inputs(encoder, solver, options, size, statistics, batches))
-            seconds = time.perf_counter() - begin
-            difference = paired_difference(found := scored(compressed.model, validation, task), dense, name)
-            row = {
-                "method": label,
-                "ratio": ratio,
-                "value": round(found.measurement.value, 4),
-                "low": round(difference.low, 4),
-                "high": round(difference.high, 4),
-                "seconds": round(seconds, 1),
-                "parameters": compressed.report.parameters.total_compressed,
-            }
-            if not arguments.no_weighted_loss:
-                row["weighted_loss"] = round(weighted_loss(checkpoint.model, compressed.model, statistics), 4)
-            print(name, seed, json.dumps(row), file=sys.stderr, flush=True)
-            rows.append(row)
-    return {
-        "task": name,
-        "seed": seed,
-        "metric": dense.measurement.metric,
-        "dense_parameters": total_parameters(checkpoint.model),
-        "dense": round(dense.measurement.value, 4),
-        "validation_examples": dense.measurement.examples,
-        "rows": rows,
-    }
+        )
+        self.dense = scored(self.checkpoint.model, self.validation, self.task)
+
+    def _batches(self, request: DataRequest) -> Batches:
+        return load_batches(request, load_tokenizer(self.checkpoint), self.checkpoint.encoder)
+
+    def row(self, ratio: float, label: str) -> dict[str, Any]:
+        """What one variant keeps at one ratio."""
+        method, _, manners = label.partition(":")
+        asked = manners.split("+")
+        given = {name: float(value) for name, _, value in (manner.partition("=") for manner in asked) if value}
+        allocator = next((manner for manner in asked if manner in ALLOCATORS), None)
+        axis = next((manner for manner in asked if manner in AXES), None)
+        size = RankRequest(Budget(ratio=ratio), allocator, embeddings=given.get("embeddings"))
+        statistics = self.statistics_at(given.get("temperature", TEMPERATURE))
+        begin = time.perf_counter()
+        options = options_from(method, SOLVERS[method].options, {"axis": axis} if axis else {})
+        fitted_on = self.calibration if "reconstructed" in asked else None
+        inputs = Inputs(self.checkpoint.encoder, SOLVERS[method], options, size, statistics, fitted_on)
+        compressed = compress_model(inputs)
+        beside: dict[str, Any] = {}
+        if "refined" in given:
+            beside["refined_batches"] = self._refined(compressed.model, given["refined"])
+        seconds = time.perf_counter() - begin
+        found = scored(compressed.model, self.validation, self.task)
+        difference = paired_difference(found, self.dense, "dense")
+        if self.weighted:
+            lost = weighted_loss(self.checkpoint.model, compressed.model, statistics)
+            beside["weighted_loss"] = round(lost, 4)
+        return {
+            "method": label,
+            "ratio": ratio,
+            "value": round(found.measurement.value, 4),
+            "low": round(difference.low, 4),
+            "high": round(difference.high, 4),
+            "seconds": round(seconds, 1),
+            "parameters": compressed.report.parameters.total_compressed,
+            **beside,
+        }
+
+    def _refined(self, model: Any, minutes: float) -> int:
+        """Refines a model in place, as ``compress --refine model`` does; the number of batches that it took."""
+        text = refine_text(RefineRequest(minutes=minutes), self.train, self.calibration, None, self.checkpoint)
+        return refine(
+            model,
+            self.checkpoint.model,
+            text.batches,
+            held_out=text.held_out,
+            minutes=minutes,
+            seed=self.train.seed,
+        ).batches
 
 
 def weighted_loss(dense: Any, small: Any, statistics: Statistics) -> float:
@@ -220,17 +280,19 @@ def kept_table(tasks: list[dict[str, Any]]) -> str:
     lines = ["| task (dense) | weights kept | " + " | ".join(variants) + " |", "|---|---|" + "---|" * len(variants)]
     for name in dict.fromkeys(task["task"] for task in tasks):
         runs = [task for task in tasks if task["task"] == name]
-        for ratio in dict.fromkeys(row["ratio"] for row in runs[0]["rows"]):
+        for ratio in sorted({row["ratio"] for run in runs for row in run["rows"]}, reverse=True):
             cells = [kept_cell(runs, label, ratio) for label in variants]
             lines.append(f"| {name} ({short(runs[0]['dense'])}) | {100 * ratio:g} % | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def kept_cell(runs: list[dict[str, Any]], label: str, ratio: float) -> str:
-    """Mean, lowest and highest share of the dense metric; the first seed's interval of the difference."""
+    """Mean, lowest and highest share of the dense metric; the first seed's interval; nothing where nothing is."""
     pairs = [
         (run["dense"], row) for run in runs for row in run["rows"] if (row["method"], row["ratio"]) == (label, ratio)
     ]
+    if not pairs:
+        return ""
     kept = [100 * row["value"] / dense for dense, row in pairs]
     first = pairs[0][1]
     spread = f" ({min(kept):.1f} to {max(kept):.1f}, {len(kept)} seeds)" if len(kept) > 1 else ""

@@ -1,29 +1,23 @@
 """Latency of several runners side by side: interleaved in rounds, one alive at a time; medians and 90th percentiles.
 
-A machine's speed drifts, so every round visits every runner, there and back in turns. Medians pool the rounds' times;
-a speed-up is the median of the rounds' own ratios, in which a slow minute slows both sides. A runner is opened for
-its turn and dropped after it: the waiting threads of a second onnxruntime session would slow the first down two to
-three times.
+Medians pool the rounds' times; a speed-up is the median of the rounds' own ratios, in which a slow minute slows both
+sides.
 """
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy
 import torch
 from torch import Tensor
 
 from fwsvd_export.architectures.inputs import IDS, MASK
+from fwsvd_export.benchmark.turns import Batch, Openers, Runner, take_turns
 from fwsvd_export.errors import DataError, given, is_whole
 from fwsvd_export.runtime.progress import Steps, silent
-
-Batch = Mapping[str, Tensor]
-Runner = Callable[[Batch], Any]
 
 
 @dataclass(frozen=True)
@@ -81,7 +75,7 @@ def speedup(slower: Timing, faster: Timing) -> float:
 
 
 def time_runners(
-    openers: Mapping[str, Callable[[], Runner]],
+    openers: Openers,
     plan: LatencyPlan,
     vocabulary: int,
     names: Sequence[str] = (IDS, MASK),
@@ -93,7 +87,7 @@ def time_runners(
     """Times every runner at every shape.
 
     Args:
-        openers: name -> a function that loads the runner.
+        openers: of the runners.
         plan: what and how often.
         vocabulary: token ids of the made-up inputs are below it.
         names: of the inputs; those beside token ids and mask are zeros.
@@ -105,25 +99,12 @@ def time_runners(
     turns: dict[tuple[str, tuple[int, int]], list[list[float]]] = {
         (name, shape): [] for name in openers for shape in batches
     }
-    order = list(openers.items())
-    before = torch.get_num_threads()
-    torch.set_num_threads(plan.threads)
-    gc.collect()
-    gc.freeze()  # what is collected between turns is then what the turns made: over everything it takes about a second
-    try:
-        with steps("measuring latency", plan.rounds * len(openers)) as advance, torch.inference_mode():
-            for _ in range(plan.rounds):
-                for name, opener in order:
-                    runner = opener()
-                    for shape, batch in batches.items():
-                        turns[name, shape].append(_turn(runner, batch, plan, clock))
-                    del runner
-                    gc.collect()  # or its session may live on beside the next one's
-                    advance(name)
-                order.reverse()
-    finally:
-        gc.unfreeze()
-        torch.set_num_threads(before)
+
+    def turn(name: str, runner: Runner) -> None:
+        for shape, batch in batches.items():
+            turns[name, shape].append(_turn(runner, batch, plan, clock))
+
+    take_turns(openers, turn, plan.rounds, plan.threads, what="measuring latency", steps=steps)
     return {name: tuple(_timing(shape, turns[name, shape]) for shape in batches) for name in openers}
 
 

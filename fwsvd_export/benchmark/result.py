@@ -43,6 +43,25 @@ class BenchTiming:
 
 
 @dataclass(frozen=True)
+class BenchThroughput:
+    """Sequences per second of a whole pass over a text in batches of similar length, tokenised before.
+
+    Attributes:
+        sequences: of one pass.
+        batch_size: examples at once; of pairs that are embedded, two sequences each.
+        median: sequences per second, over all rounds.
+        rounds: of each round.
+        gain: against the first model under the same runtime: the median over rounds of the ratio within a round.
+    """
+
+    sequences: Count
+    batch_size: Count
+    median: Number
+    rounds: tuple[Number, ...]
+    gain: Number
+
+
+@dataclass(frozen=True)
 class BenchRuntime:
     """What a model is under one runtime.
 
@@ -52,12 +71,14 @@ class BenchRuntime:
         beside: further metrics by name.
         difference: of the metric from the first model's under the same runtime; None for the first model, and in
             results of earlier versions.
+        throughput: None where it was not asked for.
     """
 
     file_bytes: Count
     value: Number | None = None
     beside: dict[str, Number] = field(default_factory=dict)
     difference: Difference | None = None
+    throughput: BenchThroughput | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,6 +86,14 @@ def latency_plan(options: Options) -> LatencyPlan:
 @drop_option
 @data_options
 @measurement_options
+@option(
+    Group.MEASUREMENT,
+    "--throughput",
+    type=int,
+    metavar="TEXTS",
+    help="Measure sequences per second too, on so many texts of the data in batches of --batch-size, the longest "
+    "together.",
+)
 @option(Group.OUTPUT, "-o", "--output", "out", type=PATH, help="Folder for results.json and a picture.")
 @overwrite_option
 @json_option

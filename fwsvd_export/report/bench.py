@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fwsvd_export.benchmark.result import BenchResult, BenchTiming, display_names
+from fwsvd_export.benchmark.result import BenchResult, BenchThroughput, BenchTiming, display_names
 from fwsvd_export.report.figures import draw_latencies
 from fwsvd_export.runtime.environment import Environment
 from fwsvd_export.storage.json_files import write_json
@@ -32,8 +32,8 @@ def bench_table(result: BenchResult) -> tuple[list[str], list[list[str]]]:
     """Titles and rows: a line per runtime and model, a column per shape.
 
     A cell is the median in milliseconds and, in brackets, the speed-up against the first model under the same runtime
-    and what the number of operations would allow. Where metrics were measured, those of the other models have their
-    difference from the first one's.
+    and what the number of operations would allow; sequences per second have the gain against the first model. Where
+    metrics were measured, those of the other models have their difference from the first one's.
     """
     models = result.models
     compared = _confidence(result)
@@ -42,6 +42,8 @@ def bench_table(result: BenchResult) -> tuple[list[str], list[list[str]]]:
     titles = ["runtime", "model", "parameters", "file", models[0].metric or "metric"]
     titles += [] if compared is None else [f"difference, {100 * compared:g} %"]
     titles += [f"{batch_size} x {length}, ms" for batch_size, length in shapes]
+    measured = any(found.throughput is not None for model in models for found in model.runtimes.values())
+    titles += ["sequences/s"] if measured else []
     rows = []
     for runtime in runtimes:
         for model, name in zip(models, display_names(models), strict=True):
@@ -51,6 +53,7 @@ def bench_table(result: BenchResult) -> tuple[list[str], list[list[str]]]:
             difference = of_runtime.difference
             cells = [] if compared is None else ["" if difference is None else str(difference)]
             cells += [_cell(row) for row in model.latency if row.runtime == runtime]
+            cells += [_throughput_cell(of_runtime.throughput)] if measured else []
             rows.append([runtime, name, f"{model.parameters:,}", size, value, *cells])
     return titles, rows
 
@@ -69,6 +72,10 @@ def _confidence(result: BenchResult) -> float | None:
 
 def _cell(row: BenchTiming) -> str:
     return f"{row.median_ms:.1f} (x{row.speedup:.1f}/{row.flops_ratio:.1f})"
+
+
+def _throughput_cell(found: BenchThroughput | None) -> str:
+    return "" if found is None else f"{found.median:.0f} (x{found.gain:.2f})"
 
 
 def _about_differences(result: BenchResult) -> list[str]:

@@ -9,10 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.architectures.counts import total_parameters
-from fwsvd_export.benchmark.latency import LatencyPlan, Runner, Timing, speedup, time_runners
+from fwsvd_export.benchmark.latency import LatencyPlan, Timing, speedup, time_runners
 from fwsvd_export.benchmark.operations import forward_operations
-from fwsvd_export.benchmark.result import BenchEnvironment, BenchModel, BenchResult, BenchRuntime, BenchTiming
+from fwsvd_export.benchmark.result import (
+    BenchEnvironment,
+    BenchModel,
+    BenchResult,
+    BenchRuntime,
+    BenchThroughput,
+    BenchTiming,
+)
 from fwsvd_export.benchmark.runtimes import RUNTIME_FILES, RUNTIMES, TORCH
+from fwsvd_export.benchmark.throughput import Throughput, gain, time_passes
+from fwsvd_export.benchmark.turns import Openers, Runner
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.checkpoints.weights import weights_files
@@ -52,6 +61,7 @@ class BenchRequest:
         data: to score the models on; None measures speed alone.
         out: folder for results and picture; None keeps nothing.
         overwrite: replace it.
+        throughput: texts of the data to measure the throughput on, spread over all lengths; None measures none.
         exported: run the ONNX files that lie in the models' own folders, in place of exporting every model anew.
     """
 
@@ -61,6 +71,7 @@ class BenchRequest:
     data: DataRequest | None = None
     out: Path | None = None
     overwrite: bool = False
+    throughput: int | None = None
     exported: bool = False
 
     def __post_init__(self) -> None:
@@ -69,6 +80,11 @@ class BenchRequest:
             raise DataError(
                 f"runtime {','.join(unknown) or 'none'}: any of {', '.join(RUNTIMES)}, separated by commas, is allowed"
             )
+        if self.throughput is not None:
+            if self.throughput < 1:
+                raise DataError(f"throughput {self.throughput}: a whole number of texts of at least 1 is allowed")
+            if self.data is None:
+                raise DataError("--throughput is measured on texts of the data; give --task and --data")
         places = [source.place for source in self.models]
         for source, place in zip(self.models, places, strict=True):
             if places.count(place) > 1:
@@ -96,7 +112,7 @@ class _Candidate:
         """A function of a batch that runs the model."""
         model = self.under(runtime, threads)
         inputs = self.checkpoint.encoder.inputs
-        return lambda batch: model(**{name: batch[name] for name in inputs})
+        return lambda batch: model(**{name: batch[name] for name in inputs if name in batch})
 
     def bytes_of(self, runtime: str) -> int:
         """Size of the file that the runtime reads."""
@@ -141,7 +157,8 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
         vocabulary = min(encoder.embedding.out_features for encoder in encoders)
         inputs = {name for encoder in encoders for name in encoder.inputs}
         timings = time_runners(openers, request.plan, vocabulary, sorted(inputs), steps=steps)
-        rows = tuple(_row(candidate, candidates[0], request, timings, scores) for candidate in candidates)
+        passes = _throughputs(request, candidates, data, openers, steps)
+        rows = tuple(_row(candidate, candidates[0], request, timings, scores, passes) for candidate in candidates)
         result = BenchResult(rows, _environment(request, bool(exported)))
     if request.out is not None:
         write_bench(request.out, result, request.overwrite)
@@ -174,9 +191,10 @@ def _row(
     request: BenchRequest,
     timings: Mapping[str, Sequence[Timing]],
     scores: Mapping[str, Mapping[str, Scored]],
+    passes: Mapping[str, Throughput],
 ) -> BenchModel:
     """One model's part of ``results.json``; the metric is that of the first runtime."""
-    found = _runtimes(candidate, dense, request, scores)
+    found = _runtimes(candidate, dense, request, scores, passes)
     latency = []
     for runtime in request.runtimes:
         mine, its = (timings[f"{model.label} ({runtime})"] for model in (candidate, dense))
@@ -202,9 +220,13 @@ def _row(
 
 
 def _runtimes(
-    candidate: _Candidate, dense: _Candidate, request: BenchRequest, scores: Mapping[str, Mapping[str, Scored]]
+    candidate: _Candidate,
+    dense: _Candidate,
+    request: BenchRequest,
+    scores: Mapping[str, Mapping[str, Scored]],
+    passes: Mapping[str, Throughput],
 ) -> dict[str, BenchRuntime]:
-    """Runtime -> size and metric of a model, and how far it is from the first one under the same runtime."""
+    """Runtime -> size, metric and throughput of a model, and how far the metric is from the first one's under it."""
     mine, its = scores[candidate.source.model], scores[dense.source.model]
     found = {}
     for runtime in request.runtimes:
@@ -215,7 +237,12 @@ def _runtimes(
         measured, difference = mine[runtime].measurement, None
         if candidate is not dense:
             difference = paired_difference(mine[runtime], its[runtime], dense.source.model, seed=request.data.seed)
-        found[runtime] = BenchRuntime(size, measured.value, measured.beside, difference)
+        throughput = None
+        if passes:
+            own, other = (passes[f"{model.label} ({runtime})"] for model in (candidate, dense))
+            examples = request.data.batch_size
+            throughput = BenchThroughput(own.sequences, examples, own.median, own.rounds, gain(own, other))
+        found[runtime] = BenchRuntime(size, measured.value, measured.beside, difference, throughput)
     return found
 
 
@@ -247,6 +274,21 @@ def _scores(candidate: _Candidate, request: BenchRequest, batches: Batches | Non
         of_weights = replace(measured.measurement, sha256=candidate.checkpoint.sha256)
         found[runtime] = replace(measured, measurement=of_weights)
     return found
+
+
+def _throughputs(
+    request: BenchRequest,
+    candidates: Sequence[_Candidate],
+    data: Mapping[str, Batches],
+    openers: Openers,
+    steps: Steps,
+) -> dict[str, Throughput]:
+    """Runner -> sequences per second; nothing where that was not asked for."""
+    if request.throughput is None:
+        return {}
+    texts = {candidate.label: list(data[candidate.source.model].spread(request.throughput)) for candidate in candidates}
+    read = {f"{label} ({runtime})": found for label, found in texts.items() for runtime in request.runtimes}
+    return time_passes(openers, read, request.plan.rounds, request.plan.threads, steps=steps)
 
 
 def _check_lengths(request: BenchRequest, candidates: Sequence[_Candidate]) -> None:

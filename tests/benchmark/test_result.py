@@ -22,7 +22,15 @@ MODEL: dict[str, Any] = {
     "metric": "f1",
     "value": 0.5,
     "examples": 8,
-    "runtimes": {"torch": {"file_bytes": 9, "value": 0.5, "beside": {"accuracy": 0.75}, "difference": DIFFERENCE}},
+    "runtimes": {
+        "torch": {
+            "file_bytes": 9,
+            "value": 0.5,
+            "beside": {"accuracy": 0.75},
+            "difference": DIFFERENCE,
+            "throughput": {"sequences": 20, "batch_size": 8, "median": 10.5, "rounds": [10.0, 11.0], "gain": 1.5},
+        }
+    },
     "latency": [TIMING],
     "name": "small",
     "difference": DIFFERENCE,

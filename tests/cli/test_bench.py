@@ -229,3 +229,23 @@ def test_lengths_are_checked_before_anything_is_exported(
 ) -> None:
     monkeypatch.setattr("fwsvd_export.workflows.bench.run_onnx", lambda *arguments: pytest.fail("exported"))
     assert "takes at most 64 tokens" in refused("bench", tiny_folder, "--lengths", 65)
+
+
+def test_throughput_is_of_whole_texts(
+    tiny_folder: Path, compressed_folder: Path, data_file: Path, succeed: Succeed, refused: Refused
+) -> None:
+    words = ("bench", tiny_folder, compressed_folder, *SPEED, "--runtime", "torch,onnxruntime")
+    data = ("--task", "sst2", "--data", data_file, "--batch-size", 8)
+    dense, small = json.loads(succeed(*words, *data, "--throughput", 20, "--json"))["models"]
+    for runtime in ("torch", "onnxruntime"):
+        own, its = (model["runtimes"][runtime]["throughput"] for model in (small, dense))
+        assert (own["sequences"], own["batch_size"], its["gain"]) == (20, 8, 1)
+        assert own["gain"] == pytest.approx(own["rounds"][0] / its["rounds"][0])
+        assert own["median"] > 0
+    assert dense["runtimes"]["torch"]["value"] is not None
+    printed = succeed(*words, *data, "--throughput", 20)
+    assert "sequences/s" in printed
+    said = refused(*words, "--throughput", 20)
+    assert "--throughput is measured on texts of the data; give --task and --data" in said
+    said = refused(*words, *data, "--throughput", 0)
+    assert "throughput 0: a whole number of texts of at least 1 is allowed" in said
