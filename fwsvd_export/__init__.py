@@ -6,6 +6,7 @@ Example::
 
     statistics = fe.collect_statistics(model, dataloader)
     small = fe.compress(model, statistics=statistics, method="kfac", ratio=0.25)
+    fe.refine(small, model, dataloader)         # optional: minutes of training, no labels
     small.save_pretrained("out")
     small.compression                           # what happened: ranks, losses, layers kept dense, warnings
     fe.export_onnx(small, "out/onnx")
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fwsvd_export.benchmark.result import BenchResult as BenchResult
     from fwsvd_export.checkpoints.folder import read_compression as read_compression
     from fwsvd_export.checkpoints.record import CompressionRecord as CompressionRecord
+    from fwsvd_export.checkpoints.record import RecordedRefinement as RecordedRefinement
     from fwsvd_export.compression.compress import RankOptions as RankOptions
     from fwsvd_export.compression.compress import compress as compress
     from fwsvd_export.compression.densify import densify as densify
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from fwsvd_export.workflows.memory import evaluate as evaluate
     from fwsvd_export.workflows.memory import export_onnx as export_onnx
     from fwsvd_export.workflows.memory import load as load
+    from fwsvd_export.workflows.memory import refine as refine
 
 __version__ = "0.1.0"
 
@@ -75,6 +78,7 @@ _HOMES = {
     "RankOptions": "fwsvd_export.compression.compress",
     "RankPlan": "fwsvd_export.records",
     "Reconstruction": "fwsvd_export.compression.report",
+    "RecordedRefinement": "fwsvd_export.checkpoints.record",
     "Statistics": "fwsvd_export.records",
     "StatisticsSource": "fwsvd_export.records",
     "bench": "fwsvd_export.workflows.memory",
@@ -87,6 +91,7 @@ _HOMES = {
     "load_statistics": "fwsvd_export.fisher.files",
     "merge_statistics": "fwsvd_export.fisher",
     "read_compression": "fwsvd_export.checkpoints.folder",
+    "refine": "fwsvd_export.workflows.memory",
     "register_with_optimum": "fwsvd_export.export.optimum_tasks",
     "save_statistics": "fwsvd_export.fisher.files",
 }

@@ -214,6 +214,7 @@ ON_MODELS: dict[str, Call] = {
     "compress": lambda model, parent: fe.compress(model, method="svd", rank=4),
     "densify": lambda model, parent: fe.densify(model),
     "evaluate": lambda model, parent: fe.evaluate(model, [batch()]),
+    "refine": lambda model, parent: fe.refine(model, model, [batch(), batch()]),
     "export_onnx": lambda model, parent: fe.export_onnx(model, parent / "onnx"),
     "bench": lambda model, parent: fe.bench(model, runtimes=["torch"]),
 }

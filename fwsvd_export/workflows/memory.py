@@ -1,4 +1,4 @@
-"""What the commands do, for models in memory: ``fe.load``, ``fe.evaluate``, ``fe.export_onnx`` and ``fe.bench``.
+"""What the commands do, for models in memory: ``fe.load``, ``refine``, ``evaluate``, ``export_onnx`` and ``bench``.
 
 A model is written to a temporary folder where a command reads one, so that both give the same files and figures.
 """
@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.architectures.batches import checked_batches
+from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.architectures.unwrap import unwrapped
 from fwsvd_export.benchmark.latency import LatencyPlan
 from fwsvd_export.benchmark.result import BenchResult
 from fwsvd_export.benchmark.runtimes import RUNTIMES
 from fwsvd_export.checkpoints.load import load_checkpoint
+from fwsvd_export.checkpoints.record import RecordedRefinement
 from fwsvd_export.data.fit import check_task
 from fwsvd_export.data.tasks import task_named
 from fwsvd_export.errors import DataError, ExportError, shown
@@ -32,6 +34,8 @@ from fwsvd_export.records import Measurement
 from fwsvd_export.runtime.progress import silent
 from fwsvd_export.storage.output import atomic_output
 from fwsvd_export.storage.temporary import scratch_folder
+from fwsvd_export.training.refine import refine as run_refine
+from fwsvd_export.training.settings import REFINE_MINUTES, REFINE_SCOPES
 from fwsvd_export.workflows.bench import BenchRequest, run_bench
 from fwsvd_export.workflows.export import Exported, OnnxRequest, export_into
 from fwsvd_export.workflows.source import Source, Stopwatch, load_source
@@ -61,6 +65,52 @@ def load(source: str | Path, *, trust_remote_code: bool = False) -> Any:
         'LowRankBertModel'
     """
     return load_checkpoint(str(source), trust_remote_code=trust_remote_code).model
+
+
+def refine(
+    model: Any,
+    dense: Any,
+    batches: Iterable[Mapping[str, Tensor]],
+    *,
+    embed: Embed = mean_pooled,
+    scope: str = REFINE_SCOPES[-1],
+    minutes: float = REFINE_MINUTES,
+    seed: int = 0,
+) -> RecordedRefinement:
+    """Trains a compressed model in place to predict what its dense model does, on text alone.
+
+    Some of the batches are held out. The learning rate is chosen on them, and the weights that are kept are those that
+    are nearest to the dense model there, the start's included.
+
+    Args:
+        model: compressed, also in ``DataParallel`` or ``torch.compile``; it comes back in evaluation mode.
+        dense: that it was made from; it comes back on the device of the model, in evaluation mode.
+        batches: what both take by keyword, two at least, all of which are held in memory; labels are not read.
+        embed: how the hidden states of bare encoders become the embeddings that are compared.
+        scope: "model", or "layers" for every encoder layer on its own.
+        minutes: of wall time, about.
+        seed: of the order of the batches.
+
+    Raises:
+        DataError: batches that do not fit the model, or fewer than two.
+        TrainingError: a dense model that it was not made from, or a scope or time that is not allowed.
+        UnsupportedModelError: a model of another architecture, or one without values.
+        MissingExtraError: accelerate is not installed.
+
+    Example:
+        >>> import torch
+        >>> from transformers import BertConfig, BertModel
+        >>> import fwsvd_export as fe
+        >>> config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+        >>> dense = BertModel(config).eval()
+        >>> small = fe.compress(dense, method="svd", rank=4)
+        >>> done = refine(small, dense, [{"input_ids": torch.randint(1000, (4, 8))} for _ in range(4)], minutes=0.1)
+        >>> done.best <= done.start
+        True
+    """
+    model, dense = unwrapped(model), unwrapped(dense)
+    given = list(checked_batches(encoder_of(model, embed), batches))
+    return run_refine(model, dense, given, embed=embed, scope=scope, minutes=minutes, seed=seed)
 
 
 def evaluate(model: Any, batches: Iterable[Mapping[str, Tensor]], *, task: str = "classification") -> Measurement:

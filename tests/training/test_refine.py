@@ -82,6 +82,14 @@ def test_labels_are_not_read_and_the_seed_repeats_it(tiny_model: Any) -> None:
     assert differing(states[0], states[2])
 
 
+def test_models_in_memory_are_refined_by_the_same_code(tiny_model: Any) -> None:
+    small, other = (fe.compress(tiny_model, method="svd", rank=2) for _ in range(2))
+    text = text_of(tiny_model)
+    done = fe.refine(torch.nn.DataParallel(small), tiny_model, iter(text))
+    assert done == refine(other, tiny_model, text)
+    assert differing(state_of(small), state_of(other)) == set()
+
+
 def test_word_embeddings_stay_as_they_are(tiny_model: Any) -> None:
     small = fe.compress(tiny_model, method="svd", rank=2)
     before = state_of(small)
