@@ -15,10 +15,10 @@ embeddings=RATIO, temperature=T of the statistics, or refined=MINUTES on all tra
 table has what is kept of the dense metric: the mean over seeds, the lowest and the highest, and the first seed's paired
 95 % interval.
 Writes NAME.json, NAME.md (tables) and NAME.png, and prints one JSON object last. What NAME.json has already is not made
-again, so that variants, ratios and seeds can be added, and a run that was stopped goes on; --render writes the tables
-and the picture again from the NAME.json that is there. The weighted loss is the share of sum_ij F_ij W_ij² that is
-lost, F the Fisher of each weight, summed over all layers: what the element-weighted methods minimise, measured for all
-of them.
+again, so that variants, ratios and seeds can be added, and a run that was stopped goes on; remove it when code or a
+model has changed. --render writes the tables and the picture again from the NAME.json that is there. The weighted loss
+is the share of sum_ij F_ij W_ij² that is lost, F the Fisher of each weight, summed over all layers: what the
+element-weighted methods minimise, measured for all of them.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def main() -> None:
         seeds = [int(seed) for seed in arguments.seeds.split(",")]
         names = arguments.tasks.split(",")
         arguments.output.mkdir(parents=True, exist_ok=True)
-        result = made_before(place, arguments.max_samples)
+        result = made_before(place, arguments.max_samples, not arguments.no_weighted_loss)
         for seed, name in product(seeds, names):
             for task in run_task(name, seed, variants, arguments, result["tasks"]):
                 result["tasks"] = [*(other for other in result["tasks"] if key_of(other) != (name, seed)), task]
@@ -103,13 +103,21 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def made_before(place: Path, examples: int) -> dict[str, Any]:
+def made_before(place: Path, examples: int, weighted: bool) -> dict[str, Any]:
     """The results that are there, to which others are added."""
     if not place.is_file():
         return {"calibration_examples": examples, "seeds": [], "tasks": []}
     found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-    if found["calibration_examples"] != examples:
-        sys.exit(f"{place} is about {found['calibration_examples']} calibration examples: give another --name")
+    rows = [row for task in found["tasks"] for row in task["rows"]]
+    alike = all("seed" in task for task in found["tasks"]) and all("low" in row for row in rows)
+    if (
+        not alike
+        or found["calibration_examples"] != examples
+        or any(("weighted_loss" in row) != weighted for row in rows)
+    ):
+        sys.exit(
+            f"{place} has results of another kind, which these cannot be added to: give another --name, or remove it"
+        )
     return found
 
 
@@ -269,7 +277,7 @@ def metric_table(tasks: list[dict[str, Any]]) -> str:
     for task in tasks:
         for ratio in dict.fromkeys(row["ratio"] for row in task["rows"]):
             values = {row["method"]: row["value"] for row in task["rows"] if row["ratio"] == ratio}
-            cells = " | ".join(short(values[label]) for label in variants)
+            cells = " | ".join(short(values[label]) if label in values else "" for label in variants)
             lines.append(f"| {task['task']} ({short(task['dense'])}) | {100 * ratio:g} % | {cells} |")
     return "\n".join(lines) + "\n"
 
@@ -306,10 +314,15 @@ def detail_table(task: dict[str, Any]) -> str:
     lines = [f"\n## {task['task']} (dense {task['dense']:.4f})\n", "| method | " + " | ".join(titles) + " |"]
     lines.append("|---|" + "---|" * len(titles))
     for label in dict.fromkeys(row["method"] for row in task["rows"]):
-        rows = [row for row in task["rows"] if row["method"] == label]
-        cells = [f"{row['value']:.4f} | {row['weighted_loss']:.4f} | {row['seconds']:.1f}" for row in rows]
+        rows = {row["ratio"]: row for row in task["rows"] if row["method"] == label}
+        cells = [detail_cells(rows.get(ratio)) for ratio in ratios]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def detail_cells(row: dict[str, Any] | None) -> str:
+    """Metric, weighted loss and seconds; nothing for what was not measured."""
+    return " | | " if row is None else f"{row['value']:.4f} | {row['weighted_loss']:.4f} | {row['seconds']:.1f}"
 
 
 def short(value: float) -> str:

@@ -56,7 +56,7 @@ def time_passes(
     sequences = {name: sum(len(batch[IDS]) for batch in read) for name, read in batches.items()}
 
     def turn(name: str, runner: Runner) -> None:
-        runner(batches[name][-1])  # warms up on the largest
+        runner(max(batches[name], key=lambda batch: batch[IDS].numel()))  # warms up
         start = clock()
         for batch in batches[name]:
             runner(batch)

@@ -97,7 +97,7 @@ class Batches(Sequence[dict[str, Tensor]]):
         labels = [row["labels"] for row in rows if "labels" in row]
         inputs = [text for texts in zip(*map(_texts, rows), strict=True) for text in texts]
         batch = dict(self._pad(inputs))
-        if labels and isinstance(labels[0], list):
+        if labels and self.task.labels == "tokens":
             width = batch["input_ids"].shape[1]
             labels = [row + [IGNORED_LABEL] * (width - len(row)) for row in labels]
         if labels:

@@ -11,6 +11,7 @@ from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.reading import Reading
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import DataError, DataWarning
+from fwsvd_export.wording import counted
 
 
 class CandidateBatches(ReadBatches):
@@ -35,10 +36,12 @@ class CandidateBatches(ReadBatches):
 
     def without(self, seen: Collection[tuple[int, ...]]) -> CandidateBatches:
         """The queries of which no pair's token ids are among those seen: the others' lists would have holes."""
-        pairs = list(zip(self.indices, self._encoded, strict=True))
+        pairs = zip(self.indices, self._encoded, strict=True)
         known = {self.queries[index] for index, row in pairs if tuple(row[IDS]) in seen}
-        left = [(index, row) for index, row in pairs if self.queries[index] not in known]
-        rows, indices = [row for _, row in left], [index for index, _ in left]
+        return self._of([place for place, index in enumerate(self.indices) if self.queries[index] not in known])
+
+    def _of(self, places: Sequence[int]) -> CandidateBatches:
+        rows, indices = [self._encoded[place] for place in places], [self.indices[place] for place in places]
         return CandidateBatches(rows, self._tokenizer, self._batch_size, self.task, indices, self.reading, self.queries)
 
 
@@ -60,7 +63,8 @@ def check_answered(queries: Sequence[str], grades: Sequence[int], name: str) -> 
     asked = len(set(queries))
     if not answered:
         raise DataError(
-            f"no text of {name} answers its query: all labels are 0; give pairs of which some have a label above 0"
+            f"none of the {counted(len(queries), 'pair')} of {name} that are used answers its query: all their labels "
+            "are 0; give pairs of which some have a label above 0"
         )
     if missing := asked - len(answered):
         warnings.warn(

@@ -51,9 +51,9 @@ def _kinds(head: Head, config: Any) -> tuple[str, ...]:
     if problem is None:
         return _SCORE if single else ("class", "multilabel")
     kind = _PROBLEMS.get(problem, "")
-    if kind != "number":
-        return (kind,)
-    return _SCORE if single else ()
+    if kind == "number":
+        return _SCORE if single else ()
+    return (kind, "rank") if single and kind == "multilabel" else (kind,)
 
 
 def _settings(head: Head, config: Any) -> str:

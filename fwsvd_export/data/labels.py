@@ -16,6 +16,7 @@ Reader = Callable[[Any, Any, str], Any]
 """(label, text it belongs to, row as a message names it) -> what the model is to predict."""
 
 WITHOUT_LABEL = "without a label"  # the reason of a row's error
+_LARGEST_GRADE = 1000  # what judges give is 0 to 4 or so; numbers of texts are another thing
 _NO_LABEL = (IGNORED_LABEL, str(IGNORED_LABEL))  # of a word; as text in CoNLL files
 
 
@@ -64,14 +65,17 @@ def number_of(value: Any, where: str) -> float:
 
 
 def _grade_of(value: Any, where: str) -> int:
-    """A whole number from 0 on.
+    """A whole number from 0 to ``_LARGEST_GRADE``.
 
     Raises:
         RowError: it is none.
     """
     number = number_of(value, where)
-    if number < 0 or number != int(number):
-        raise RowError(f"{where}: label {shown(value)} is no grade, a whole number from 0 on, which this task needs")
+    if not 0 <= number <= _LARGEST_GRADE or number != int(number):
+        raise RowError(
+            f"{where}: label {shown(value)} is no grade, a whole number from 0 to {_LARGEST_GRADE:,}, which this task "
+            "needs"
+        )
     return int(number)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from fwsvd_export.wording import counted
 
 HELD_OUT_PART = 5  # one in so many rows is for validation when calibration would otherwise take all
 HELD_OUT_ROWS = 2000  # for validation at most
+HELD_OUT_QUERIES = 100  # likewise, of which each is ranked with all its texts
 _HELD_OUT_SEED = 0  # of rows that stay the same whatever else is drawn
 
 
@@ -116,10 +118,13 @@ def chosen_rows(rows: Rows, request: DataRequest) -> Rows:
 def _groups(rows: Rows, task: Task, order: Sequence[int]) -> list[list[int]]:
     """The places of rows that belong together, in an order of all places; every row alone where none do."""
     column = task.grouped_by
-    keys: Sequence[Any] = range(len(rows)) if column is None else rows.column(column)
+    cells: Sequence[Any] = range(len(rows)) if column is None else rows.column(column)
     members: dict[Any, list[int]] = {}
     for place in order:
-        members.setdefault(keys[place], []).append(place)
+        cell = cells[place]
+        members.setdefault(cell if isinstance(cell, str) else place, []).append(
+            place
+        )  # no text: refused when it is read
     return list(members.values())
 
 
@@ -172,16 +177,33 @@ def split_rows(rows: Rows, request: DataRequest) -> tuple[Rows, Rows]:
 
 def _split_queries(rows: Rows, request: DataRequest, order: Sequence[int]) -> tuple[Rows, Rows]:
     """As ``split_rows``, query by query."""
-    for_validation = max(1, min(len(rows) // HELD_OUT_PART, HELD_OUT_ROWS))
-    most = min(request.max_samples or len(rows), len(rows) - for_validation)
-    chosen, left = _taken(_groups(rows, request.task, order), most)
-    rest, _ = _taken(left, HELD_OUT_ROWS)
+    groups = _groups(rows, request.task, order)
+    chosen, left = _taken(groups, request.max_samples or len(rows))
+    if not left:
+        left, kept = _held_out_queries(groups)
+        chosen = list(chain(*kept))
+    rest = list(chain(*left[:HELD_OUT_QUERIES]))
     if not chosen or not rest:
         raise DataError(
-            f"{rows.name} has no query that calibration leaves for validation; give other data with --validation, or "
-            f"change --max-samples: what is ranked together is {counted(max(map(len, left), default=0), 'row')} at most"
+            f"{rows.name} has no query for calibration with all its texts, and another for validation; give other data "
+            "with --validation, or a larger --max-samples"
         )
     return rows.select(sorted(chosen)), rows.select(sorted(rest))
+
+
+def _held_out_queries(groups: list[list[int]]) -> tuple[list[list[int]], list[list[int]]]:
+    """The last of the queries, and those before them."""
+    count = max(1, min(len(groups) // HELD_OUT_PART, HELD_OUT_QUERIES))
+    return groups[-count:], groups[:-count]
+
+
+def _held_out_rows(groups: list[list[int]]) -> tuple[list[list[int]], list[list[int]]]:
+    """The last of the groups, one at least and as many as the share of the rows allows, and those before them."""
+    most = min(sum(map(len, groups)) // HELD_OUT_PART, HELD_OUT_ROWS)
+    count = 1
+    while count < len(groups) and sum(map(len, groups[-count - 1 :])) <= most:
+        count += 1
+    return groups[-count:], groups[:-count]
 
 
 def hold_out(rows: Rows, task: Task) -> tuple[Rows, Rows]:
@@ -196,15 +218,13 @@ def hold_out(rows: Rows, task: Task) -> tuple[Rows, Rows]:
     if task.labels == "retrieval":
         return rows, rows
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(_HELD_OUT_SEED)).tolist()
-    kept = _groups(rows, task, order)
-    left_out = kept.pop()
-    while kept and len(left_out) + len(kept[-1]) <= min(len(rows) // HELD_OUT_PART, HELD_OUT_ROWS):
-        left_out = left_out + kept.pop()
+    groups = _groups(rows, task, order)
+    left_out, kept = (_held_out_queries if task.labels == "rank" else _held_out_rows)(groups)
     if not kept:
         raise DataError(
             f"{rows.name} has {counted(len(rows), 'row')}, of which none can be held out and the others used; give more"
         )
-    return rows.select(sorted(place for group in kept for place in group)), rows.select(sorted(left_out))
+    return rows.select(sorted(chain(*kept))), rows.select(sorted(chain(*left_out)))
 
 
 def shard_of(rows: Rows, shard: tuple[int, int]) -> tuple[Rows, range]:

@@ -37,8 +37,12 @@ class WindowBatches(ReadBatches):
     def without(self, seen: Collection[tuple[int, ...]]) -> WindowBatches:
         """The questions of which no window's token ids are among those seen."""
         known = {row["window"].question.number for row in self._encoded if tuple(row[IDS]) in seen}
-        left = [place for place, row in enumerate(self._encoded) if row["window"].question.number not in known]
-        rows, indices = [self._encoded[place] for place in left], [self.indices[place] for place in left]
+        return self._of(
+            [place for place, row in enumerate(self._encoded) if row["window"].question.number not in known]
+        )
+
+    def _of(self, places: Sequence[int]) -> WindowBatches:
+        rows, indices = [self._encoded[place] for place in places], [self.indices[place] for place in places]
         return WindowBatches(rows, self._tokenizer, self._batch_size, self.task, indices, self.reading)
 
     def _batch(self, rows: Sequence[Mapping[str, Any]]) -> WindowBatch:

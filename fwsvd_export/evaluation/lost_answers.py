@@ -23,8 +23,8 @@ def largest_cost(task: Task, outcomes: Outcomes) -> float:
         outcomes: of all examples.
 
     Returns:
-        1 for a share of right answers; 0 where predictions are numbers, which move all the time, so that how far they
-        do is seen.
+        1 for a share of right answers; of rankings what the best one has; 0 where predictions are numbers, which move
+        all the time, so that how far they do is seen.
 
     Example:
         >>> from fwsvd_export.data.tasks import TASKS
@@ -32,8 +32,10 @@ def largest_cost(task: Task, outcomes: Outcomes) -> float:
         >>> [round(largest_cost(TASKS[name], rare), 2) for name in ("sst2", "cola")]
         [1.0, 11.02]
     """
-    if task.labels in ("number", "similarity", "retrieval", "rank"):
+    if task.labels in ("number", "similarity"):
         return 0.0
+    if task.labels in ("retrieval", "rank"):
+        return float(max(row[0] for row in outcomes.predictions))
     lost = list(_lost(task, outcomes))
     if not lost:
         return 1.0

@@ -31,7 +31,8 @@ def ranking_outcomes(forward: Forward, batches: Iterable[Mapping[str, Tensor]], 
     queries = getattr(read, "queries", None)
     if queries is None:
         raise DataError(
-            "texts are ranked query by query, and these batches do not say what query a pair is of; give a file"
+            "texts are ranked query by query, and these batches do not say what query a pair is of; give those of "
+            "data.encode.load_batches, or a file to fwsvd-export evaluate"
         )
     score = ranking_scorer()
     grades: dict[str, dict[str, int]] = {}
@@ -44,5 +45,7 @@ def ranking_outcomes(forward: Forward, batches: Iterable[Mapping[str, Tensor]], 
             grades.setdefault(queries[place], {})[str(place)] = grade
             scores.setdefault(queries[place], {})[str(place)] = value
     answered = sorted(query for query, given in grades.items() if max(given.values()) > 0)
+    if not answered:
+        raise DataError("no query has a text with a label above 0 here, so that nothing is ranked; give other data")
     rows = score({query: grades[query] for query in answered}, {query: scores[query] for query in answered})
     return Outcomes(answered, [(gain, reciprocal) for gain, _, reciprocal in (rows[query] for query in answered)])

@@ -19,6 +19,8 @@ RankingScore = Callable[[Grades, Rankings], dict[str, tuple[float, float, float]
 def ranking_scorer() -> RankingScore:
     """The function that scores rankings; every query has a grade above 0 and at least one ranked text.
 
+    Of texts with one score the lower grade comes first: a model that tells nothing apart is not rewarded.
+
     Raises:
         MissingExtraError: pytrec_eval is not installed.
 
@@ -34,7 +36,10 @@ def ranking_scorer() -> RankingScore:
 
     def score(relevant: Grades, found: Rankings) -> dict[str, tuple[float, float, float]]:
         judged = {query: dict(grades) for query, grades in relevant.items()}
-        ranked = {query: dict(sorted(texts.items(), key=lambda text: -text[1])) for query, texts in found.items()}
+        ranked = {}
+        for query, texts in found.items():
+            order = sorted(texts, key=lambda name: (-texts[name], judged[query].get(name, 0), name))
+            ranked[query] = {name: -float(place) for place, name in enumerate(order)}
         first = {query: dict(list(texts.items())[:FIRST]) for query, texts in ranked.items()}
         measures = RelevanceEvaluator(judged, {f"ndcg_cut.{FIRST}", f"recall.{LISTED}"}).evaluate(ranked)
         reciprocal = RelevanceEvaluator(judged, {"recip_rank"}).evaluate(first)

@@ -74,6 +74,18 @@ def _cell(row: BenchTiming) -> str:
     return f"{row.median_ms:.1f} (x{row.speedup:.1f}/{row.flops_ratio:.1f})"
 
 
+def _about_throughput(result: BenchResult) -> list[str]:
+    found = next(
+        (each.throughput for model in result.models for each in model.runtimes.values() if each.throughput), None
+    )
+    if found is None:
+        return []
+    return [
+        f"Sequences per second are of {counted(found.sequences, 'tokenised text')} of the data in batches of",
+        f"{found.batch_size:,}, the longest together; in brackets the gain over the first model under that runtime.",
+    ]
+
+
 def _throughput_cell(found: BenchThroughput | None) -> str:
     return "" if found is None else f"{found.median:.0f} (x{found.gain:.2f})"
 
@@ -96,6 +108,7 @@ def _page(result: BenchResult) -> str:
         f"{machine_line(environment)}; medians of {counted(environment.rounds, 'interleaved round')} of",
         f"{counted(environment.repeats, 'call')}. In brackets the speed-up against the first model under the same",
         "runtime (the median of the rounds' own ratios), and what the number of operations would allow.",
+        *_about_throughput(result),
         *_about_differences(result),
         "",
         f"![Latency]({PICTURE})",

@@ -46,6 +46,7 @@ HELD_OUT_SHARE = 0.1  # of the text, at most
 _TRIAL_PART = 16  # each rate's trial has one in so many of the batches that the time is enough for
 _CAUTION = 0.95  # of the time that is left is planned for: a machine is slower when it works for long
 _PILOT_BATCHES = 4  # that are timed to plan the trials
+_ENOUGH_STEPS = 8  # of a trial, to plan by their mean: fewer are of a few lengths, and the pilot's are of all
 
 
 def check_minutes(minutes: object) -> None:
@@ -124,6 +125,8 @@ def refine(
     with _apart(run.encoder) if scope == "layers" else nullcontext():
         rate, pace = run.choose_rate(60 * minutes - (time.perf_counter() - begun))
         planned = run.planned(pace.batches_in(_CAUTION * (60 * minutes - (time.perf_counter() - begun)), EVALUATIONS))
+        if planned <= len(run.text):
+            run.distillation.teacher.keep_no_more()
         history = run.train(model, planned, rate, EVALUATIONS, steps)
     examples, measured_on = (sum(map(_examples, part)) for part in (text, apart))
     start, best = -history.start.value, -history.best.value
@@ -171,9 +174,9 @@ class _Watch:
             yield watched
 
     @property
-    def seconds_per_step(self) -> float | None:
-        """Between the first step's end and the last one's; None where there was one step at most."""
-        return (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1) if len(self._ends) > 1 else None
+    def seconds_per_step(self) -> float:
+        """Between the first step's end and the last one's, of at least two."""
+        return (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1)
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,7 @@ class _Run:
             watch = _Watch(self.steps)
             history = self.train(copy.deepcopy(self.encoder.model), trial, rate, 1, watch)
             if rate == RATES[0]:  # later ones see the same batches again
-                pace = self._pace(watch.seconds_per_step or batch, evaluation)
+                pace = self._pace(watch.seconds_per_step if trial >= _ENOUGH_STEPS else batch, evaluation)
             if -history.steps[-1].value <= (1 + HARM) * -history.start.value:
                 break
         return rate, pace

@@ -82,5 +82,6 @@ def check_learnable(task: Task) -> None:
     if task.labels == "rank":
         raise TrainingError(
             f"task {task.name} has grades, which tell how a query's texts are to be ordered, and no scores that a "
-            "model could learn; distil from the dense model (finetune: --teacher DENSE; sweep: --training distilled)"
+            "model could learn; distil from the dense model (finetune: --teacher DENSE; sweep: --training distilled), "
+            "with --label-weight 0"
         )

@@ -27,7 +27,7 @@ from fwsvd_export.data.fit import check_task
 from fwsvd_export.data.tasks import task_named
 from fwsvd_export.errors import DataError, ExportError, shown
 from fwsvd_export.evaluation.labels import labelled
-from fwsvd_export.evaluation.metrics import evaluate_model, metric_of
+from fwsvd_export.evaluation.metrics import measured, metric_of
 from fwsvd_export.export.libraries import check_libraries
 from fwsvd_export.fisher.hooks import eval_mode
 from fwsvd_export.records import Measurement
@@ -118,8 +118,8 @@ def evaluate(model: Any, batches: Iterable[Mapping[str, Tensor]], *, task: str =
 
     Args:
         model: with a sequence or token classification head, dense or compressed, also in ``DataParallel`` or
-            ``torch.compile``; for question answering, whose answers are texts, batches must be those of
-            ``data.windows``.
+            ``torch.compile``. What is scored by more than labels (answers of questions, rankings) needs batches of
+            ``data.encode.load_batches``, which know it.
         batches: what the model takes by keyword, with labels.
         task: a preset, which names the metric.
 
@@ -145,7 +145,7 @@ def evaluate(model: Any, batches: Iterable[Mapping[str, Tensor]], *, task: str =
     windows = chosen.labels == "span"  # which know the texts that answers are cut from, and which the metric checks
     given = batches if windows else labelled(checked_batches(encoder, batches), chosen, model.config)
     with eval_mode(model):
-        return evaluate_model(model, given, chosen)
+        return measured(model, given, chosen, batches)[0]
 
 
 def export_onnx(

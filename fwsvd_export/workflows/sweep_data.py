@@ -72,18 +72,19 @@ class SweepData:
         request = self.request if labelled else self.request.without_labels()
         return self._batches(self.rows, replace(request, seed=seed), self.validation.token_ids, "calibration")
 
-    def training(self, seed: int, samples: int | None) -> tuple[Batches, Batches]:
+    def training(self, seed: int, samples: int | None, labelled: bool) -> tuple[Batches, Batches]:
         """The rows of a seed that models are trained on, and those that the best weights are chosen on, for every seed.
 
         Args:
             seed: chooses the rows.
             samples: rows at most, None for all.
+            labelled: whether labels are learned.
         """
         rows, held_out = hold_out(self.rows, self.request.task)
         seen = self.validation.token_ids
         every = replace(self.request, max_samples=None)
         selection = self._batches(held_out, every, seen, "the choice of the best weights")
-        chosen = replace(every, max_samples=samples, seed=seed)
+        chosen = replace(every if labelled else every.without_labels(), max_samples=samples, seed=seed)
         training = self._batches(rows, chosen, seen | selection.token_ids, "training")
         return training, referred(selection, self.encoder.model)
 

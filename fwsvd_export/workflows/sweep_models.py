@@ -203,7 +203,7 @@ class SweepModels:
         settings = request.settings_of(cell, start.model.device)
         with self._clock.phase("train"):
             if self._training is None or self._training[0] != cell.seed:
-                self._training = cell.seed, data.training(cell.seed, request.train_samples)
+                self._training = cell.seed, data.training(cell.seed, request.train_samples, request.learns_labels)
             batches, selection = self._training[1]
 
             def score(model: Any) -> float:

@@ -84,7 +84,7 @@ class SweepRequest:
     def __post_init__(self) -> None:
         metric_of(self.data.task)
         check_confidence(self.confidence)
-        if "finetuned" in self.grid.trainings or (self.trains and self.training.label_weight > 0):
+        if self.learns_labels:
             check_learnable(self.data.task)
         if self.train_samples is not None:
             at_least("train samples", self.train_samples)
@@ -104,6 +104,11 @@ class SweepRequest:
     def reconstructs(self, method: str) -> bool:
         """Whether layers are reconstructed after a method."""
         return self.reconstruct is not False and can_reconstruct(solver_named(method))
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether any model of the grid is trained on labels."""
+        return "finetuned" in self.grid.trainings or (self.trains and self.training.label_weight > 0)
 
     @property
     def trains(self) -> bool:

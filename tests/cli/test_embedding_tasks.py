@@ -111,6 +111,17 @@ def test_a_model_is_compared_with_the_dense_one_on_texts_alone(room: Path, small
     assert found["difference"]["value"] == pytest.approx(found["value"] - 1, abs=1e-6)
 
 
+def test_texts_longer_than_the_embedding_are_compared(
+    room: Path, small: Path, tmp_path: Path, succeed: Succeed
+) -> None:
+    long = [{"text": " ".join(sentences(8, seed=seed))} for seed in range(6)]  # more tokens than the 32 numbers
+    write_jsonl(tmp_path / "long.jsonl", long)
+    words = ("evaluate", small, "--task", "embedding", "--data", tmp_path / "long.jsonl", "--against", room / "model")
+    found = json.loads(succeed(*words, "--max-length", 60, "--batch-size", 2, "--json"))
+    assert found["examples"] == 6
+    assert 0 < found["value"] < 1
+
+
 def test_every_text_of_a_row_is_an_example_of_the_statistics(room: Path, tmp_path: Path, succeed: Succeed) -> None:
     for name, words in (("pairs", pairs_of(room)), ("collection", searched(room))):
         succeed("fisher", room / "model", "-o", tmp_path / f"{name}.safetensors", *words)

@@ -270,6 +270,12 @@ def test_onnx_runtimes_answer_alike_and_int8_keeps_its_target(
         assert (found["value"], found["metric"]) == (pytest.approx(expected), "f1")
 
 
+def test_refinement_reads_windows(answering: Path, train: Path, tmp_path: Path, succeed: Succeed) -> None:
+    words = ("--task", "squad", "--data", train, *WINDOWS, "--ratio", 0.3, "--refine", "model", "--refine-minutes", 0.1)
+    record = json.loads(succeed("compress", answering, tmp_path / "out", *words, "--json"))
+    assert record["refinement"]["best"] <= record["refinement"]["start"]
+
+
 def test_bench_and_card_carry_both_metrics(
     answering: Path, small: Path, dev: Path, succeed: Succeed, tmp_path: Path
 ) -> None:
@@ -277,12 +283,13 @@ def test_bench_and_card_carry_both_metrics(
     shutil.copytree(small, copied)
     data = ["--task", "squad", "--data", dev, *WINDOWS]
     speed = ["--runtime", "torch,onnxruntime", "--threads", 1, "--rounds", 1, "--batch-sizes", 1, "--lengths", 8]
-    succeed("bench", answering, copied, *data, *speed, "-o", tmp_path / "bench")
+    succeed("bench", answering, copied, *data, *speed, "--throughput", 8, "-o", tmp_path / "bench")
     dense, other = json.loads((tmp_path / "bench" / "results.json").read_text())["models"]
     assert (dense["metric"], dense["examples"]) == ("f1", 60)
     assert dense["value"] == evaluated(succeed, answering, dev, *WINDOWS)["value"]
     assert other["runtimes"]["onnxruntime"]["value"] == pytest.approx(other["value"])
     assert set(other["runtimes"]["torch"]["beside"]) == {"exact_match"}
+    assert other["runtimes"]["onnxruntime"]["throughput"]["sequences"] == 8
     succeed("card", copied, "--results", tmp_path / "bench" / "results.json")
     card = (copied / "README.md").read_text()
     assert "exact_match" in card

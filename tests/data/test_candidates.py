@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +72,11 @@ def test_without_labels_there_is_nothing_to_rank(tmp_path: Path) -> None:
     assert not isinstance(load_batches(request, AutoTokenizer.from_pretrained(tmp_path), encoder), CandidateBatches)
 
 
-@pytest.mark.parametrize("label", [-1, 0.5, "often"])
+@pytest.mark.parametrize("label", [-1, 0.5, 1001, 1e300, "often"])
 def test_a_label_that_is_no_grade(label: Any, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"row 2: label .* is (no grade, a whole number from 0 on|not a finite number)"):
+    with pytest.raises(
+        DataError, match=r"row 2: label .* is (no grade, a whole number from 0 to 1,000|not a finite number)"
+    ):
         read(tmp_path, [*rows_of()[:1], {**rows_of()[1], "label": label}])
 
 
@@ -83,7 +84,7 @@ def test_queries_without_an_answer_are_counted(tmp_path: Path) -> None:
     rows = [{**row, "label": int(row["query"] == query_of(2))} for row in rows_of()]
     with pytest.warns(DataWarning, match=r"4 of 5 queries of pairs\.jsonl have no text with a label above 0"):
         read(tmp_path, rows)
-    with pytest.raises(DataError, match=r"no text of pairs\.jsonl answers its query: all labels are 0"):
+    with pytest.raises(DataError, match=r"none of the 15 pairs of pairs\.jsonl that are used answers its query"):
         read(tmp_path, [{**row, "label": 0} for row in rows])
 
 
@@ -108,10 +109,7 @@ def test_rows_are_chosen_and_split_query_by_query(sizes: list[int], most: int | 
     chosen = chosen_rows(rows, request)
     assert whole(chosen, sizes)
     assert len(chosen) <= (most or len(rows))
-    parts = [hold_out(rows, TASK)]
-    with suppress(DataError):  # one query may be too large for either part
-        parts.append(split_rows(rows, request))
-    for one, other in parts:
+    for one, other in (hold_out(rows, TASK), split_rows(rows, request)):
         assert whole(one, sizes)
         assert whole(other, sizes)
         assert not set(one.column("query")) & set(other.column("query"))
@@ -119,8 +117,29 @@ def test_rows_are_chosen_and_split_query_by_query(sizes: list[int], most: int | 
 
 
 def test_one_query_cannot_be_split(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="pairs has no query that calibration leaves for validation; give other data"):
+    with pytest.raises(DataError, match="pairs has no query for calibration with all its texts, and another for valid"):
         split_rows(table((6,)), DataRequest(TASK, tmp_path))
+
+
+def test_a_query_is_held_out_however_many_texts_it_has(tmp_path: Path) -> None:
+    sizes = (2500, 3, 2500)
+    for parts in (hold_out(table(sizes), TASK), split_rows(table(sizes), DataRequest(TASK, tmp_path))):
+        assert sorted(len(set(part.column("query"))) for part in parts) == [1, 2]
+
+
+def test_a_query_that_is_no_text_is_named_with_its_row(tmp_path: Path) -> None:
+    rows = [*rows_of(), {"query": ["good", "film"], "text": "a movie", "label": 1}]
+    with pytest.raises(DataError, match=r"pairs\.jsonl, row 16: column 'query' holds"):
+        read(tmp_path, rows)
+    file = write_jsonl(tmp_path / "pairs.jsonl", rows)
+    request = DataRequest(TASK, file, max_samples=8)
+    assert chosen_rows(read_task_rows(request), request)
+
+
+def test_some_examples_know_their_queries_too(tmp_path: Path) -> None:
+    some = read(tmp_path).spread(6)
+    assert isinstance(some, CandidateBatches)
+    assert (some.examples, len(some.indices)) == (6, 6)
 
 
 def test_too_few_rows_for_any_query(tmp_path: Path) -> None:

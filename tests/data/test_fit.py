@@ -12,6 +12,9 @@ from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.errors import DataError
 from tests.helpers import HEADS, tiny_head
 
+# Kind of head -> kinds of labels that it may predict beside those of its own: one output may be a score to rank by, and
+# a head that does not say what it is for may be one for several classes
+BESIDE = {"number": ("rank",), "class": ("multilabel",), "multilabel": ()}
 LABELLED = [task for task in TASKS.values() if task.label is not None]
 PROBLEMS: dict[str, dict[str, Any]] = {
     "class": {"num_labels": 3},
@@ -25,8 +28,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("task", LABELLED, ids=lambda task: task.name)
 def test_a_task_goes_with_the_head_that_predicts_its_labels(task: Any, kind: str, class_name: str) -> None:
     encoder = encoder_of(tiny_head(class_name, **PROBLEMS[kind]))
-    fits = task.labels == kind or (task.labels == "multilabel" and kind == "class")  # a head that does not say which
-    if fits:
+    if task.labels in (kind, *BESIDE[kind]):
         check_task(task, encoder)
         return
     with pytest.raises(DataError) as caught:
@@ -37,7 +39,14 @@ def test_a_task_goes_with_the_head_that_predicts_its_labels(task: Any, kind: str
     assert f"this model ({class_name} with {outputs}" in said
     assert "choose one of " in said
     fitting = said.partition("choose one of ")[2].split(", ")
-    assert all(TASKS[name].labels in (kind, "multilabel") for name in fitting)
+    assert all(TASKS[name].labels in (kind, *BESIDE[kind]) for name in fitting)
+
+
+@pytest.mark.parametrize("problem", [None, "regression", "multi_label_classification"])
+def test_one_output_ranks_whatever_it_was_trained_for(problem: str | None) -> None:
+    check_task(
+        TASKS["rerank"], encoder_of(tiny_head("BertForSequenceClassification", num_labels=1, problem_type=problem))
+    )
 
 
 @pytest.mark.parametrize("class_name", HEADS)

@@ -63,3 +63,8 @@ def test_of_a_share_of_right_answers_it_is_one(task: str) -> None:
 
 def test_of_numbers_nothing_is_unseen() -> None:
     assert largest_cost(TASKS["stsb"], Outcomes([0.5, 1.0], [0.5, 1.0])) == 0
+
+
+@pytest.mark.parametrize("task", ["retrieval", "rerank"])
+def test_of_rankings_it_is_what_the_best_one_has(task: str) -> None:
+    assert largest_cost(TASKS[task], Outcomes(["q", "r"], [(0.5, 1.0), (0.75, 0.2)])) == 0.75

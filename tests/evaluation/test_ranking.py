@@ -51,5 +51,5 @@ def test_every_query_has_its_own_ranking(order: list[int]) -> None:
 
 def test_batches_that_do_not_know_their_queries_are_refused() -> None:
     batch = {"input_ids": torch.tensor([[0]]), "labels": torch.tensor([1])}
-    with pytest.raises(DataError, match="these batches do not say what query a pair is of; give a file"):
+    with pytest.raises(DataError, match="these batches do not say what query a pair is of; give those of"):
         evaluate_model(Scorer(), [batch], TASK)

@@ -23,3 +23,9 @@ def test_the_order_of_the_texts_does_not_matter() -> None:
         ranking_scorer()({"q": {"c": 1}}, {"q": {name: scores[name] for name in names}}) for names in ("abc", "cba")
     ]
     assert found[0] == found[1] == {"q": (pytest.approx(1 / math.log2(3)), 1.0, 0.5)}
+
+
+def test_of_texts_with_one_score_the_answer_comes_last() -> None:
+    texts = dict.fromkeys(("a", "b", "c"), 0.5)
+    (row,) = ranking_scorer()({"q": {"b": 1}}, {"q": texts}).values()
+    assert row == (pytest.approx(1 / math.log2(4)), 1.0, pytest.approx(1 / 3))
