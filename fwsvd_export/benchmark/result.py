@@ -10,7 +10,7 @@ from fwsvd_export.errors import FwsvdExportError, shown
 from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.runtime.environment import Environment
 from fwsvd_export.storage.json_record import JsonRecord
-from fwsvd_export.storage.schema import Count, Number
+from fwsvd_export.storage.schema import Count, Number, Words
 from fwsvd_export.wording import shortest_names
 
 if TYPE_CHECKING:
@@ -124,10 +124,17 @@ class BenchEnvironment(Environment):
 
 @dataclass(frozen=True)
 class BenchResult(JsonRecord):
-    """All models, the dense one first, and what their numbers depend on."""
+    """All models, the dense one first, and what their numbers depend on.
+
+    Attributes:
+        models: as above.
+        environment: likewise.
+        command: what was typed, without local folders; None for models in memory, and in results of earlier versions.
+    """
 
     models: tuple[BenchModel, ...]
     environment: BenchEnvironment
+    command: Words | None = None
     remedy = "measure again with this version's bench -o"
 
     @classmethod

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fwsvd_export.benchmark.runtimes import RUNTIMES
+from fwsvd_export.cli import TYPED
 from fwsvd_export.cli.choices import Numbers, SomeOf
 from fwsvd_export.cli.groups import Command, Group, option, together
 from fwsvd_export.cli.options import (
@@ -116,7 +117,8 @@ def command(dense: str, models: tuple[str, ...], as_json: bool, **options: Any) 
 
     trusted, drops = options.pop("trust_remote_code"), options.pop("drop_modules")
     sources = tuple(Source(model, trusted, "cpu", drops) for model in (dense, *models))
-    request = BenchRequest(sources, plan=latency_plan(options), data=data, **options)
+    typed = tuple(click.get_current_context().meta[TYPED])
+    request = BenchRequest(sources, plan=latency_plan(options), data=data, command=typed, **options)
     prepare_libraries()
     result = run_bench(request, steps())
     if as_json:

@@ -43,6 +43,7 @@ from fwsvd_export.report.bench import write_bench
 from fwsvd_export.runtime.environment import machine
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.file_names import ONNX_FOLDER
+from fwsvd_export.storage.names import command_line
 from fwsvd_export.storage.output import check_output
 from fwsvd_export.storage.temporary import scratch_folder
 from fwsvd_export.wording import shortest_names
@@ -62,6 +63,7 @@ class BenchRequest:
         out: folder for results and picture; None keeps nothing.
         overwrite: replace it.
         throughput: texts of the data to measure the throughput on, spread over all lengths; None measures none.
+        command: what was typed, for the result.
         exported: run the ONNX files that lie in the models' own folders, in place of exporting every model anew.
     """
 
@@ -72,6 +74,7 @@ class BenchRequest:
     out: Path | None = None
     overwrite: bool = False
     throughput: int | None = None
+    command: tuple[str, ...] = ()
     exported: bool = False
 
     def __post_init__(self) -> None:
@@ -159,7 +162,8 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
         timings = time_runners(openers, request.plan, vocabulary, sorted(inputs), steps=steps)
         passes = _throughputs(request, candidates, data, openers, steps)
         rows = tuple(_row(candidate, candidates[0], request, timings, scores, passes) for candidate in candidates)
-        result = BenchResult(rows, _environment(request, bool(exported)))
+        command = tuple(command_line(request.command)) if request.command else None
+        result = BenchResult(rows, _environment(request, bool(exported)), command)
     if request.out is not None:
         write_bench(request.out, result, request.overwrite)
     return result

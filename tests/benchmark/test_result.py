@@ -45,7 +45,7 @@ def read(environment: dict[str, Any] | None = None, **values: Any) -> BenchResul
 
 
 def test_what_is_written_is_what_was_read() -> None:
-    assert read().to_json() == {"models": [MODEL], "environment": ENVIRONMENT}
+    assert read().to_json() == {"models": [MODEL], "environment": ENVIRONMENT, "command": None}
     alone = {"metric": None, "value": None, "examples": None}
     assert read({"task": None, "data": None}, **alone).models[0].metric is None
 

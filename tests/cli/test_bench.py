@@ -243,6 +243,9 @@ def test_throughput_is_of_whole_texts(
         assert own["gain"] == pytest.approx(own["rounds"][0] / its["rounds"][0])
         assert own["median"] > 0
     assert dense["runtimes"]["torch"]["value"] is not None
+    command = json.loads(succeed(*words, *data, "--json"))["command"]
+    assert "bench" in command[:3]
+    assert command[-3:] == ["--batch-size", "8", "--json"]
     printed = succeed(*words, *data, "--throughput", 20)
     assert "sequences/s" in printed
     said = refused(*words, "--throughput", 20)

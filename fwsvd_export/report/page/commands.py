@@ -16,8 +16,9 @@ _PROGRAM = "fwsvd-export"
 def commands_section(chapter: ChapterFacts) -> Section | None:
     """The section of one chapter; None when nothing is known.
 
-    Commands of compressions, trainings and sweeps were recorded as they were typed; a sweep's stands without the share
-    that its last process had. Those of a bench and of ONNX files are put together from what their results say.
+    Commands of compressions, trainings, sweeps and benches were recorded as they were typed; a sweep's stands without
+    the share that its last process had. Those of ONNX files, and of benches that have none, are put together from what
+    their results say.
     """
     found = tuple(_commands(chapter))
     note = "Names of files and models stand here without the folders that they lie in."
@@ -36,7 +37,8 @@ def _commands(chapter: ChapterFacts) -> Iterator[Command]:
         if facts.export is not None:
             yield Command(f"{facts.label}, ONNX files", _onnx(facts))
     for bench in chapter.benches:
-        yield Command(bench.label, _bench(bench))
+        recorded = bench.result.command
+        yield Command(bench.label, _words(recorded) if recorded else _bench(bench))
 
 
 def _words(words: Sequence[str]) -> tuple[str, ...]:

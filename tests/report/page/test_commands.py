@@ -75,6 +75,12 @@ def test_the_confidence_of_an_int8_target_and_models_of_one_name_are_told_apart(
     assert "bench a/model b/model c/model --task" in lines(BenchFacts("b", replace(bench, models=tuple(models))))["b"]
 
 
+def test_a_benchmark_is_repeated_as_it_was_typed() -> None:
+    typed = ("fwsvd-export", "bench", "dense", "small", "--task", "sst2", "--label-map", "0=1", "--throughput", "64")
+    line = lines(BenchFacts("bench", replace(bench_result(), command=typed)))["bench"]
+    assert line == "fwsvd-export bench dense small --task sst2 --label-map 0=1 --throughput 64"
+
+
 def test_a_benchmark_is_put_together_from_its_results_and_is_a_command() -> None:
     line = lines(BenchFacts("bench", bench_result()))["bench"]
     assert line == (
