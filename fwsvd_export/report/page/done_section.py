@@ -72,7 +72,8 @@ def _methods(chapter: ChapterFacts) -> Iterator[str]:
         if rows:
             methods, sizes = list(dict.fromkeys(row.method for row in rows)), list(dict.fromkeys(map(asked, rows)))
             seeds = counted(len({row.seed for row in rows}), "seed")
-            yield f"{joined(methods)} at {joined(sizes)} of the linear weights, {seeds}"
+            shares = " of the linear weights" if rows[0].ratio is not None else ""
+            yield f"{joined(methods)} at {joined(sizes)}{shares}, {seeds}"
     for facts in chapter.checkpoints:
         record = facts.record
         size = size_in_words(record)

@@ -82,6 +82,13 @@ def test_what_was_done_says_every_fact_once(page: Page) -> None:
     assert "sst2: calibrated on 512 examples of train.jsonl, labels from the data" in facts["Task and data"]
 
 
+def test_ranks_are_no_share_of_the_weights(tmp_path: Path) -> None:
+    rows = [replace(row, ratio=None, rank=round(400 * row.ratio)) for row in sweep_result().rows if row.ratio]
+    page = build_page([write(tmp_path / "sweep", "results.json", replace(sweep_result(), rows=tuple(rows)))])
+    facts = {fact.term: fact.lines for fact in section(page, "What was done").facts}
+    assert facts["Methods and sizes"] == ("svd and kfac at rank 20, rank 40 and rank 100, 2 seeds",)
+
+
 def test_a_sweep_has_its_grid_its_seeds_and_its_figures(page: Page) -> None:
     grid = table(page, "Sweep", "Every cell of the grid")
     assert len(grid.rows) == 1 + 2 * 3 * 3
