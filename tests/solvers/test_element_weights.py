@@ -318,7 +318,7 @@ def test_a_stack_of_wide_and_tall_layers_is_solved_as_each_alone(method: str, ma
         assert all(stacked == pytest.approx(single, rel=1e-2) for stacked, single in both)
         assert solution.loss == pytest.approx(alone.loss, rel=1e-3)
         assert factors_of(solution).up.shape == factors_of(alone).up.shape
-        # In the norm that is minimised: what hardly has a weight is left open, and another processor rounds it elsewhere
+        # In the norm that is minimised: what hardly has a weight is left open, and processors round it differently
         difference = product(factors_of(solution)) - product(factors_of(alone))
         lost, whole = (float((problem.elements * side.square()).sum()) for side in (difference, problem.weight))
         assert lost < 1e-4 * whole
