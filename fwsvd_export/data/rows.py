@@ -121,10 +121,8 @@ def _groups(rows: Rows, task: Task, order: Sequence[int]) -> list[list[int]]:
     cells: Sequence[Any] = range(len(rows)) if column is None else rows.column(column)
     members: dict[Any, list[int]] = {}
     for place in order:
-        cell = cells[place]
-        members.setdefault(cell if isinstance(cell, str) else place, []).append(
-            place
-        )  # no text: refused when it is read
+        key = cells[place] if isinstance(cells[place], str) else place  # what is no text is refused when it is read
+        members.setdefault(key, []).append(place)
     return list(members.values())
 
 

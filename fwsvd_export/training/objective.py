@@ -55,12 +55,9 @@ class Distillation:
         found = model(**inputs, **labels, output_hidden_states=compared, return_dict=True)
         loss = divergences(right.predictions, predictions_in(encoder, found, inputs)).mean()
         if compared:
-            states, mask, examples = (
-                found.hidden_states[1:],
-                batch.get(MASK),
-                len(batch[IDS]),
-            )  # embeddings have no factors
-            loss = loss + self.hidden_weight * hidden_loss(right.states, states, self.roots, mask, examples)
+            states = found.hidden_states[1:]  # the first is that of the embeddings, which have no factors
+            moved = hidden_loss(right.states, states, self.roots, batch.get(MASK), len(batch[IDS]))
+            loss = loss + self.hidden_weight * moved
         if self.label_weight:
             loss = loss + self.label_weight * found.loss
         return loss
