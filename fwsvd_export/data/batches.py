@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers import DataCollatorWithPadding
 
 from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.architectures.inputs import IDS
+from fwsvd_export.data.stored_rows import StoredRows
 from fwsvd_export.data.tasks import Task
 
 SECOND = "second"  # the key of a row's second text, where each text is a sequence; in a batch it follows all first ones
@@ -22,7 +24,7 @@ class Batches(Sequence[dict[str, Tensor]]):
     """Padded batches of encoded examples, the longest examples together; padding is done when a batch is taken.
 
     Args:
-        encoded: the examples, as the tokenizer gives them, with their labels.
+        encoded: the examples, as the tokenizer gives them, with their labels; ``StoredRows`` stay on disk.
         tokenizer: pads them.
         batch_size: examples per batch.
         task: of the examples, with the names of its classes where the data has them and the model does not.
@@ -38,7 +40,7 @@ class Batches(Sequence[dict[str, Tensor]]):
 
     def __init__(
         self,
-        encoded: list[dict[str, Any]],
+        encoded: Sequence[Mapping[str, Any]],
         tokenizer: Any,
         batch_size: int,
         task: Task,
@@ -47,9 +49,9 @@ class Batches(Sequence[dict[str, Tensor]]):
     ) -> None:
         self.task = task
         self.embed = embed
-        order = sorted(range(len(encoded)), key=lambda place: len(encoded[place][IDS]))
-        self._encoded = [encoded[place] for place in order]
-        self.indices = tuple(order if indices is None else (indices[place] for place in order))
+        order = _by_length(encoded)
+        self._encoded = _selected(encoded, order)
+        self.indices: Sequence[int] = array("q", order if indices is None else (indices[place] for place in order))
         self._tokenizer = tokenizer
         self._pad = DataCollatorWithPadding(tokenizer)
         self._batch_size = batch_size
@@ -59,6 +61,10 @@ class Batches(Sequence[dict[str, Tensor]]):
     def token_ids(self) -> set[tuple[int, ...]]:
         """Of every example."""
         return {tuple(text[IDS]) for row in self._encoded for text in _texts(row)}
+
+    def among(self, token_ids: Collection[tuple[int, ...]]) -> set[tuple[int, ...]]:
+        """Those of some texts' token ids that are of an example here."""
+        return {ids for row in self._encoded for text in _texts(row) if (ids := tuple(text[IDS])) in token_ids}
 
     def without(self, seen: Collection[tuple[int, ...]]) -> Batches:
         """The examples with a text whose token ids are not among those seen, in batches of the same size."""
@@ -81,7 +87,7 @@ class Batches(Sequence[dict[str, Tensor]]):
 
     def _of(self, places: Sequence[int]) -> Batches:
         """The examples at some places, in batches of the same size."""
-        rows, indices = [self._encoded[place] for place in places], [self.indices[place] for place in places]
+        rows, indices = _selected(self._encoded, places), [self.indices[place] for place in places]
         return Batches(rows, self._tokenizer, self._batch_size, self.task, indices, self.embed)
 
     def __len__(self) -> int:
@@ -106,6 +112,17 @@ class Batches(Sequence[dict[str, Tensor]]):
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         return (self[index] for index in range(len(self)))
+
+
+def _by_length(encoded: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+    """The places of some examples, the shortest first, those of one length in their order."""
+    if isinstance(encoded, StoredRows):
+        return array("q", encoded.lengths.argsort(kind="stable").tobytes())
+    return sorted(range(len(encoded)), key=lambda place: len(encoded[place][IDS]))
+
+
+def _selected(encoded: Sequence[Mapping[str, Any]], places: Sequence[int]) -> Sequence[Mapping[str, Any]]:
+    return encoded.select(places) if isinstance(encoded, StoredRows) else [encoded[place] for place in places]
 
 
 def _texts(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -23,7 +23,7 @@ class CandidateBatches(ReadBatches):
 
     def __init__(
         self,
-        encoded: list[dict[str, Any]],
+        encoded: Sequence[Mapping[str, Any]],
         tokenizer: Any,
         batch_size: int,
         task: Task,

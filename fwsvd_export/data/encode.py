@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fwsvd_export.architectures.embed import Embed
 from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.inputs import IDS
 from fwsvd_export.data.batches import IGNORED_LABEL, SECOND
 from fwsvd_export.data.candidates import CandidateBatches, check_answered
 from fwsvd_export.data.collection import KIND, CollectionRows, collection_rows
@@ -15,12 +17,15 @@ from fwsvd_export.data.collection_batches import CollectionBatches
 from fwsvd_export.data.examples import Example, read_examples
 from fwsvd_export.data.fit import check_task
 from fwsvd_export.data.labels import resolved
+from fwsvd_export.data.line_table import AT_ONCE, LineTable
 from fwsvd_export.data.questions import question_rows
 from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.reading import Reading
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import Rows, chosen_rows, read_rows, shard_of
-from fwsvd_export.data.tokens import check_knows_places, check_numbers, warn_of_unknown
+from fwsvd_export.data.stored_rows import StoredRows
+from fwsvd_export.data.tokens import UnknownTokens, check_knows_places, check_numbers
+from fwsvd_export.data.usable import check_any
 from fwsvd_export.data.windows import encode_windows
 from fwsvd_export.errors import CheckpointError, DataError, is_failure, message_of
 
@@ -63,47 +68,110 @@ def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encod
         return encode_windows(chosen, indices, request, tokenizer, encoder)
     if task.labels == "tokens" and task.label is not None:
         check_knows_places(tokenizer, task.name)
-    read = read_examples(chosen, task, encoder.model.config, request.on_bad_row)
-    kept, examples = chosen.select(read.places) if read.skipped else chosen, read.found
-    if task.embeds_texts:
-        kept, examples = _text_by_text(kept, examples, encoder.embed)
-    limit = min(request.max_length, encoder.usable_length)
-    tokenize = _Tokenize(tokenizer, task.labels == "tokens")
-    encoding = _encoding(tokenize, examples, kept, encoder, limit)
-    warn_of_unknown(encoding["input_ids"], tokenizer, rows.name)
-    encoded = []
-    for index, example in enumerate(examples):
-        # A tokenizer may make more than the model takes: token types for a model that has none
-        row = {name: encoding[name][index] for name in encoder.inputs if name in encoding}
-        if example.label is not None:
-            row["labels"] = _first_pieces(encoding.word_ids(index), example.label) if tokenize.words else example.label
-        encoded.append(row)
-    if tokenize.words and task.label is not None:
-        _check_labels(encoded, rows.name, limit)
-    whole = _whole_lengths(tokenize, examples, encoding["input_ids"], limit)
-    reading = Reading(
-        rows.name,
-        len(chosen),
-        limit,
-        encoder.usable_length,
-        read.skipped,
-        read.first_skipped,
-        cut=len(whole),
-        longest=max(whole, default=0),
-    )
+    encode = _Encode(request, tokenizer, encoder)
+    if isinstance(chosen.table, LineTable) and task.label is None:
+        return _encode_on_disk(chosen, indices, encode)
+    part = encode(chosen)
+    check_any(len(part.encoded), chosen, part.reading.first_skipped)
+    encode.unknown.warn(rows.name)
     if task.label is not None:
         task = resolved(task, encoder.model.config, rows.table.features[task.label])
-    places = [indices[place] for place in read.places]
+    if task.labels == "tokens" and task.label is not None:
+        _check_labels(part.encoded, rows.name, part.reading.limit)
+    places = [indices[place] for place in part.places]
+    of_all = (tokenizer, request.batch_size, task)
     if task.labels == "rank" and task.label is not None:
-        queries = {place: example.texts[0] for place, example in zip(places, read.found, strict=True)}
-        check_answered(list(queries.values()), [example.label for example in read.found], rows.name)
-        return CandidateBatches(encoded, tokenizer, request.batch_size, task, places, reading, queries)
+        queries = {place: example.texts[0] for place, example in zip(places, part.examples, strict=True)}
+        check_answered(list(queries.values()), [example.label for example in part.examples], rows.name)
+        return CandidateBatches(part.encoded, *of_all, places, part.reading, queries)
     if isinstance(chosen, CollectionRows):
-        of_all = (encoded, tokenizer, request.batch_size, task, places, reading)
-        return CollectionBatches(*of_all, chosen.whole, encoder.embed)
+        return CollectionBatches(part.encoded, *of_all, places, part.reading, chosen.whole, encoder.embed)
+    encoded = part.encoded
     if task.embeds_texts:
         encoded, places = _by_row(encoded, places) if task.label is not None else (encoded, _numbered(encoded, places))
-    return ReadBatches(encoded, tokenizer, request.batch_size, task, places, reading, encoder.embed)
+    return ReadBatches(encoded, *of_all, places, part.reading, encoder.embed)
+
+
+def _encode_on_disk(chosen: Rows, indices: Sequence[int], encode: _Encode) -> ReadBatches:
+    """Texts without labels, part by part, so that there is never more than one part in memory."""
+    request, places, readings = encode.request, array("q"), []
+
+    def parts() -> Iterator[list[dict[str, Any]]]:
+        for start in range(0, len(chosen), AT_ONCE):
+            part = encode(chosen.select(range(start, min(start + AT_ONCE, len(chosen)))))
+            found = [indices[start + place] for place in part.places]
+            places.extend(_numbered(part.encoded, found) if request.task.embeds_texts and found else found)
+            readings.append(part.reading)
+            yield part.encoded
+
+    encoded = StoredRows(parts())
+    reading = sum(readings[1:], readings[0])
+    check_any(len(encoded), chosen, reading.first_skipped)
+    encode.unknown.warn(chosen.name)
+    return ReadBatches(
+        encoded, encode.tokenizer, request.batch_size, request.task, places, reading, encode.encoder.embed
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What was made of some rows.
+
+    Attributes:
+        encoded: the examples, as the tokenizer gives them, with their labels; one per text where texts are embedded.
+        examples: the same before they were encoded, one per row.
+        places: of the rows that are used.
+        reading: what became of the rows.
+    """
+
+    encoded: list[dict[str, Any]]
+    examples: list[Example]
+    places: list[int]
+    reading: Reading
+
+
+class _Encode:
+    """Reads and encodes some of the rows that were chosen.
+
+    Args:
+        request: which rows.
+        tokenizer: the model's.
+        encoder: of the model.
+
+    Attributes:
+        unknown: tokens, counted over all rows.
+    """
+
+    def __init__(self, request: DataRequest, tokenizer: Any, encoder: Encoder) -> None:
+        self.request, self.tokenizer, self.encoder = request, tokenizer, encoder
+        self.unknown = UnknownTokens(tokenizer)
+        self._tokenize = _Tokenize(tokenizer, request.task.labels == "tokens")
+        self._limit = min(request.max_length, encoder.usable_length)
+
+    def __call__(self, rows: Rows) -> _Part:
+        """Raises as ``load_batches``, but not where no row can be used."""
+        task, encoder, limit = self.request.task, self.encoder, self._limit
+        read = read_examples(rows, task, encoder.model.config, self.request.on_bad_row)
+        reading = Reading(rows.name, len(rows), limit, encoder.usable_length, read.skipped, read.first_skipped)
+        if not read.found:
+            return _Part([], [], [], reading)
+        kept, examples = rows.select(read.places) if read.skipped else rows, read.found
+        if task.embeds_texts:
+            kept, examples = _text_by_text(kept, examples, encoder.embed)
+        encoding = _encoding(self._tokenize, examples, kept, encoder, limit)
+        self.unknown.count(encoding[IDS])
+        encoded = [self._row(encoding, index, example) for index, example in enumerate(examples)]
+        whole = _whole_lengths(self._tokenize, examples, encoding[IDS], limit)
+        reading = replace(reading, cut=len(whole), longest=max(whole, default=0))
+        return _Part(encoded, read.found, read.places, reading)
+
+    def _row(self, encoding: Any, index: int, example: Example) -> dict[str, Any]:
+        # A tokenizer may make more than the model takes: token types for a model that has none
+        row = {name: encoding[name][index] for name in self.encoder.inputs if name in encoding}
+        if example.label is not None:
+            words = self._tokenize.words
+            row["labels"] = _first_pieces(encoding.word_ids(index), example.label) if words else example.label
+        return row
 
 
 def _text_by_text(rows: Rows, examples: list[Example], embed: Embed) -> tuple[Rows, list[Example]]:

@@ -38,8 +38,8 @@ def read_examples(rows: Rows, task: Task, config: Any, on_bad_row: str = "stop")
             out.
 
     Raises:
-        DataError: a column that is not there, labels of another kind than the model's, a row that cannot be used, or
-            none that can.
+        DataError: a column that is not there, labels of another kind than the model's, or a row that cannot be used
+            and is not to be left out.
     """
     texts = {column: rows.column(column) for column in (task.text, task.text_pair) if column is not None}
     labels = None if task.label is None else rows.column(task.label)

@@ -10,6 +10,7 @@ from fwsvd_export.data.conll import conll_table
 from fwsvd_export.data.delimited import COMMA, TAB, delimited_table
 from fwsvd_export.data.folders import read_folder
 from fwsvd_export.data.json_rows import json_table
+from fwsvd_export.data.line_table import LARGE, LineTable, line_table
 from fwsvd_export.data.table import Table
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.data.text import COMPRESSIONS, read_text
@@ -35,6 +36,8 @@ _NO_ROWS = "BatchSize must be greater than 0"
 
 def read_file(file: Path, task: Task, split: str | None = None) -> Any:
     """The rows of a file as a ``Table``; those of parquet and of a folder as a ``datasets.Dataset``.
+
+    JSON lines of ``LARGE`` bytes and more stay in their file (``LineTable``).
 
     Args:
         file: its name, without the ending of a compression, ends in the kind.
@@ -87,7 +90,8 @@ def _kind_of(file: Path) -> str:
 
 def _readers(task: Task) -> dict[str, Callable[[Path], Any]]:
     """Kind of file -> its reader, for a task's labels."""
-    readers: dict[str, Callable[[Path], Any]] = dict.fromkeys(_JSON, _json)
+    whole = task.labels in ("span", "retrieval")  # their rows are looked up in one another
+    readers: dict[str, Callable[[Path], Any]] = dict.fromkeys(_JSON, _json if whole else _json_lines)
     if task.labels == "tokens":
         columns = (task.text, task.label or "")
         readers |= dict.fromkeys(_CONLL, lambda file: conll_table(read_text(file), file, columns))
@@ -98,6 +102,11 @@ def _readers(task: Task) -> dict[str, Callable[[Path], Any]]:
 
 def _json(file: Path) -> Table:
     return json_table(read_text(file), file)
+
+
+def _json_lines(file: Path) -> Table | LineTable:
+    large = line_table(file) if file.stat().st_size >= LARGE else None
+    return _json(file) if large is None else large
 
 
 def _delimited(file: Path) -> Table:

@@ -26,12 +26,32 @@ def json_table(text: str, file: Path) -> Table:
         rows = _lines(text, file)
         if len(rows) == 1 and ".jsonl" not in file.name.lower() and ".ndjson" not in file.name.lower():
             rows = [_single(rows[0], file)]
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict):
-            raise DataError(
-                f"{file.name}, row {number:,}: {shown(row)} is not an object with the columns' names and values"
-            )
-    return Table.of_rows(rows)
+    return Table.of_rows([_object_row(row, file, number) for number, row in enumerate(rows, start=1)])
+
+
+def row_of(line: str, file: Path, number: int) -> dict[str, Any]:
+    """The row that a line of a file holds.
+
+    Raises:
+        DataError: the line is not JSON, or no object.
+    """
+    return _object_row(_parsed(line, f"{file.name}, row {number:,}: "), file, number)
+
+
+def is_row(line: bytes) -> bool:
+    """Whether a file's first line holds a whole row: a document may span lines, or be a list of rows."""
+    try:
+        return isinstance(json.loads(line.decode()), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _object_row(row: Any, file: Path, number: int) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise DataError(
+            f"{file.name}, row {number:,}: {shown(row)} is not an object with the columns' names and values"
+        )
+    return row
 
 
 def _lines(text: str, file: Path) -> list[Any]:

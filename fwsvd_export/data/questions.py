@@ -98,7 +98,7 @@ def read_questions(rows: Rows, numbers: Sequence[int], task: Task, on_bad_row: s
             where it says, or one where there shall be none, unless such rows are left out; or none that is left.
     """
     read = _Reader(rows, task)
-    return read_usable(rows, lambda index: read(index, numbers[index]), on_bad_row)
+    return read_usable(rows, lambda index: read(index, numbers[index]), on_bad_row).checked(rows)
 
 
 class _Reader:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fwsvd_export.architectures.embed import Embed, mean_pooled
@@ -20,7 +20,7 @@ class ReadBatches(Batches):
 
     def __init__(
         self,
-        encoded: list[dict[str, Any]],
+        encoded: Sequence[Mapping[str, Any]],
         tokenizer: Any,
         batch_size: int,
         task: Task,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -44,7 +45,8 @@ class Rows:
 
     def select(self, places: Sequence[int]) -> Rows:
         """The rows at some places."""
-        return replace(self, table=self.table.select(places), numbers=[self.numbers[place] for place in places])
+        numbers = array("q", (self.numbers[place] for place in places))
+        return replace(self, table=self.table.select(places), numbers=numbers)
 
     def column(self, name: str) -> list[Any]:
         """The cells of a column.
@@ -103,10 +105,10 @@ def chosen_rows(rows: Rows, request: DataRequest) -> Rows:
     """
     if request.max_samples is None or request.max_samples >= len(rows):
         return rows
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(request.seed)).tolist()
+    order = _shuffled(len(rows), request.seed)
     if request.task.labels != "rank" or request.task.label is None:
-        return rows.select(sorted(order[: request.max_samples]))
-    chosen, _ = _taken(_groups(rows, request.task, order), request.max_samples)
+        return rows.select(_in_order(order[: request.max_samples]))
+    chosen, _ = _taken(_groups(rows, request.task, order.tolist()), request.max_samples)
     if not chosen:
         raise DataError(
             f"every query of {rows.name} has more than {counted(request.max_samples, 'row')}, and what is ranked "
@@ -151,26 +153,50 @@ def split_rows(rows: Rows, request: DataRequest) -> tuple[Rows, Rows]:
     task = request.task
     if task.labels == "retrieval":  # a collection is searched whole, and no judgement is calibrated on
         return chosen_rows(rows, request), rows
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(request.seed)).tolist()
+    order = _shuffled(len(rows), request.seed)
     if task.labels == "rank":
-        return _split_queries(rows, request, order)
-    contexts = task.labels == "span"
-    groups = rows.column(str(task.text_pair)) if contexts else range(len(rows))
-    groups_of = {row: groups[row] for row in order}
-    if request.max_samples is not None and request.max_samples < len(rows):
-        chosen = order[: request.max_samples]
-        calibrated = {groups_of[row] for row in chosen}
+        return _split_queries(rows, request, order.tolist())
+    most = request.max_samples if request.max_samples is not None and request.max_samples < len(rows) else None
+    if task.labels == "span":
+        chosen, rest = _split_contexts(rows.column(str(task.text_pair)), order.tolist(), most)
     else:
-        shuffled = list(dict.fromkeys(groups_of.values()))
-        calibrated = set(shuffled[: len(shuffled) - max(1, min(len(shuffled) // HELD_OUT_PART, HELD_OUT_ROWS))])
-        chosen = [row for row in order if groups_of[row] in calibrated]
-    rest = [row for row in order if groups_of[row] not in calibrated]
-    if not chosen or not rest:
+        chosen, rest = order.tensor_split([len(rows) - _held_out_of(len(rows)) if most is None else most])
+    if len(chosen) == 0 or len(rest) == 0:
         raise DataError(
-            f"{rows.name} has no {'context' if contexts else 'row'} that calibration leaves for validation; give "
-            "other data with --validation, or lower --max-samples"
+            f"{rows.name} has no {'context' if task.labels == 'span' else 'row'} that calibration leaves for "
+            "validation; give other data with --validation, or lower --max-samples"
         )
-    return rows.select(sorted(chosen)), rows.select(sorted(rest[:HELD_OUT_ROWS]))
+    return rows.select(_in_order(chosen)), rows.select(_in_order(rest[:HELD_OUT_ROWS]))
+
+
+def _shuffled(rows: int, seed: int) -> torch.Tensor:
+    """The places of so many rows in an order of the seed, int64."""
+    return torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+
+
+def _in_order(places: torch.Tensor) -> Sequence[int]:
+    return array("q", places.sort().values.numpy().tobytes())  # eight bytes each, where a list takes forty
+
+
+def _held_out_of(rows: int) -> int:
+    """How many of so many rows, or contexts, are for validation where calibration would take all."""
+    return max(1, min(rows // HELD_OUT_PART, HELD_OUT_ROWS))
+
+
+def _split_contexts(
+    contexts: Sequence[str], order: Sequence[int], most: int | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The places of questions for calibration, and of others about other contexts, in their order."""
+    contexts_of = {row: contexts[row] for row in order}
+    if most is None:
+        shuffled = list(dict.fromkeys(contexts_of.values()))
+        calibrated = set(shuffled[: len(shuffled) - _held_out_of(len(shuffled))])
+        chosen = [row for row in order if contexts_of[row] in calibrated]
+    else:
+        chosen = list(order[:most])
+        calibrated = {contexts_of[row] for row in chosen}
+    rest = [row for row in order if contexts_of[row] not in calibrated]
+    return torch.tensor(chosen, dtype=torch.int64), torch.tensor(rest, dtype=torch.int64)
 
 
 def _split_queries(rows: Rows, request: DataRequest, order: Sequence[int]) -> tuple[Rows, Rows]:
@@ -215,7 +241,7 @@ def hold_out(rows: Rows, task: Task) -> tuple[Rows, Rows]:
     """
     if task.labels == "retrieval":
         return rows, rows
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(_HELD_OUT_SEED)).tolist()
+    order = _shuffled(len(rows), _HELD_OUT_SEED).tolist()
     groups = _groups(rows, task, order)
     left_out, kept = (_held_out_queries if task.labels == "rank" else _held_out_rows)(groups)
     if not kept:

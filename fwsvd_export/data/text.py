@@ -36,20 +36,35 @@ def read_text(file: Path) -> str:
     """
     content = _decompressed(file)
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"{file} is not {encoding.upper().removesuffix('-SIG')} text (byte 0x{content[error.start]:02x} in line "
-            f"{line:,}); save it as UTF-8, for Latin-1 with: iconv -f LATIN1 -t UTF-8 {file.name} > utf8-{file.name}"
-        ) from error
+    text = decoded(content, file, encoding=encoding)
     if "\0" in text:
         raise DataError(
             f"{file} holds NUL characters, as UTF-16 without a byte order mark does and text does not; "
             f"save it as UTF-8, for UTF-16 with: iconv -f UTF-16LE -t UTF-8 {file.name} > utf8-{file.name}"
         )
     return text
+
+
+def decoded(content: bytes, file: Path, first_line: int = 1, encoding: str = "utf-8") -> str:
+    """The text of some bytes of a file.
+
+    Args:
+        content: the bytes.
+        file: for the message.
+        first_line: the number of the line that they begin with.
+        encoding: as Python calls it.
+
+    Raises:
+        DataError: they are not such text.
+    """
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + first_line
+        raise DataError(
+            f"{file} is not {encoding.upper().removesuffix('-SIG')} text (byte 0x{content[error.start]:02x} in line "
+            f"{line:,}); save it as UTF-8, for Latin-1 with: iconv -f LATIN1 -t UTF-8 {file.name} > utf8-{file.name}"
+        ) from error
 
 
 def _decompressed(file: Path) -> bytes:

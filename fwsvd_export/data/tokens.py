@@ -49,20 +49,47 @@ def check_knows_places(tokenizer: Any, task: str) -> None:
         )
 
 
+class UnknownTokens:
+    """Counts unknown tokens, to warn where they are so many that the tokenizer can hardly be the model's.
+
+    Args:
+        tokenizer: that made the tokens.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._unknown_id = tokenizer.unk_token_id
+        self._tokens = self._unknown = 0
+
+    def count(self, token_ids: Sequence[Sequence[int]]) -> None:
+        """Counts those of some texts."""
+        self._tokens += sum(map(len, token_ids))
+        if self._unknown_id is not None:
+            self._unknown += sum(row.count(self._unknown_id) for row in token_ids)
+
+    def warn(self, name: str) -> None:
+        """Warns where it is due.
+
+        Args:
+            name: of the data.
+        """
+        if self._unknown >= _FEWEST_UNKNOWN and self._unknown > _MOST_UNKNOWN * self._tokens:
+            warnings.warn(
+                f"{self._unknown:,} of the {self._tokens:,} tokens of {name} ({self._unknown / self._tokens:.0%}) are "
+                "unknown to the tokenizer: is it the model's own, with its settings (lower case, accents), and is the "
+                "data in the model's language?",
+                DataWarning,
+                stacklevel=4,
+            )
+
+
 def warn_of_unknown(token_ids: Sequence[Sequence[int]], tokenizer: Any, name: str) -> None:
-    """Warns when so many tokens are unknown that the tokenizer can hardly be the model's.
+    """Warns of unknown tokens where it is due.
 
     Args:
         token_ids: of all texts.
         tokenizer: that made them.
         name: of the data.
     """
-    tokens = sum(map(len, token_ids))
-    unknown = sum(row.count(tokenizer.unk_token_id) for row in token_ids) if tokenizer.unk_token_id is not None else 0
-    if unknown >= _FEWEST_UNKNOWN and unknown > _MOST_UNKNOWN * tokens:
-        warnings.warn(
-            f"{unknown:,} of the {tokens:,} tokens of {name} ({unknown / tokens:.0%}) are unknown to the tokenizer: is "
-            "it the model's own, with its settings (lower case, accents), and is the data in the model's language?",
-            DataWarning,
-            stacklevel=3,
-        )
+    unknown = UnknownTokens(tokenizer)
+    unknown.count(token_ids)
+    unknown.warn(name)

@@ -21,7 +21,7 @@ class Usable(Generic[Item]):
     """What was made of some rows.
 
     Attributes:
-        found: of every row that can be used.
+        found: of every row that can be used; nothing where none can.
         places: of these rows among all.
         skipped: why rows were left out -> how many.
         first_skipped: the sentence about the first of them.
@@ -31,6 +31,24 @@ class Usable(Generic[Item]):
     places: list[int]
     skipped: Mapping[str, int]
     first_skipped: str
+
+    def checked(self, rows: Rows) -> Usable[Item]:
+        """The same, where any row can be used; raises as ``check_any``."""
+        check_any(len(self.found), rows, self.first_skipped)
+        return self
+
+
+def check_any(found: int, rows: Rows, first_skipped: str) -> None:
+    """Refuses rows of which none can be used.
+
+    Raises:
+        DataError: none was found.
+    """
+    if not found:
+        asked = counted(len(rows), rows.unit)
+        raise DataError(
+            f"no {rows.unit} of {rows.name} can be used ({asked}), so nothing is left; the first: {first_skipped}"
+        )
 
 
 def read_usable(rows: Rows, read: Callable[[int], Item], on_bad_row: str) -> Usable[Item]:
@@ -42,7 +60,7 @@ def read_usable(rows: Rows, read: Callable[[int], Item], on_bad_row: str) -> Usa
         on_bad_row: "stop" for an error at such a row, "skip" to leave it out.
 
     Raises:
-        DataError: a row that cannot be used, or none that can.
+        DataError: a row that cannot be used, and rows are not to be left out.
     """
     found, places, skipped = [], [], Counter[str]()
     first = ""
@@ -56,7 +74,4 @@ def read_usable(rows: Rows, read: Callable[[int], Item], on_bad_row: str) -> Usa
             first = first or str(error)
         else:
             places.append(index)
-    if not found:
-        asked = counted(len(rows), rows.unit)
-        raise DataError(f"no {rows.unit} of {rows.name} can be used ({asked}), so nothing is left; the first: {first}")
     return Usable(found, places, skipped, first)

@@ -123,7 +123,7 @@ def _data(request: FinetuneRequest, checkpoint: Checkpoint) -> tuple[ReadBatches
         batches = encode_rows(chosen, replace(texts, max_samples=None), tokenizer, encoder)
         validation = encode_rows(rest, replace(data, max_samples=None), tokenizer, encoder)
         (batches.reading + validation.reading).warn()
-    unseen = validation.without(batches.token_ids)
+    unseen = validation.without(batches.among(validation.token_ids))
     if unseen.examples == 0:
         raise DataError("all validation examples are also training examples; give other data with --validation")
     return batches, unseen

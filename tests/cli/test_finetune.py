@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from fwsvd_export.data import encode, files, line_table
 from fwsvd_export.storage.digest import file_sha256
 
 Run = Callable[..., Result]
@@ -121,6 +122,22 @@ def test_training_rows_need_no_labels_with_a_teacher(
     weighed = run(*command, "--teacher", tiny_folder, "--label-weight", 1, "--overwrite")
     assert weighed.exit_code == 1
     assert "label" in weighed.stderr
+
+
+def test_texts_of_a_file_that_stays_on_disk_teach_the_same(
+    tiny_folder: Path, small: Path, data_file: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("finetune", small, "--teacher", tiny_folder, "--task", "sst2", "--data", data_file, *QUICK)
+    assert run(words[0], small, tmp_path / "whole", *words[2:]).exit_code == 0
+    monkeypatch.setattr(files, "LARGE", 0)
+    for module in (line_table, encode):
+        monkeypatch.setattr(module, "AT_ONCE", 7)
+    assert run(words[0], small, tmp_path / "stored", *words[2:]).exit_code == 0
+    records = [read(tmp_path / name, "training.json") for name in ("whole", "stored")]
+    assert records[0]["steps"] == records[1]["steps"]
+    assert records[0]["examples"] == records[1]["examples"] > 7
+    digests = {file_sha256(tmp_path / name / "model.safetensors") for name in ("whole", "stored")}
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ def test_the_first_one_stops_the_run_with_the_way_out() -> None:
         read_usable(ROWS, odd, "stop")
 
 
-def test_nothing_left_is_an_error() -> None:
+def test_nothing_left_is_an_error_where_it_is_asked_for() -> None:
+    one = Rows([None], "rows.csv", range(1, 2))
     with pytest.raises(DataError, match=r"^no row of rows.csv can be used \(1 row\), .* the first: rows.csv, row 1"):
-        read_usable(Rows([None], "rows.csv", range(1, 2)), odd, "skip")
+        read_usable(one, odd, "skip").checked(one)
+    assert read_usable(ROWS, odd, "skip").checked(ROWS).found == [10, 30]
