@@ -12,12 +12,11 @@ from torch import Tensor
 from transformers import DataCollatorWithPadding
 
 from fwsvd_export.architectures.embed import Embed, mean_pooled
-from fwsvd_export.architectures.inputs import IDS
+from fwsvd_export.architectures.inputs import IDS, IGNORED_LABEL
 from fwsvd_export.data.stored_rows import StoredRows
 from fwsvd_export.data.tasks import Task
 
 SECOND = "second"  # the key of a row's second text, where each text is a sequence; in a batch it follows all first ones
-IGNORED_LABEL = -100  # transformers' mark for tokens without a label
 
 
 class Batches(Sequence[dict[str, Tensor]]):

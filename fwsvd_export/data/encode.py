@@ -9,8 +9,8 @@ from typing import Any
 
 from fwsvd_export.architectures.embed import Embed
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.architectures.inputs import IDS
-from fwsvd_export.data.batches import IGNORED_LABEL, SECOND
+from fwsvd_export.architectures.inputs import IDS, IGNORED_LABEL
+from fwsvd_export.data.batches import SECOND
 from fwsvd_export.data.candidates import CandidateBatches, check_answered
 from fwsvd_export.data.collection import KIND, CollectionRows, collection_rows
 from fwsvd_export.data.collection_batches import CollectionBatches

@@ -8,10 +8,8 @@ from typing import Any
 from fwsvd_export.data.labels import WITHOUT_LABEL, label_reader
 from fwsvd_export.data.rows import Rows
 from fwsvd_export.data.tasks import Task
-from fwsvd_export.data.usable import Usable, read_usable
+from fwsvd_export.data.usable import WITHOUT_TEXT, Usable, read_usable
 from fwsvd_export.errors import RowError, shown
-
-WITHOUT_TEXT = "without a text"  # the reason of a row's error
 
 
 @dataclass(frozen=True)

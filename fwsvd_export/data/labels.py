@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from fwsvd_export.data.batches import IGNORED_LABEL
+from fwsvd_export.architectures.inputs import IGNORED_LABEL
 from fwsvd_export.data.classes import Classes, ClassReader
 from fwsvd_export.data.tasks import WITHOUT_CLASSES, Task
 from fwsvd_export.errors import RowError, shown

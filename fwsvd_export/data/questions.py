@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fwsvd_export.data.examples import WITHOUT_TEXT
 from fwsvd_export.data.rows import Rows
 from fwsvd_export.data.spans import Answer, Question
 from fwsvd_export.data.table import Table
 from fwsvd_export.data.tasks import Task
-from fwsvd_export.data.usable import Usable, read_usable
+from fwsvd_export.data.usable import WITHOUT_TEXT, Usable, read_usable
 from fwsvd_export.errors import DataError, RowError, shown
 from fwsvd_export.storage.schema import Mismatch, convert, sentence
 

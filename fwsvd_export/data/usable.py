@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fwsvd_export.data.rows import Rows
 
 Item = TypeVar("Item")
+WITHOUT_TEXT = "without a text"  # the reason of a row's error
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fwsvd_export.data.batches import IGNORED_LABEL
+from fwsvd_export.architectures.inputs import IGNORED_LABEL
 from fwsvd_export.data.tasks import Task
 from fwsvd_export.errors import DataError
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from fwsvd_export.architectures.embed import mean_pooled
-from fwsvd_export.data.batches import IGNORED_LABEL
+from fwsvd_export.architectures.inputs import IGNORED_LABEL
 from fwsvd_export.data.tasks import WITHOUT_CLASSES, Task
 from fwsvd_export.errors import DataError
 from fwsvd_export.evaluation.answers import Answers

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from fwsvd_export.architectures.embed import Embed, mean_pooled
+from fwsvd_export.architectures.inputs import IGNORED_LABEL
 from fwsvd_export.errors import DataError, UnsupportedModelError
 from fwsvd_export.fisher.draws import uniform_numbers
 
-IGNORED_LABEL = -100  # transformers' mark for positions without a label
 # Mean squared error is the negative log-likelihood of a Gaussian with this standard deviation, up to a constant.
 SQUARED_ERROR_DEVIATION = 0.5**0.5
 

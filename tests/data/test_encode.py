@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from fwsvd_export.architectures.inputs import IGNORED_LABEL
 from fwsvd_export.data import encode, files, line_table
-from fwsvd_export.data.batches import IGNORED_LABEL, Batches
+from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.tasks import TASKS

@@ -9,7 +9,8 @@ import pytest
 import torch
 from datasets import ClassLabel, Sequence
 
-from fwsvd_export.data.batches import IGNORED_LABEL, Batches
+from fwsvd_export.architectures.inputs import IGNORED_LABEL
+from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.labels import resolved
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.errors import DataError

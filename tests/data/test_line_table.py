@@ -19,7 +19,9 @@ from fwsvd_export.data.table import Table
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.errors import DataError
 
-CELLS = st.dictionaries(st.sampled_from(["text", "label", "other"]), st.text(max_size=5) | st.integers(), min_size=1, max_size=3)
+CELLS = st.dictionaries(
+    st.sampled_from(["text", "label", "other"]), st.text(max_size=5) | st.integers(), min_size=1, max_size=3
+)
 
 
 @pytest.fixture
