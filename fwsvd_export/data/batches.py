@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,17 +13,40 @@ from transformers import DataCollatorWithPadding
 
 from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.architectures.inputs import IDS, IGNORED_LABEL
-from fwsvd_export.data.stored_rows import StoredRows
 from fwsvd_export.data.tasks import Task
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 SECOND = "second"  # the key of a row's second text, where each text is a sequence; in a batch it follows all first ones
+
+
+class OnDisk(Protocol):
+    """Encoded examples that are not in memory (``stored_rows.StoredRows``)."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of every example."""
+
+    def select(self, places: Sequence[int]) -> OnDisk:
+        """The examples at some places."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]: ...
+
+    def __getitem__(self, place: Any) -> Any: ...
+
+
+Encoded = list[dict[str, Any]] | OnDisk
 
 
 class Batches(Sequence[dict[str, Tensor]]):
     """Padded batches of encoded examples, the longest examples together; padding is done when a batch is taken.
 
     Args:
-        encoded: the examples, as the tokenizer gives them, with their labels; ``StoredRows`` stay on disk.
+        encoded: the examples, as the tokenizer gives them, with their labels; or such that stay on disk.
         tokenizer: pads them.
         batch_size: examples per batch.
         task: of the examples, with the names of its classes where the data has them and the model does not.
@@ -39,7 +62,7 @@ class Batches(Sequence[dict[str, Tensor]]):
 
     def __init__(
         self,
-        encoded: Sequence[Mapping[str, Any]],
+        encoded: Encoded,
         tokenizer: Any,
         batch_size: int,
         task: Task,
@@ -49,7 +72,7 @@ class Batches(Sequence[dict[str, Tensor]]):
         self.task = task
         self.embed = embed
         order = _by_length(encoded)
-        self._encoded = _selected(encoded, order)
+        self._encoded = selected(encoded, order)
         self.indices: Sequence[int] = array("q", order if indices is None else (indices[place] for place in order))
         self._tokenizer = tokenizer
         self._pad = DataCollatorWithPadding(tokenizer)
@@ -86,7 +109,7 @@ class Batches(Sequence[dict[str, Tensor]]):
 
     def _of(self, places: Sequence[int]) -> Batches:
         """The examples at some places, in batches of the same size."""
-        rows, indices = _selected(self._encoded, places), [self.indices[place] for place in places]
+        rows, indices = selected(self._encoded, places), [self.indices[place] for place in places]
         return Batches(rows, self._tokenizer, self._batch_size, self.task, indices, self.embed)
 
     def __len__(self) -> int:
@@ -113,15 +136,16 @@ class Batches(Sequence[dict[str, Tensor]]):
         return (self[index] for index in range(len(self)))
 
 
-def _by_length(encoded: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+def _by_length(encoded: Encoded) -> Sequence[int]:
     """The places of some examples, the shortest first, those of one length in their order."""
-    if isinstance(encoded, StoredRows):
-        return array("q", encoded.lengths.argsort(kind="stable").tobytes())
-    return sorted(range(len(encoded)), key=lambda place: len(encoded[place][IDS]))
+    if isinstance(encoded, list):
+        return sorted(range(len(encoded)), key=lambda place: len(encoded[place][IDS]))
+    return array("q", encoded.lengths.argsort(kind="stable").tobytes())
 
 
-def _selected(encoded: Sequence[Mapping[str, Any]], places: Sequence[int]) -> Sequence[Mapping[str, Any]]:
-    return encoded.select(places) if isinstance(encoded, StoredRows) else [encoded[place] for place in places]
+def selected(encoded: Encoded, places: Sequence[int]) -> Encoded:
+    """The examples at some places, where they are."""
+    return [encoded[place] for place in places] if isinstance(encoded, list) else encoded.select(places)
 
 
 def _texts(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fwsvd_export.architectures.inputs import IDS
+from fwsvd_export.data.batches import Encoded, selected
 from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.reading import Reading
 from fwsvd_export.data.tasks import Task
@@ -23,7 +24,7 @@ class CandidateBatches(ReadBatches):
 
     def __init__(
         self,
-        encoded: Sequence[Mapping[str, Any]],
+        encoded: Encoded,
         tokenizer: Any,
         batch_size: int,
         task: Task,
@@ -41,7 +42,7 @@ class CandidateBatches(ReadBatches):
         return self._of([place for place, index in enumerate(self.indices) if self.queries[index] not in known])
 
     def _of(self, places: Sequence[int]) -> CandidateBatches:
-        rows, indices = [self._encoded[place] for place in places], [self.indices[place] for place in places]
+        rows, indices = selected(self._encoded, places), [self.indices[place] for place in places]
         return CandidateBatches(rows, self._tokenizer, self._batch_size, self.task, indices, self.reading, self.queries)
 
 

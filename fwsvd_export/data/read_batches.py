@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fwsvd_export.architectures.embed import Embed, mean_pooled
-from fwsvd_export.data.batches import Batches
+from fwsvd_export.data.batches import Batches, Encoded
 from fwsvd_export.data.reading import Reading
 from fwsvd_export.data.tasks import Task
 
@@ -20,7 +20,7 @@ class ReadBatches(Batches):
 
     def __init__(
         self,
-        encoded: Sequence[Mapping[str, Any]],
+        encoded: Encoded,
         tokenizer: Any,
         batch_size: int,
         task: Task,

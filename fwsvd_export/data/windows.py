@@ -15,6 +15,7 @@ import torch
 
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.inputs import IDS
+from fwsvd_export.data.batches import selected
 from fwsvd_export.data.questions import read_questions
 from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.reading import Reading
@@ -42,7 +43,7 @@ class WindowBatches(ReadBatches):
         )
 
     def _of(self, places: Sequence[int]) -> WindowBatches:
-        rows, indices = [self._encoded[place] for place in places], [self.indices[place] for place in places]
+        rows, indices = selected(self._encoded, places), [self.indices[place] for place in places]
         return WindowBatches(rows, self._tokenizer, self._batch_size, self.task, indices, self.reading)
 
     def _batch(self, rows: Sequence[Mapping[str, Any]]) -> WindowBatch:
