@@ -128,9 +128,21 @@ data_options = together(
         "folder that save_to_disk wrote.",
     ),
     option(Group.DATA, "--dataset", metavar="ID[:CONFIG]", help="Data set on the Hub, instead of a local file."),
-    option(Group.DATA, "--queries", type=PATH, help="Queries of task retrieval: _id and text, as BEIR has them."),
-    option(Group.DATA, "--corpus", type=PATH, help="Documents of task retrieval: _id, title and text."),
-    option(Group.DATA, "--qrels", type=PATH, help="Judgements of task retrieval: query-id, corpus-id and score."),
+    option(
+        Group.DATA,
+        "--queries",
+        type=PATH,
+        help="Queries of task retrieval, or of --candidates: _id and text, as BEIR has them.",
+    ),
+    option(Group.DATA, "--corpus", type=PATH, help="Documents that go with them: _id, title and text."),
+    option(Group.DATA, "--qrels", type=PATH, help="Judgements that go with them: query-id, corpus-id and score."),
+    option(
+        Group.DATA,
+        "--candidates",
+        type=PATH,
+        help="What task rerank ranks: the run of a first search in TREC's form (query, Q0, document, rank, score, "
+        "name).",
+    ),
     option(
         Group.DATA, "--split", show_default="train", help="Split of the data set, or of a folder that holds several."
     ),
@@ -209,14 +221,16 @@ def data_and_validation(options: Options) -> tuple[DataRequest | None, DataReque
     data = data_request(options)
     if file is None:
         return data, None
-    return data, data_request(
-        {**given, "data": file, "queries": None, "dataset": None, "split": None, "max_samples": None}
-    )
+    others = ["queries", "dataset", "split", "max_samples", "candidates"]
+    if given["candidates"] is not None:  # a file of pairs has all that is needed
+        others += ["corpus", "qrels"]
+    return data, data_request({**given, "data": file, **dict.fromkeys(others)})
 
 
 # Fields of a ``DataRequest`` that are options of the same name
 _REQUEST = (
     "split", "max_samples", "max_length", "doc_stride", "batch_size", "seed", "on_bad_row", "corpus", "qrels",
+    "candidates",
 )  # fmt: skip
 
 
@@ -229,13 +243,13 @@ def data_request(options: Options) -> DataRequest | None:
     task, file, dataset = options.pop("task"), options.pop("data"), options.pop("dataset")
     queries = options.pop("queries")
     if queries is not None and file is not None:
-        raise click.UsageError("--queries is the data of task retrieval; leave --data out")
+        raise click.UsageError("--queries is the data of tasks retrieval and rerank; leave --data out")
     file = queries if file is None else file
     columns = [options.pop(name) for name in ("text_column", "text_pair_column", "label_column")]
     labels = [options.pop(name) for name in ("label_map", "label_names")]
     rest = {name: options.pop(name) for name in _REQUEST}
-    if file is None and (rest["corpus"] or rest["qrels"]):
-        raise click.UsageError("--corpus and --qrels are searched for --queries, which is not given")
+    if file is None and (rest["corpus"] or rest["qrels"] or rest["candidates"]):
+        raise click.UsageError("--corpus, --qrels and --candidates go with --queries, which is not given")
     if file is None and dataset is None:
         return None
     if task is None:

@@ -23,6 +23,7 @@ from fwsvd_export.data.read_batches import ReadBatches
 from fwsvd_export.data.reading import Reading
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import Rows, chosen_rows, read_rows, shard_of
+from fwsvd_export.data.run_file import candidate_rows
 from fwsvd_export.data.stored_rows import StoredRows
 from fwsvd_export.data.tokens import UnknownTokens, check_knows_places, check_numbers
 from fwsvd_export.data.usable import check_any
@@ -55,6 +56,8 @@ def read_task_rows(request: DataRequest) -> Rows:
     """All rows of the data, one per example of the task; raises as ``load_batches``."""
     if request.task.labels == "retrieval":
         return collection_rows(request)
+    if request.candidates is not None:
+        return candidate_rows(request)
     rows = read_rows(request)
     return question_rows(rows, request.task) if request.task.labels == "span" else rows
 

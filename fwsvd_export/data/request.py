@@ -28,8 +28,9 @@ class DataRequest:
             ``max_length`` and at most 128.
         shard: (i, n) for the i-th of n shares of the chosen rows: the rows i, i + n, i + 2n, … of them, counted from 1.
         on_bad_row: "stop" for an error at a row without a text or without a label that fits, "skip" to leave it out.
-        corpus: the documents, for retrieval, where ``file`` holds the queries.
+        corpus: the documents, for retrieval and for candidates, where ``file`` holds the queries.
         qrels: which documents answer which queries, likewise.
+        candidates: the run of a first search, for a reranker; without it ``file`` holds pairs.
     """
 
     task: Task
@@ -45,17 +46,12 @@ class DataRequest:
     on_bad_row: str = ON_BAD_ROW[0]
     corpus: Path | None = None
     qrels: Path | None = None
+    candidates: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.dataset is None):
             raise DataError("give the data as exactly one of --data FILE and --dataset ID")
-        searched = self.task.labels == "retrieval"
-        if searched and None in (self.file, self.corpus, self.qrels):
-            raise DataError("task retrieval needs three files: --queries, --corpus and --qrels")
-        if not searched and (self.corpus is not None or self.qrels is not None):
-            raise DataError(
-                f"--corpus and --qrels are files of task retrieval, and the task is {self.task.name}; leave them out"
-            )
+        self._check_collection()
         for name in ("max_samples", "max_length", "batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -72,6 +68,28 @@ class DataRequest:
             raise DataError(f"shard {part}/{parts}: I/N with 1 <= I <= N is allowed")
         if self.on_bad_row not in ON_BAD_ROW:
             raise DataError(f"on_bad_row {shown(self.on_bad_row)}: one of {', '.join(ON_BAD_ROW)} is allowed")
+
+    def _check_collection(self) -> None:
+        """Refuses files of a collection that are missing, or that the task does not take."""
+        searched = self.task.labels == "retrieval"
+        if self.candidates is not None and self.task.labels != "rank":
+            raise DataError(
+                f"--candidates are what task rerank ranks, and the task is {self.task.name}; leave them out"
+            )
+        if searched and None in (self.file, self.corpus, self.qrels):
+            raise DataError("task retrieval needs three files: --queries, --corpus and --qrels")
+        if self.candidates is not None and None in (self.file, self.corpus, self.qrels):
+            raise DataError("--candidates need three files beside them: --queries, --corpus and --qrels")
+        if searched or self.candidates is not None or (self.corpus is None and self.qrels is None):
+            return
+        if self.task.labels == "rank":
+            raise DataError(
+                "task rerank takes --corpus and --qrels with --candidates, the run that says which documents each "
+                "query is paired with; give it, or the pairs as --data"
+            )
+        raise DataError(
+            f"--corpus and --qrels are files of task retrieval, and the task is {self.task.name}; leave them out"
+        )
 
     @property
     def name(self) -> str:

@@ -188,7 +188,7 @@ def test_what_cannot_be_measured(
 
 def test_queries_are_the_data_of_a_search(room: Path, refused: Refused) -> None:
     said = refused("evaluate", room / "model", *searched(room), "--data", room / "texts.jsonl", code=2)
-    assert "--queries is the data of task retrieval; leave --data out" in said
+    assert "--queries is the data of tasks retrieval and rerank; leave --data out" in said
 
 
 def test_a_prompt_that_is_not_pooled_cannot_be_measured(tmp_path: Path, room: Path, run: Run) -> None:

@@ -122,6 +122,35 @@ def test_a_sweep_and_a_benchmark_rank_too(room: Path, tmp_path: Path, succeed: S
     assert small["difference"]["value"] == pytest.approx(small["value"] - model["value"])
 
 
+def test_candidates_of_a_first_search_are_the_pairs_that_they_are(
+    room: Path, tmp_path: Path, succeed: Succeed, refused: Refused
+) -> None:
+    rows = [json.loads(line) for line in (room / "pairs.jsonl").read_text().splitlines()]
+    queries = list(dict.fromkeys(row["query"] for row in rows))
+    write_jsonl(tmp_path / "queries.jsonl", [{"_id": place, "text": text} for place, text in enumerate(queries)])
+    write_jsonl(
+        tmp_path / "corpus.jsonl", [{"_id": f"d{place}", "text": row["text"]} for place, row in enumerate(rows)]
+    )
+    numbered = [(queries.index(row["query"]), f"d{place}", row["label"]) for place, row in enumerate(rows)]
+    judged = [f"{query}\t{document}\t{grade}" for query, document, grade in numbered if grade]
+    (tmp_path / "qrels.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]) + "\n")
+    (tmp_path / "run.trec").write_text("".join(f"{query} Q0 {document} 1 0 x\n" for query, document, _ in numbered))
+    names = {"queries": "queries.jsonl", "corpus": "corpus.jsonl", "qrels": "qrels.tsv", "candidates": "run.trec"}
+    files = [word for name, file in names.items() for word in (f"--{name}", tmp_path / file)]
+    found = json.loads(succeed("evaluate", room / "model", "--task", "rerank", *files, "--json"))
+    given = json.loads(succeed("evaluate", room / "model", *pairs_of(room), "--json"))
+    assert {name: found[name] for name in ("value", "beside", "examples")} == {
+        name: given[name] for name in ("value", "beside", "examples")
+    }
+    words = ("compress", room / "model", tmp_path / "out", "--task", "rerank", *files, "--max-drop", "0.95")
+    gate = json.loads(succeed(*words, "--confidence", "0.6", "--json"))["gate"]
+    assert gate["validation_examples"] == 2, "one query in five is held out"
+    chosen = ("--validation", room / "pairs.jsonl", "--confidence", "0.6", "--json")
+    assert "calibration examples" in refused(*words[:2], tmp_path / "other", *words[3:], *chosen)
+    said = refused("evaluate", room / "model", "--task", "rerank", *files[2:], code=2)
+    assert "--corpus, --qrels and --candidates go with --queries, which is not given" in said
+
+
 @pytest.mark.parametrize("command", ["finetune", "sweep"])
 def test_grades_are_no_scores_to_learn(command: str, room: Path, tmp_path: Path, refused: Refused) -> None:
     trained = ("--methods", "svd", "--training", "finetuned")
