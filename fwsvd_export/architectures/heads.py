@@ -43,6 +43,11 @@ class Head:
         """Whether an example is several sequences to choose from."""
         return CHOICES in self.input_axes.values()
 
+    @property
+    def reads_first_token(self) -> bool:
+        """Whether it looks at the hidden state of a sequence's first token and at no other."""
+        return self.predicts in ("sequence", "choice")
+
 
 _ROWS = (
     Head(

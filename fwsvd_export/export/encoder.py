@@ -17,7 +17,16 @@ from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.inputs import IDS
 from fwsvd_export.architectures.post_norm import PostNormLayer
 from fwsvd_export.errors import ExportError
-from fwsvd_export.export.projections import Attention, Projection, carrying_bias, fast_attention, linear
+from fwsvd_export.export.first_token import FirstTokenAttention
+from fwsvd_export.export.projections import (
+    Attention,
+    Chain,
+    Projection,
+    carrying_bias,
+    fast_attention,
+    lean_attention,
+    linear,
+)
 
 
 class _Reshape(torch.autograd.Function):
@@ -46,18 +55,6 @@ class _Shift(nn.Module):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         return hidden_states + self.bias
-
-
-class _Chain(nn.Sequential):
-    """A projection as layers named like those of a checkpoint: down and up, or up alone."""
-
-    def __init__(self, projection: Projection, carry_limit: float) -> None:
-        super().__init__()
-        constant, projection = carrying_bias(projection, carry_limit)
-        *downs, up = projection.weights
-        for down in downs:
-            self.add_module("down", linear(down, constant))
-        self.add_module("up", linear(up, projection.bias))
 
 
 class _SelfAttention(nn.Module):
@@ -114,24 +111,34 @@ def _rest(projection: Projection) -> nn.Module:
 
 
 class _Layer(nn.Module):
-    """Attention and feed-forward, each with its residual and norm."""
+    """Attention and feed-forward, each with its residual and norm.
 
-    def __init__(self, layer: PostNormLayer, carry_limit: float) -> None:
+    Args:
+        layer: of the model.
+        carry_limit: as for ``projections.carrying_bias``.
+        first_alone: whether the hidden state of the first token is all that comes out.
+    """
+
+    def __init__(self, layer: PostNormLayer, carry_limit: float, first_alone: bool) -> None:
         super().__init__()
+        self._first_alone = first_alone
         query, key, value, output = (
             Projection.of(layer.part(role)) for role in ("query", "key", "value", "attention_output")
         )
-        attention = fast_attention(query, key, value, output, layer.heads)
-        self.attention = _SelfAttention(attention, layer.heads, carry_limit)
-        self.attention_output = _Chain(attention.output, carry_limit)
+        rewrite, attend = (lean_attention, FirstTokenAttention) if first_alone else (fast_attention, _SelfAttention)
+        attention = rewrite(query, key, value, output, layer.heads)
+        self.attention = attend(attention, layer.heads, carry_limit)
+        self.attention_output = Chain(attention.output, carry_limit)
         self.attention_norm = layer.part("attention_norm")
-        self.intermediate = _Chain(Projection.of(layer.part("intermediate")), carry_limit)
+        self.intermediate = Chain(Projection.of(layer.part("intermediate")), carry_limit)
         self.activation = layer.part("activation")
-        self.output = _Chain(Projection.of(layer.part("output")), carry_limit)
+        self.output = Chain(Projection.of(layer.part("output")), carry_limit)
         self.norm = layer.part("norm")
 
     def forward(self, hidden_states: Tensor, mask: Tensor) -> Tensor:
         attended = self.attention_output(self.attention(hidden_states, mask))
+        if self._first_alone:
+            hidden_states = hidden_states[:, :1]
         hidden_states = self.attention_norm(attended + hidden_states)
         return self.norm(self.output(self.activation(self.intermediate(hidden_states))) + hidden_states)  # type: ignore[no-any-return]
 
@@ -139,10 +146,12 @@ class _Layer(nn.Module):
 class _Layers(nn.Module):
     """All layers, in a list of the name that the family gives it."""
 
-    def __init__(self, layers: Sequence[PostNormLayer], list_name: str, carry_limit: float) -> None:
+    def __init__(self, layers: Sequence[PostNormLayer], list_name: str, carry_limit: float, first_alone: bool) -> None:
         super().__init__()
         self._list_name = list_name
-        self.add_module(list_name, nn.ModuleList(_Layer(layer, carry_limit) for layer in layers))
+        *others, last = layers
+        made = [_Layer(layer, carry_limit, first_alone=False) for layer in others]
+        self.add_module(list_name, nn.ModuleList([*made, _Layer(last, carry_limit, first_alone)]))
 
     def forward(self, hidden_states: Tensor, mask: Tensor) -> Tensor:
         layers: Any = self.get_submodule(self._list_name)
@@ -154,7 +163,8 @@ class _Layers(nn.Module):
 class FastBase(nn.Module):
     """Takes the place of a base model in evaluation mode, dense or factorised.
 
-    Its modules have the names that they have in the base model, so that the graph's nodes are named after them.
+    Its modules have the names that they have in the base model, so that the graph's nodes are named after them. Under a
+    head that reads the first token alone, the last layer gives the hidden state of that token and no other.
 
     Args:
         encoder: of the model; its embeddings, norms and activations are shared, its weights are not changed.
@@ -172,7 +182,8 @@ class FastBase(nn.Module):
         for name, child in encoder.base.named_children():
             self.add_module(name, child)
         self._container, list_name, _ = encoder.family.layer.split(".")
-        self.add_module(self._container, _Layers(layers, list_name, carry_limit))
+        first_alone = encoder.head.reads_first_token
+        self.add_module(self._container, _Layers(layers, list_name, carry_limit, first_alone))
         self._entering = encoder.entering
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Any) -> Any:

@@ -55,6 +55,10 @@ class Projection:
         assert self.bias is not None, "layers of an encoder have a bias"
         return Projection((*self.weights[:-1], self.weights[-1] * factor), self.bias * factor)
 
+    def transposed(self) -> Projection:
+        """The transposed product of all weights, without the bias."""
+        return Projection(tuple(weight.T for weight in reversed(self.weights)), None)
+
     def without_bias(self) -> Projection:
         """The weights alone."""
         return replace(self, bias=None)
@@ -84,14 +88,12 @@ class Attention:
     shares_value: bool = False
 
 
-def fast_attention(query: Projection, key: Projection, value: Projection, output: Projection, heads: int) -> Attention:
-    """The same function with less to compute.
+def lean_attention(query: Projection, key: Projection, value: Projection, output: Projection, heads: int) -> Attention:
+    """The same function with less to add.
 
     Three rewritings, all exact: the scale of the scores goes into the query; the key's bias adds the same to all
     scores of a query, so that softmax drops it; the weights of a context sum to 1, so that the value's bias can be
-    added once, behind the output projection. Where the ranks are small enough two more products are taken beforehand:
-    a score is ``x_tᵀ D_qᵀ (U_qᵀ U_k) D_k x_s`` per head, and the same holds for value and output (the absorption of
-    multi-head latent attention: DeepSeek-AI 2024, arXiv 2405.04434, section 2.1).
+    added once, behind the output projection.
 
     Args:
         query: (hidden, in), with bias; likewise ``key``, ``value`` and ``output``.
@@ -102,9 +104,26 @@ def fast_attention(query: Projection, key: Projection, value: Projection, output
     """
     assert value.bias is not None, "layers of an encoder have a bias"
     assert output.bias is not None, "layers of an encoder have a bias"
-    hidden = query.width
     output = replace(output, bias=output.bias + output.applied(value.bias))
-    found = Attention(query.scaled((hidden // heads) ** -0.5), key.without_bias(), value.without_bias(), output)
+    scale = (query.width // heads) ** -0.5
+    return Attention(query.scaled(scale), key.without_bias(), value.without_bias(), output)
+
+
+def fast_attention(query: Projection, key: Projection, value: Projection, output: Projection, heads: int) -> Attention:
+    """``lean_attention``, and what can be merged is, where the ranks are small enough.
+
+    Two more products are taken beforehand then: a score is ``x_tᵀ D_qᵀ (U_qᵀ U_k) D_k x_s`` per head, and the same
+    holds for value and output (the absorption of multi-head latent attention: DeepSeek-AI 2024, arXiv 2405.04434,
+    section 2.1).
+
+    Args:
+        query: (hidden, in), with bias; likewise ``key``, ``value`` and ``output``.
+        key: see there.
+        value: see there.
+        output: see there.
+        heads: how many.
+    """
+    found, hidden = lean_attention(query, key, value, output, heads), query.width
     if _pays(found.query.rank, found.key.rank, found.key.rank, hidden, heads):
         found = _merged_scores(found, heads)
     if _pays(found.value.rank, found.output.rank, found.value.rank, hidden, heads):
@@ -174,3 +193,20 @@ def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     if bias is not None:
         layer.bias = nn.Parameter(bias, requires_grad=False)
     return layer
+
+
+class Chain(nn.Sequential):
+    """A projection as layers named like those of a checkpoint: down and up, or up alone.
+
+    Args:
+        projection: any.
+        carry_limit: as for ``carrying_bias``.
+    """
+
+    def __init__(self, projection: Projection, carry_limit: float) -> None:
+        super().__init__()
+        constant, projection = carrying_bias(projection, carry_limit)
+        *downs, up = projection.weights
+        for down in downs:
+            self.add_module("down", linear(down, constant))
+        self.add_module("up", linear(up, projection.bias))

@@ -16,15 +16,19 @@ from onnx import TensorProto, numpy_helper
 from fwsvd_export.export import quantize as quantization
 from fwsvd_export.export.quantize import quantize, units_of, weights_of
 
-# Two layers of rank 5 whose second value layer is dense; query and key are merged, so that keys have no second product
+# Two layers of rank 5 whose second value layer is dense. In the first one query and key are merged, so that keys have
+# no second product; the second one is for the first token alone
 LAYERS = [
-    f"bert.encoder.layer.{index}.{path}"
-    for index in range(2)
-    for path in ("attention.packed", "attention.query", "attention_output", "intermediate", "output")
+    f"bert.encoder.layer.{path}"
+    for path in (
+        *("0.attention.packed", "0.attention.query", "0.attention_output", "0.intermediate", "0.output"),
+        *("1.attention.query", "1.attention.key", "1.attention.value"),
+        *("1.attention_output", "1.intermediate", "1.output"),
+    )
 ]
+DENSE = "bert.encoder.layer.1.attention.value"
 UNITS = ["embeddings", *LAYERS, "bert.pooler.dense", "classifier"]
 TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
-PACKED = "bert.encoder.layer.1.attention.packed"
 
 
 def tensors_of(graph: Any) -> dict[str, np.ndarray]:
@@ -51,9 +55,9 @@ def test_units_are_layers_with_both_factors_and_all_embeddings_together(quantiza
     units = units_of(quantizable)
     assert sorted(units) == sorted(UNITS)
     assert len(units["embeddings"]) == len(TABLES)
-    factorised = [name for name in LAYERS if name.rpartition(".")[2] not in ("packed", "query")]
-    assert {len(units[name]) for name in factorised} == {2}
-    assert {len(units[name]) for name in set(LAYERS) - set(factorised)} == {1}
+    single = {LAYERS[0], LAYERS[1], DENSE}
+    assert {len(units[name]) for name in set(LAYERS) - single} == {2}
+    assert {len(units[name]) for name in single} == {1}
 
 
 def test_weights_of_units_are_those_of_the_graph(quantizable: Any, small_model: Any) -> None:
@@ -64,7 +68,8 @@ def test_weights_of_units_are_those_of_the_graph(quantizable: Any, small_model: 
     assert found["classifier"] == parameters["classifier.weight"].numel()
     assert found["bert.encoder.layer.0.output"] == 5 * (hidden + small_model.config.intermediate_size)
     assert found["bert.encoder.layer.0.attention.packed"] == 3 * 5 * hidden
-    assert found[PACKED] == (5 + 5 + hidden) * hidden
+    assert found["bert.encoder.layer.1.attention.key"] == 2 * 5 * hidden
+    assert found[DENSE] == hidden * hidden
 
 
 def test_all_weights_become_bytes_and_the_answers_stay_near(quantizable: Any, tmp_path: Path) -> None:
@@ -91,7 +96,7 @@ def test_large_products_run_in_8_bits_and_small_ones_in_float(
         difference = np.abs(run(onnx.load(tmp_path / "int8.onnx")) - run(quantizable)).max()
         assert 0 < difference < 0.2 * np.abs(run(quantizable)).max()
     products = sum(len(names) for unit, names in units_of(quantizable).items() if unit != "embeddings")
-    large = {"bert.pooler.dense", PACKED}
+    large = {"bert.pooler.dense", DENSE}
     assert found == {0: products, 1_000: len(large), 10**9: 0}
     assert large == {unit for unit, size in weights_of(quantizable).items() if size >= 1_000} - {"embeddings"}
 
@@ -130,7 +135,7 @@ def test_a_row_of_an_embedding_is_off_by_half_a_step_of_its_own_scale_at_most(qu
     assert np.array_equal(padding, np.zeros_like(padding)), "a row of zeros has no scale, and stays zero"
 
 
-@pytest.mark.parametrize("kept", [{"embeddings"}, {"classifier"}, {PACKED, LAYERS[0]}, set(LAYERS)], ids=len)
+@pytest.mark.parametrize("kept", [{"embeddings"}, {"classifier"}, {DENSE, LAYERS[0]}, set(LAYERS)], ids=len)
 def test_what_shall_stay_in_float_does(kept: set[str], quantizable: Any, tmp_path: Path) -> None:
     quantize(quantizable, tmp_path / "mixed.onnx", kept)
     quantized = onnx.load(tmp_path / "mixed.onnx")
