@@ -1,9 +1,24 @@
-"""What runs a model: torch, or onnxruntime on one of the exported files. Readable without any of them."""
+"""What runs a model: torch, or onnxruntime or OpenVINO on an exported file. Readable without any of them."""
 
 from __future__ import annotations
 
 from fwsvd_export.storage.file_names import INT8_FILE, ONNX_FILE
 
 TORCH = "torch"
-RUNTIME_FILES = {"onnxruntime": ONNX_FILE, "onnxruntime-int8": INT8_FILE}  # runtime -> the file in onnx/ that it runs
+OPENVINO = {"openvino": "f32", "openvino-bf16": "bf16"}  # runtime -> the type that OpenVINO computes in
+# Runtime -> the file in onnx/ that it runs
+RUNTIME_FILES = {"onnxruntime": ONNX_FILE, "onnxruntime-int8": INT8_FILE, **dict.fromkeys(OPENVINO, ONNX_FILE)}
 RUNTIMES = (TORCH, *RUNTIME_FILES)
+USUAL_RUNTIMES = tuple(name for name in RUNTIMES if name not in OPENVINO)
+"""Those that are measured where none is named."""
+
+
+def libraries_of(runtimes: tuple[str, ...]) -> tuple[str, ...]:
+    """The modules that run some runtimes, beside torch.
+
+    Example:
+        >>> libraries_of(("torch", "onnxruntime-int8", "openvino"))
+        ('onnxruntime', 'openvino')
+    """
+    exported = [name for name in runtimes if name != TORCH]
+    return tuple(dict.fromkeys("openvino" if name in OPENVINO else "onnxruntime" for name in exported))

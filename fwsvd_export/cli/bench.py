@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fwsvd_export.benchmark.runtimes import RUNTIMES
+from fwsvd_export.benchmark.runtimes import RUNTIMES, USUAL_RUNTIMES
 from fwsvd_export.cli import TYPED
 from fwsvd_export.cli.choices import Numbers, SomeOf
 from fwsvd_export.cli.groups import Command, Group, option, together
@@ -33,7 +33,7 @@ measurement_options = together(
         "--runtime",
         "runtimes",
         type=SomeOf(RUNTIMES),
-        default=",".join(RUNTIMES),
+        default=",".join(USUAL_RUNTIMES),
         show_default=True,
         metavar="RUNTIME,...",
         help=f"Runtimes that run the models, any of {', '.join(RUNTIMES)}; the first gives the metric.",

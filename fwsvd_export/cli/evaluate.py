@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fwsvd_export.benchmark.runtimes import RUNTIMES, TORCH
+from fwsvd_export.benchmark.runtimes import RUNTIMES, TORCH, libraries_of
 from fwsvd_export.cli.choices import OneOf
 from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import (
@@ -71,7 +71,9 @@ def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, *
     data, dense = required_data(options), options.pop("against")
     source = source_of(model, options)
     if onnx_parent is not None and runtime == TORCH:
-        raise click.UsageError("--onnx is for --runtime onnxruntime or onnxruntime-int8")
+        raise click.UsageError(
+            "--onnx is for runtimes that run it, and torch does not: give --runtime onnxruntime, say"
+        )
     from fwsvd_export.cli.console import prepare_libraries, print_json, print_lines, print_table, steps
     from fwsvd_export.workflows.evaluate import Against, run_evaluate, run_evaluate_exported
 
@@ -128,4 +130,4 @@ def _environment(runtime: str, device: str) -> Environment:
 
     if runtime == TORCH:
         return machine(torch.get_num_threads(), device=device_named(device))
-    return machine(None, ("onnxruntime",))
+    return machine(None, libraries_of((runtime,)))

@@ -1,4 +1,4 @@
-"""The libraries of the ``onnx`` extra, imported when they are needed."""
+"""The libraries that write and run exported files, imported when they are needed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from fwsvd_export.errors import MissingExtraError
 
 NEEDED = ("onnx", "onnxruntime")
+_EXTRAS = {"openvino": "openvino"}  # library -> the extra that brings it, where it is not ``onnx``
 
 
 def required(name: str) -> Any:
@@ -19,10 +20,14 @@ def required(name: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name).partition(".")[0], "onnx") from error
+        raise MissingExtraError(str(error.name).partition(".")[0], _EXTRAS.get(name, "onnx")) from error
 
 
-def check_libraries() -> None:
-    """Fails before any long work when the extra is not installed; raises as ``required``."""
-    for name in NEEDED:
+def check_libraries(*others: str) -> None:
+    """Fails before any long work when the extra is not installed; raises as ``required``.
+
+    Args:
+        others: modules that are needed too.
+    """
+    for name in (*NEEDED, *others):
         required(name)

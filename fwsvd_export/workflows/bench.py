@@ -19,7 +19,8 @@ from fwsvd_export.benchmark.result import (
     BenchThroughput,
     BenchTiming,
 )
-from fwsvd_export.benchmark.runtimes import RUNTIME_FILES, RUNTIMES, TORCH
+from fwsvd_export.benchmark.run_under import run_under
+from fwsvd_export.benchmark.runtimes import RUNTIME_FILES, RUNTIMES, TORCH, USUAL_RUNTIMES, libraries_of
 from fwsvd_export.benchmark.throughput import Throughput, gain, time_passes
 from fwsvd_export.benchmark.turns import Openers, Runner
 from fwsvd_export.checkpoints.load import Checkpoint
@@ -38,7 +39,6 @@ from fwsvd_export.export.folder import open_exported
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries
 from fwsvd_export.export.place import Place
-from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.report.bench import write_bench
 from fwsvd_export.runtime.environment import machine
 from fwsvd_export.runtime.progress import Steps, silent
@@ -68,7 +68,7 @@ class BenchRequest:
     """
 
     models: tuple[Source, ...]
-    runtimes: tuple[str, ...] = RUNTIMES
+    runtimes: tuple[str, ...] = USUAL_RUNTIMES
     plan: LatencyPlan = field(default_factory=LatencyPlan)
     data: DataRequest | None = None
     out: Path | None = None
@@ -109,7 +109,7 @@ class _Candidate:
         """The model, ready to be called under a runtime."""
         if runtime == TORCH:
             return self.checkpoint.model
-        return OnnxModel(self.folder / ONNX_FOLDER, RUNTIME_FILES[runtime], threads)
+        return run_under(runtime, self.folder / ONNX_FOLDER, threads)
 
     def runner(self, runtime: str, threads: int) -> Runner:
         """A function of a batch that runs the model."""
@@ -139,7 +139,7 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
         check_output(request.out, request.overwrite)
     exported = [runtime for runtime in request.runtimes if runtime != TORCH]
     if exported:
-        check_libraries()
+        check_libraries(*libraries_of(request.runtimes))
     with scratch_folder("bench") as scratch:
         candidates = _candidates(request, scratch)
         _check_lengths(request, candidates)
@@ -163,7 +163,7 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
         passes = _throughputs(request, candidates, data, openers, steps)
         rows = tuple(_row(candidate, candidates[0], request, timings, scores, passes) for candidate in candidates)
         command = tuple(command_line(request.command)) if request.command else None
-        result = BenchResult(rows, _environment(request, bool(exported)), command)
+        result = BenchResult(rows, _environment(request), command)
     if request.out is not None:
         write_bench(request.out, result, request.overwrite)
     return result
@@ -302,11 +302,11 @@ def _check_lengths(request: BenchRequest, candidates: Sequence[_Candidate]) -> N
             raise DataError(f"length {longest}: {candidate.source.model} takes at most {most} tokens; lower --lengths")
 
 
-def _environment(request: BenchRequest, exported: bool) -> BenchEnvironment:
+def _environment(request: BenchRequest) -> BenchEnvironment:
     """What the numbers depend on."""
     plan, data = request.plan, request.data
     return BenchEnvironment(
-        **asdict(machine(plan.threads, ("onnxruntime",) if exported else ())),
+        **asdict(machine(plan.threads, libraries_of(request.runtimes))),
         rounds=plan.rounds,
         repeats=plan.repeats,
         task=data.task.name if data else None,

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from fwsvd_export.benchmark.latency import LatencyPlan
 from fwsvd_export.benchmark.result import BenchResult
-from fwsvd_export.benchmark.runtimes import RUNTIMES, TORCH
+from fwsvd_export.benchmark.runtimes import TORCH, USUAL_RUNTIMES
 from fwsvd_export.checkpoints.carried import Carried
 from fwsvd_export.checkpoints.folder import write_dense
 from fwsvd_export.checkpoints.load import load_checkpoint
@@ -139,7 +139,7 @@ def run_demo(out: Path, *, device: str = "auto", overwrite: bool = False, steps:
         with clock.phase("fine-tune"):
             _train_dense(encoder, folder, device, steps)
         records = _compress(folder, device, clock, steps)
-        runtimes = (TORCH,) if left_out else RUNTIMES
+        runtimes = (TORCH,) if left_out else USUAL_RUNTIMES
         outside: tuple[str, ...] = ()
         if not left_out:
             with clock.phase("onnx"):

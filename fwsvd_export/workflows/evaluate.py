@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.benchmark.runtimes import RUNTIME_FILES
+from fwsvd_export.benchmark.run_under import run_under
+from fwsvd_export.benchmark.runtimes import RUNTIME_FILES, libraries_of
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.batches import Batches
@@ -26,6 +27,7 @@ from fwsvd_export.export.libraries import check_libraries
 from fwsvd_export.export.place import Place
 from fwsvd_export.records import Measurement
 from fwsvd_export.runtime.progress import Steps, silent
+from fwsvd_export.storage.file_names import ONNX_FOLDER
 from fwsvd_export.workflows.source import Source, load_source
 
 
@@ -91,16 +93,19 @@ def run_evaluate_exported(
 
     Raises:
         DataError: as ``run_evaluate``.
-        ExportError: there is no such file, it belongs to another checkpoint, or a device that is not the CPU.
+        ExportError: there is no such file, it belongs to another checkpoint, a device that is not the CPU, or a
+            processor that does not have what the runtime computes in.
+        MissingExtraError: the runtime is not installed.
     """
-    check_libraries()
+    check_libraries(*libraries_of((runtime,)))
     if source.device not in ("auto", "cpu"):
         raise ExportError(
             f"device {source.device}: ONNX models are run on the CPU here; leave --device out or give cpu"
         )
     checkpoint = load_source(Source(source.model, source.trust_remote_code, "cpu"))
     place = _place_of(source, checkpoint, RUNTIME_FILES[runtime], parent)
-    model = open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint))
+    open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint))
+    model = run_under(runtime, place.parent / ONNX_FOLDER)
     return _evaluated(model, checkpoint, data, steps, against)
 
 

@@ -20,7 +20,7 @@ from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.architectures.unwrap import unwrapped
 from fwsvd_export.benchmark.latency import LatencyPlan
 from fwsvd_export.benchmark.result import BenchResult
-from fwsvd_export.benchmark.runtimes import RUNTIMES
+from fwsvd_export.benchmark.runtimes import USUAL_RUNTIMES
 from fwsvd_export.checkpoints.load import load_checkpoint
 from fwsvd_export.checkpoints.record import RecordedRefinement
 from fwsvd_export.data.fit import check_task
@@ -197,7 +197,7 @@ def export_onnx(
 def bench(
     dense: Any,
     *models: Any,
-    runtimes: Sequence[str] = RUNTIMES,
+    runtimes: Sequence[str] = USUAL_RUNTIMES,
     batch_sizes: Sequence[int] = (1, 8),
     lengths: Sequence[int] = (32, 128),
     threads: int | None = None,
@@ -208,7 +208,7 @@ def bench(
     Args:
         dense: what the others are compared with.
         models: compressed or other ones; all of them may be in ``DataParallel`` or ``torch.compile``.
-        runtimes: any of "torch", "onnxruntime" and "onnxruntime-int8".
+        runtimes: any of "torch", "onnxruntime", "onnxruntime-int8", "openvino" and "openvino-bf16".
         batch_sizes: examples at once.
         lengths: tokens of each example.
         threads: for one operator; None takes as many as torch.

@@ -130,7 +130,7 @@ def test_examples_are_compared_with_themselves_whatever_order_a_tokenizer_puts_t
     assert difference["changed"] == sum(ours != dense for ours, dense in pairs) > 0
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "onnxruntime-int8"])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "onnxruntime-int8", "openvino"])
 def test_the_dense_model_runs_under_torch_whatever_runs_the_other_one(
     runtime: str, tiny_folder: Path, compressed_folder: Path, task: list[Any], tmp_path: Path, succeed: Succeed
 ) -> None:

@@ -145,6 +145,22 @@ def test_torch_alone_without_data_or_output(tiny_folder: Path, compressed_folder
     assert "onnxruntime" not in answer["environment"]["versions"]
 
 
+def test_openvino_runs_the_same_files_and_is_named_where_it_did(
+    tiny_folder: Path, compressed_folder: Path, data_file: Path, succeed: Succeed
+) -> None:
+    words = ("--runtime", "onnxruntime,openvino", *SPEED, "--task", "sst2", "--data", data_file)
+    answer = json.loads(succeed("bench", tiny_folder, compressed_folder, *words, "--json"))
+    for model in answer["models"]:
+        assert [timing["runtime"] for timing in model["latency"][:: len(model["latency"]) // 2]] == [
+            "onnxruntime",
+            "openvino",
+        ]
+        first, second = (model["runtimes"][name] for name in ("onnxruntime", "openvino"))
+        assert first["file_bytes"] == second["file_bytes"]
+        assert first["value"] == second["value"]
+    assert {"onnxruntime", "openvino"} <= set(answer["environment"]["versions"])
+
+
 def test_the_table_names_models_shapes_and_speedups(
     tiny_folder: Path, compressed_folder: Path, succeed: Succeed
 ) -> None:
@@ -156,7 +172,7 @@ def test_the_table_names_models_shapes_and_speedups(
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (["--runtime", "tensorrt"], 2, "'tensorrt': one of torch, onnxruntime, onnxruntime-int8"),
+        (["--runtime", "tensorrt"], 2, "one of torch, onnxruntime, onnxruntime-int8, openvino, openvino-bf16"),
         (["--batch-sizes", "1,two"], 2, "'1,two': whole numbers separated by commas"),
         (["--lengths", "0"], 1, "lengths 0: whole numbers of at least 1"),
         (["--rounds", 0], 1, "rounds 0"),

@@ -92,7 +92,10 @@ def test_names_of_devices_pass_without_a_look_at_the_machine(name: str) -> None:
         ("onnx --opset 1", ["17", "18", "19"]),
         ("fisher --collect ", ["kfac", "row", "element"]),
         ("fisher --collect kfac,", ["kfac,row", "kfac,element"]),
-        ("bench --runtime torch,onnxruntime,o", ["torch,onnxruntime,onnxruntime-int8"]),
+        (
+            "bench --runtime torch,onnxruntime,o",
+            [f"torch,onnxruntime,{name}" for name in ("onnxruntime-int8", "openvino", "openvino-bf16")],
+        ),
         ("comp", ["compress"]),
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 
 from fwsvd_export.benchmark.result import BenchEnvironment, BenchModel, BenchResult, BenchRuntime, BenchTiming
-from fwsvd_export.benchmark.runtimes import RUNTIMES, TORCH
+from fwsvd_export.benchmark.runtimes import TORCH, USUAL_RUNTIMES
 from fwsvd_export.cli import group
 from fwsvd_export.cli.demo import demo_table, next_commands
 from fwsvd_export.workflows import demo
@@ -32,7 +32,7 @@ def model(name: str, factor: float) -> BenchModel:
         metric="accuracy",
         value=0.9 / factor,
         examples=2000,
-        runtimes={runtime: BenchRuntime(int(4e6 / factor), 0.8 / factor) for runtime in RUNTIMES},
+        runtimes={runtime: BenchRuntime(int(4e6 / factor), 0.8 / factor) for runtime in USUAL_RUNTIMES},
         latency=tuple(
             BenchTiming(runtime, 1, length, length / factor, length, (), factor, factor)
             for runtime in RUNTIMES
