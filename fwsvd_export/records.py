@@ -93,6 +93,8 @@ class StatisticsSource:
         max_length: tokens at most per example.
         seed: of the choice of examples and of sampled labels.
         temperature: that logits were divided by.
+        embedding: how hidden states became the embeddings that the sums are about, as ``Embed.described`` says it; None
+            for a model with a head, and in files of before.
     """
 
     model_sha256: str
@@ -102,6 +104,7 @@ class StatisticsSource:
     max_length: int | None = None
     seed: int = 0
     temperature: float = TEMPERATURE
+    embedding: str | None = None
 
     def __post_init__(self) -> None:
         if self.labels not in LABEL_SOURCES:

@@ -17,6 +17,10 @@ class Embed(Protocol):
     def similarity(self) -> str:
         """How two embeddings are compared: "cosine" or "dot"."""
 
+    @property
+    def described(self) -> str:
+        """How it does it, in one line that tells it from every other."""
+
     def __call__(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """The embeddings of some texts, (texts, size).
 
@@ -43,6 +47,7 @@ class MeanPooled:
     """
 
     similarity = "cosine"
+    described = "the mean of the tokens"
 
     def __call__(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """The embeddings."""

@@ -31,6 +31,11 @@ class ModuleEmbed:
         """As the folder says it; raises as ``SentenceModules.similarity``, which only a search asks for."""
         return self._modules.similarity
 
+    @property
+    def described(self) -> str:
+        """The modules, and a digest of their settings and weights."""
+        return self._modules.described
+
     def __call__(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """The embeddings of some texts, (texts, size).
 

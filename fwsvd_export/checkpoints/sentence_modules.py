@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.errors import CheckpointError, quoted, shown
+from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.file_names import CONFIG_FILE, MODULE_FOLDER, SENTENCE_FILES, WEIGHTS_FILE
 from fwsvd_export.storage.json_files import read_json, read_json_list
 
@@ -79,6 +82,17 @@ class SentenceModules:
                 f"can be measured; {_DROP}"
             )
         return str(named)
+
+    @cached_property
+    def described(self) -> str:
+        """The modules behind the transformer in a few words, and a digest of their settings and weights."""
+        digest = hashlib.sha256()
+        for module in self.behind:
+            digest.update(json.dumps([module.kind, module.settings], sort_keys=True).encode())
+            weights = self.folder / module.place / WEIGHTS_FILE
+            if module.kind in _WITH_WEIGHTS:
+                digest.update(file_sha256(weights).encode())
+        return f"{', '.join(module.described for module in self.behind) or 'nothing'} ({digest.hexdigest()[:12]})"
 
     @property
     def prompts(self) -> dict[str, str]:

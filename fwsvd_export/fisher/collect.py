@@ -83,7 +83,8 @@ def collect_statistics(
     if encoder.head.predicts == "embedding":
         labels = "sampled"  # an encoder without a head predicts no label that data could give
     source = source or StatisticsSource(model_sha256=weights_sha256(model), seed=seed)
-    source = replace(source, labels=labels, temperature=temperature)
+    made = encoder.embed.described if encoder.head.predicts == "embedding" else None
+    source = replace(source, labels=labels, temperature=temperature, embedding=made)
     indices = iter(count() if example_indices is None else example_indices)
     with usual_modes(encoder.device), eval_mode(model):
         collector, sample = _Collector(encoder, _chosen(collect), source, seed), SampleCollector(encoder)

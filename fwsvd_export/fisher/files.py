@@ -71,6 +71,7 @@ def save_statistics(statistics: Statistics, path: str | Path, overwrite: bool = 
             "max_length": source.max_length,
             "seed": source.seed,
             "temperature": source.temperature,
+            "embedding": source.embedding,
         },
     }
     with atomic_output(Path(path), overwrite) as file:
@@ -162,6 +163,7 @@ class _Source:
     max_length: Count | None
     seed: int
     temperature: Number = 1.0  # of files that do not have it
+    embedding: Line | None = None
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ def merge_statistics(shards: Sequence[Statistics], names: Sequence[str] | None =
             ("models", first.source.model_sha256, other.source.model_sha256),
             ("collections", ",".join(first.collected), ",".join(other.collected)),
             ("label sources", first.source.labels, other.source.labels),
+            ("embeddings", str(first.source.embedding), str(other.source.embedding)),
             ("temperatures", f"{first.source.temperature:g}", f"{other.source.temperature:g}"),
         ):
             if mine != its:

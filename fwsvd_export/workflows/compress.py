@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import torch
 
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedRefinement, RecordedTrial
 from fwsvd_export.checkpoints.tokenizer import read_tokenizer
@@ -108,6 +109,7 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
         checkpoint = load_dense(request.source)
         if checkpoint.has_tokenizer:  # one that cannot be carried over fails here, before the long work
             read_tokenizer(checkpoint.folder, checkpoint.model.config)
+    _check_embeddings(checkpoint.encoder, stored)
     # A size that cannot be met fails here, before the long work
     check_size(checkpoint.encoder, method.solver, request.size)
     statistics, needs = stored, method.solver.needs
@@ -241,6 +243,16 @@ def _method_of(request: CompressRequest, stored: Statistics | None) -> Method:
             f"{stored.source.labels}; leave --labels out, or collect again with --labels {request.labels}"
         )
     return Method(solver, options, fitted)
+
+
+def _check_embeddings(encoder: Encoder, stored: Statistics | None) -> None:
+    """Refuses statistics of embeddings that the model's own modules do not make."""
+    made = None if stored is None else stored.source.embedding
+    if made is not None and made != encoder.embed.described:
+        raise StatisticsError(
+            f"the statistics are of embeddings made by {made}, and this model makes them by {encoder.embed.described}; "
+            "collect them for this model with fwsvd-export fisher"
+        )
 
 
 def _check_report(request: CompressRequest, report: Path) -> None:

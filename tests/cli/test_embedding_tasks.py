@@ -130,6 +130,29 @@ def test_every_text_of_a_row_is_an_example_of_the_statistics(room: Path, tmp_pat
         assert found["examples"] == {"pairs": 96, "collection": 108}[name]
 
 
+def test_statistics_of_other_embeddings_are_refused(
+    room: Path, tmp_path: Path, succeed: Succeed, refused: Refused
+) -> None:
+    words = ("--task", "embedding", "--data", room / "texts.jsonl", "-o")
+    succeed("fisher", room / "model", *words, tmp_path / "cls.safetensors")
+    succeed("fisher", room / "model", "--drop-modules", *words, tmp_path / "mean.safetensors")
+    files = (tmp_path / "cls.safetensors", tmp_path / "mean.safetensors")
+    size = ("--ratio", "0.5", "--fisher")
+    succeed("compress", room / "model", tmp_path / "small", *size, files[0])
+    said = refused("compress", room / "model", tmp_path / "other", *size, files[1])
+    assert (
+        "the statistics are of embeddings made by the mean of the tokens, and this model makes them by Pooling ("
+        in said
+    )
+    assert "collect them for this model with fwsvd-export fisher" in said
+    said = refused("compress", room / "model", tmp_path / "other", "--drop-modules", *size, files[0])
+    assert "made by Pooling (cls), Normalize (" in said
+    assert "this model makes them by the mean of the tokens" in said
+    assert not (tmp_path / "other").exists()
+    said = refused("fisher", "--merge", *files, "-o", tmp_path / "merged.safetensors")
+    assert "statistics of different embeddings cannot be merged" in said
+
+
 @pytest.mark.parametrize("kind", ["pairs", "texts", "collection"])
 def test_an_accuracy_target_holds_for_every_metric(kind: str, room: Path, tmp_path: Path, run: Run) -> None:
     texts = ("--task", "embedding", "--data", room / "texts.jsonl")
