@@ -11,15 +11,14 @@ QUERY, DOCUMENT = "query", "document"  # kinds of text that a model may put some
 
 
 class Embed(Protocol):
-    """What makes an embedding of hidden states."""
+    """What makes an embedding of hidden states.
+
+    One that has ``described`` too, a line that tells it from every other, has its statistics told from others'.
+    """
 
     @property
     def similarity(self) -> str:
         """How two embeddings are compared: "cosine" or "dot"."""
-
-    @property
-    def described(self) -> str:
-        """How it does it, in one line that tells it from every other."""
 
     def __call__(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """The embeddings of some texts, (texts, size).
@@ -62,3 +61,13 @@ class MeanPooled:
 
 
 mean_pooled = MeanPooled()
+
+
+def modules_of(embed: Embed) -> str | None:
+    """What an embedding is made by where it is not the mean of the tokens; None where it is, or does not say."""
+    return None if embed is mean_pooled else description_of(embed)
+
+
+def description_of(embed: Embed) -> str | None:
+    """How an embedding is made; None where it does not say."""
+    return getattr(embed, "described", None)

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from fwsvd_export.benchmark.runtimes import OPENVINO, RUNTIME_FILES
-from fwsvd_export.export.openvino_model import OpenvinoModel
+from fwsvd_export.export.libraries import required
+from fwsvd_export.export.openvino_model import OpenvinoModel, check_precision
 from fwsvd_export.export.session import ExportedModel, OnnxModel
+
+
+def check_runtimes(runtimes: Iterable[str]) -> None:
+    """Refuses, before any long work, runtimes that this processor does not have.
+
+    Raises:
+        ExportError: one computes in a type that it lacks.
+        MissingExtraError: OpenVINO is asked for and is not installed.
+    """
+    for runtime in runtimes:
+        if runtime in OPENVINO:
+            check_precision(required("openvino").Core(), OPENVINO[runtime])
 
 
 def run_under(runtime: str, folder: Path, threads: int | None = None) -> ExportedModel:

@@ -10,7 +10,7 @@ import click
 
 from fwsvd_export.cli.choices import OneOf
 from fwsvd_export.cli.groups import Group, option, together
-from fwsvd_export.cli.options import PATH, Options, confidence_option, data_request
+from fwsvd_export.cli.options import PATH, Options, confidence_option, data_request, in_place_of_data
 from fwsvd_export.errors import shown
 from fwsvd_export.ranks import ALLOCATORS, COSTS
 from fwsvd_export.records import Budget, RankLimits, RankRequest
@@ -206,8 +206,7 @@ def refine_request(options: Options) -> RefineRequest | None:
 
     data = None
     if file is not None:
-        given = {**options, "data": file, "dataset": None, "split": None, "max_samples": None}
-        data = data_request(given)
+        data = data_request({**options, **in_place_of_data(options, file)})
     return RefineRequest(scope, REFINE_MINUTES if minutes is None else minutes, data)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -221,10 +221,15 @@ def data_and_validation(options: Options) -> tuple[DataRequest | None, DataReque
     data = data_request(options)
     if file is None:
         return data, None
+    return data, data_request({**given, **in_place_of_data(given, file)})
+
+
+def in_place_of_data(options: Mapping[str, Any], file: Path) -> Options:
+    """The data options for another file of the same task and columns, of which all rows are used."""
     others = ["queries", "dataset", "split", "max_samples", "candidates"]
-    if given["candidates"] is not None:  # a file of pairs has all that is needed
+    if options["candidates"] is not None:  # a file of pairs has all that is needed
         others += ["corpus", "qrels"]
-    return data, data_request({**given, "data": file, **dict.fromkeys(others)})
+    return {**dict.fromkeys(others), "data": file}
 
 
 # Fields of a ``DataRequest`` that are options of the same name

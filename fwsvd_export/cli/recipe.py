@@ -26,6 +26,7 @@ _ALTERNATIVES = (
     {"ratio", "rank", "params", "max_drop"},
     {"ratios", "ranks"},
     {"data", "dataset", "queries"},
+    {"data", "dataset", "candidates"},
     {"reconstruct", "match"},
 )
 _NOT_IN_A_FILE = {"recipe", "help"}

@@ -66,9 +66,8 @@ class CollectionRows(Rows):
 def collection_rows(request: DataRequest) -> CollectionRows:
     """All texts of a request's collection; raises and warns as ``read_collection``."""
     collection = read_collection(request)
-    return CollectionRows(
-        collection.table, request.name, range(1, len(collection.table) + 1), "text", False, collection
-    )
+    places = range(1, len(collection.table) + 1)
+    return CollectionRows(collection.table, request.name, places, "text", collection=collection)
 
 
 def read_collection(request: DataRequest) -> Collection:

@@ -72,8 +72,10 @@ def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encod
     if task.labels == "tokens" and task.label is not None:
         check_knows_places(tokenizer, task.name)
     encode = _Encode(request, tokenizer, encoder)
-    if isinstance(chosen.table, LineTable) and task.label is None:
-        return _encode_on_disk(chosen, indices, encode)
+    if isinstance(chosen.table, LineTable):
+        if task.label is None:
+            return _encode_on_disk(chosen, indices, encode)
+        chosen = replace(chosen, table=chosen.table.read())
     part = encode(chosen)
     check_any(len(part.encoded), chosen, part.reading.first_skipped)
     encode.unknown.warn(rows.name)
@@ -84,7 +86,9 @@ def encode_rows(rows: Rows, request: DataRequest, tokenizer: Any, encoder: Encod
     places = [indices[place] for place in part.places]
     of_all = (tokenizer, request.batch_size, task)
     if task.labels == "rank" and task.label is not None:
-        queries = {place: example.texts[0] for place, example in zip(places, part.examples, strict=True)}
+        texts = [example.texts[0] for example in part.examples]
+        named = texts if chosen.groups is None else [chosen.groups[place] for place in part.places]
+        queries = dict(zip(places, named, strict=True))
         check_answered(list(queries.values()), [example.label for example in part.examples], rows.name)
         return CandidateBatches(part.encoded, *of_all, places, part.reading, queries)
     if isinstance(chosen, CollectionRows):

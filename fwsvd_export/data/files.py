@@ -90,7 +90,7 @@ def _kind_of(file: Path) -> str:
 
 def _readers(task: Task) -> dict[str, Callable[[Path], Any]]:
     """Kind of file -> its reader, for a task's labels."""
-    whole = task.labels in ("span", "retrieval")  # their rows are looked up in one another
+    whole = task.labels in ("span", "retrieval", "rank")  # their rows are looked up in one another
     readers: dict[str, Callable[[Path], Any]] = dict.fromkeys(_JSON, _json if whole else _json_lines)
     if task.labels == "tokens":
         columns = (task.text, task.label or "")

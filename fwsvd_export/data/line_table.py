@@ -12,7 +12,7 @@ import numpy as np
 
 from fwsvd_export.data.json_rows import is_row, row_of
 from fwsvd_export.data.table import Table
-from fwsvd_export.data.text import decoded
+from fwsvd_export.data.text import decoded, reported
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,30 +53,38 @@ class LineTable:
         starts = self.starts[np.asarray(places, dtype=np.int64)]
         if len(starts) > AT_ONCE:
             return LineTable(self.file, starts, self.column_names)
+        return self._table(starts)
+
+    def _table(self, starts: NDArray[np.int64]) -> Table:
         rows = list(self._rows(starts))
         return Table({name: [row.get(name) for row in rows] for name in self.column_names})
 
+    def read(self) -> Table:
+        """All rows, in memory."""
+        return self._table(self.starts)
+
     def _rows(self, starts: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
-        with self.file.open("rb") as stream:
+        with reported(self.file), self.file.open("rb") as stream:
             for number, start in enumerate(starts.tolist(), start=1):
                 stream.seek(start)
-                yield row_of(decoded(stream.readline().removesuffix(b"\n"), self.file), self.file, number)
+                yield row_of(decoded(stream.readline(), self.file).removesuffix("\n"), self.file, number)
 
 
 def line_table(file: Path) -> LineTable | None:
     """Reads every line of a file once, and keeps none; None for a file that does not begin with a row on one line.
 
     Raises:
-        DataError: a line that is not UTF-8, not JSON, or no object.
+        DataError: the file cannot be read; a line that is not UTF-8, not JSON, or no object.
     """
     starts, names, position = array("q"), dict[str, None](), 0
-    with file.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
+    with reported(file), file.open("rb") as stream:
+        for number, content in enumerate(stream, start=1):
+            if not starts and content.strip() and not is_row(content):
+                return None
+            line = decoded(content, file, number).removesuffix("\n")
             if line.strip():
-                if not starts and not is_row(line):
-                    return None
-                row = row_of(decoded(line.removesuffix(b"\n"), file, number), file, len(starts) + 1)
-                names |= dict.fromkeys(row)
+                names |= dict.fromkeys(row_of(line, file, len(starts) + 1))
                 starts.append(position)
-            position += len(line)
-    return LineTable(file, np.frombuffer(starts, dtype=np.int64), list(names)) if starts else None
+            position += len(content)
+    # One object alone may be a whole document, which is read as such
+    return LineTable(file, np.frombuffer(starts, dtype=np.int64), list(names)) if len(starts) > 1 else None

@@ -96,7 +96,8 @@ class DataRequest:
         """The data's name for reports: no folders."""
         if self.file is None:
             return f"{self.dataset} ({self.split or 'train'})"
-        name = self.file.name or self.file.resolve().name  # of "." too
+        file = self.candidates or self.file
+        name = file.name or file.resolve().name  # of "." too
         return name if self.split is None else f"{name} ({self.split})"
 
     def without_labels(self) -> DataRequest:

@@ -32,6 +32,7 @@ class Rows:
         numbers: of the rows in the file, counted from 1. Headers and blank lines are not rows; a sentence of CoNLL is.
         unit: what a row is to the user: a nested file of questions has no rows.
         lacks_answers: of questions: whether any in the data has no answer.
+        groups: what tells rows that belong together from others, where no column of the task does: the id of a query.
     """
 
     table: Any
@@ -39,6 +40,7 @@ class Rows:
     numbers: Sequence[int]
     unit: str = "row"
     lacks_answers: bool = False
+    groups: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.table)
@@ -46,7 +48,8 @@ class Rows:
     def select(self, places: Sequence[int]) -> Rows:
         """The rows at some places."""
         numbers = array("q", (self.numbers[place] for place in places))
-        return replace(self, table=self.table.select(places), numbers=numbers)
+        groups = None if self.groups is None else [self.groups[place] for place in places]
+        return replace(self, table=self.table.select(places), numbers=numbers, groups=groups)
 
     def column(self, name: str) -> list[Any]:
         """The cells of a column.
@@ -120,7 +123,7 @@ def chosen_rows(rows: Rows, request: DataRequest) -> Rows:
 def _groups(rows: Rows, task: Task, order: Sequence[int]) -> list[list[int]]:
     """The places of rows that belong together, in an order of all places; every row alone where none do."""
     column = task.grouped_by
-    cells: Sequence[Any] = range(len(rows)) if column is None else rows.column(column)
+    cells: Sequence[Any] = range(len(rows)) if column is None else rows.groups or rows.column(column)
     members: dict[Any, list[int]] = {}
     for place in order:
         key = cells[place] if isinstance(cells[place], str) else place  # what is no text is refused when it is read

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fwsvd_export.data.collection import read_collection
+from fwsvd_export.data.collection import Collection, read_collection
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import Rows
 from fwsvd_export.data.table import Table
@@ -35,33 +35,41 @@ def candidate_rows(request: DataRequest) -> Rows:
     """
     assert request.candidates is not None, "checked when the request was made"
     collection, task, name = read_collection(request), request.task, request.candidates.name
-    pairs, unknown, seen = [], 0, set[tuple[str, str]]()
+    numbers, pairs, seen = [], [], set[tuple[str, str]]()
     for number, (query, document) in enumerate(_pairs(request.candidates), start=1):
         if (query, document) in seen:
             raise DataError(f"{name}, row {number:,}: document {document} is given twice for query {query}; correct it")
         seen.add((query, document))
         if query in collection.queries and document in collection.documents:
+            numbers.append(number)
             pairs.append((query, document))
-        else:
-            unknown += 1
     if not pairs:
         raise DataError(
             f"no row of {name} pairs a query that has an answer with a document of the corpus "
             f"({counted(len(seen), 'row')}); give files that belong together"
         )
-    if unknown:
-        warnings.warn(
-            f"{unknown:,} of {counted(len(seen), 'row')} of {name} name a query without an answer, or what is not "
-            "there, and are left out.",
-            DataWarning,
-            stacklevel=2,
-        )
+    for sentence in _left_out(len(seen), pairs, collection, name):
+        warnings.warn(sentence, DataWarning, stacklevel=2)
     columns: dict[str, list[Any]] = {
         task.text: [collection.queries[query] for query, _ in pairs],
         str(task.text_pair): [collection.documents[document] for _, document in pairs],
         task.label or "label": [max(0, collection.relevant[query].get(document, 0)) for query, document in pairs],
     }
-    return Rows(Table(columns), request.name, range(1, len(pairs) + 1), unit="candidate")
+    return Rows(Table(columns), request.name, numbers, groups=[query for query, _ in pairs])
+
+
+def _left_out(rows: int, pairs: Sequence[tuple[str, str]], collection: Collection, name: str) -> Iterator[str]:
+    """Sentences on what a run names and a collection does not have, and the other way round."""
+    if unknown := rows - len(pairs):
+        yield (
+            f"{unknown:,} of {counted(rows, 'row')} of {name} name a query without an answer, or what is not there, "
+            "and are left out."
+        )
+    if missing := len(collection.queries.keys() - {query for query, _ in pairs}):
+        yield (
+            f"{missing:,} of {len(collection.queries):,} queries with an answer have no candidate in {name}, and are "
+            "not measured."
+        )
 
 
 def _pairs(file: Path) -> Iterator[tuple[str, str]]:

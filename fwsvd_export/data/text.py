@@ -7,7 +7,8 @@ import codecs
 import gzip
 import lzma
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fwsvd_export.errors import DataError, message_of
@@ -67,11 +68,22 @@ def decoded(content: bytes, file: Path, first_line: int = 1, encoding: str = "ut
         ) from error
 
 
-def _decompressed(file: Path) -> bytes:
+@contextmanager
+def reported(file: Path) -> Iterator[None]:
+    """Says in one sentence that a file cannot be read.
+
+    Raises:
+        DataError: it cannot.
+    """
     try:
-        content = file.read_bytes()
+        yield
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}; make it readable") from error
+
+
+def _decompressed(file: Path) -> bytes:
+    with reported(file):
+        content = file.read_bytes()
     decompress = COMPRESSIONS.get(file.suffix.lower())
     if decompress is not None:
         try:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.architectures.batches import checked_batches
-from fwsvd_export.architectures.embed import Embed, mean_pooled
+from fwsvd_export.architectures.embed import Embed, description_of, mean_pooled
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.inputs import LABEL_KEYS
 from fwsvd_export.architectures.registry import encoder_of
@@ -83,8 +83,7 @@ def collect_statistics(
     if encoder.head.predicts == "embedding":
         labels = "sampled"  # an encoder without a head predicts no label that data could give
     source = source or StatisticsSource(model_sha256=weights_sha256(model), seed=seed)
-    made = encoder.embed.described if encoder.head.predicts == "embedding" else None
-    source = replace(source, labels=labels, temperature=temperature, embedding=made)
+    source = replace(source, labels=labels, temperature=temperature, embedding=_made_by(encoder))
     indices = iter(count() if example_indices is None else example_indices)
     with usual_modes(encoder.device), eval_mode(model):
         collector, sample = _Collector(encoder, _chosen(collect), source, seed), SampleCollector(encoder)
@@ -92,6 +91,11 @@ def collect_statistics(
             if samples:
                 sample.add(part)
         return collector.finished(source, sample.finished())
+
+
+def _made_by(encoder: Encoder) -> str | None:
+    """How the embeddings of a model without a head are made."""
+    return description_of(encoder.embed) if encoder.head.predicts == "embedding" else None
 
 
 def _chosen(collect: Sequence[str]) -> tuple[str, ...]:

@@ -52,18 +52,7 @@ def merge_statistics(shards: Sequence[Statistics], names: Sequence[str] | None =
     names = names or [f"shard {place + 1}" for place in range(len(shards))]
     first = shards[0]
     for other, name in zip(shards[1:], names[1:], strict=True):
-        for what, mine, its in (
-            ("models", first.source.model_sha256, other.source.model_sha256),
-            ("collections", ",".join(first.collected), ",".join(other.collected)),
-            ("label sources", first.source.labels, other.source.labels),
-            ("embeddings", str(first.source.embedding), str(other.source.embedding)),
-            ("temperatures", f"{first.source.temperature:g}", f"{other.source.temperature:g}"),
-        ):
-            if mine != its:
-                raise StatisticsError(
-                    f"statistics of different {what} cannot be merged: {mine} in {names[0]} and {its} in {name}; "
-                    "collect all shards of one model in the same way"
-                )
+        _check_made_alike(first, other, (names[0], name))
         if not _alike(first, other):
             raise StatisticsError(
                 f"the sums in {names[0]} and {name} do not have the same sizes, so one of the two is damaged; collect "
@@ -76,6 +65,22 @@ def merge_statistics(shards: Sequence[Statistics], names: Sequence[str] | None =
     sample = merge_samples([shard.sample for shard in shards])
     source = _merged_source([shard.source for shard in shards])
     return Statistics(layers, examples, tokens, first.collected, source, _merged_embedding(shards), sample)
+
+
+def _check_made_alike(first: Statistics, other: Statistics, names: tuple[str, str]) -> None:
+    """Refuses sums of different things."""
+    for what, mine, its in (
+        ("models", first.source.model_sha256, other.source.model_sha256),
+        ("collections", ",".join(first.collected), ",".join(other.collected)),
+        ("label sources", first.source.labels, other.source.labels),
+        ("embeddings", str(first.source.embedding), str(other.source.embedding)),
+        ("temperatures", f"{first.source.temperature:g}", f"{other.source.temperature:g}"),
+    ):
+        if mine != its:
+            raise StatisticsError(
+                f"statistics of different {what} cannot be merged: {mine} in {names[0]} and {its} in {names[1]}; "
+                "collect all shards of one model in the same way"
+            )
 
 
 def _merged_source(sources: Sequence[StatisticsSource]) -> StatisticsSource:

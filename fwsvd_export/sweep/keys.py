@@ -69,6 +69,7 @@ class MadeFrom:
         labels: source of the labels for statistics.
         temperature: of the predictions for statistics.
         size: limits of the ranks; its budget is not looked at.
+        embedding: how the modules behind the dense model make an embedding; None where there are none.
     """
 
     base: Identity
@@ -78,6 +79,7 @@ class MadeFrom:
     labels: str
     temperature: float
     size: RankRequest
+    embedding: str | None = None
 
     def model(self) -> Parts:
         """The dense model."""
@@ -87,6 +89,8 @@ class MadeFrom:
             "class": base.class_name,
             "weights": base.weights_sha256,
             "settings": base.settings,
+            # Left out where nothing is said, so that cells made before embeddings had modules are found
+            **({} if self.embedding is None else {"embedding": self.embedding}),
         }
 
     def reading(self) -> Parts:

@@ -19,7 +19,7 @@ from fwsvd_export.benchmark.result import (
     BenchThroughput,
     BenchTiming,
 )
-from fwsvd_export.benchmark.run_under import run_under
+from fwsvd_export.benchmark.run_under import check_runtimes, run_under
 from fwsvd_export.benchmark.runtimes import RUNTIME_FILES, RUNTIMES, TORCH, USUAL_RUNTIMES, libraries_of
 from fwsvd_export.benchmark.throughput import Throughput, gain, time_passes
 from fwsvd_export.benchmark.turns import Openers, Runner
@@ -140,6 +140,7 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
     exported = [runtime for runtime in request.runtimes if runtime != TORCH]
     if exported:
         check_libraries(*libraries_of(request.runtimes))
+        check_runtimes(request.runtimes)
     with scratch_folder("bench") as scratch:
         candidates = _candidates(request, scratch)
         _check_lengths(request, candidates)

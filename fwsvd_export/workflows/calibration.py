@@ -60,7 +60,7 @@ def calibration_and_validation(
         ]
         (parts[0].reading + parts[1].reading).warn()  # they are one data set
         calibration, validation = parts
-    seen = calibration.token_ids if calibration is not None else set()
+    seen = calibration.among(validation.token_ids) if calibration is not None else set()
     if stored is not None and stored.sample is not None:
         seen |= stored.sample.unmasked()
     if seen:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import torch
 
+from fwsvd_export.architectures.embed import description_of
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedRefinement, RecordedTrial
@@ -247,10 +248,10 @@ def _method_of(request: CompressRequest, stored: Statistics | None) -> Method:
 
 def _check_embeddings(encoder: Encoder, stored: Statistics | None) -> None:
     """Refuses statistics of embeddings that the model's own modules do not make."""
-    made = None if stored is None else stored.source.embedding
-    if made is not None and made != encoder.embed.described:
+    made, ours = None if stored is None else stored.source.embedding, description_of(encoder.embed)
+    if made is not None and made != ours:
         raise StatisticsError(
-            f"the statistics are of embeddings made by {made}, and this model makes them by {encoder.embed.described}; "
+            f"the statistics are of embeddings made by {made}, and this model makes them by {ours}; "
             "collect them for this model with fwsvd-export fisher"
         )
 

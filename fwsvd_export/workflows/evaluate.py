@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.benchmark.run_under import run_under
-from fwsvd_export.benchmark.runtimes import RUNTIME_FILES, libraries_of
+from fwsvd_export.benchmark.runtimes import OPENVINO, RUNTIME_FILES, libraries_of
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.batches import Batches
@@ -25,6 +25,7 @@ from fwsvd_export.export.folder import open_exported
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries
 from fwsvd_export.export.place import Place
+from fwsvd_export.export.session import ExportedModel
 from fwsvd_export.records import Measurement
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.file_names import ONNX_FOLDER
@@ -104,8 +105,9 @@ def run_evaluate_exported(
         )
     checkpoint = load_source(Source(source.model, source.trust_remote_code, "cpu"))
     place = _place_of(source, checkpoint, RUNTIME_FILES[runtime], parent)
-    open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint))
-    model = run_under(runtime, place.parent / ONNX_FOLDER)
+    model: ExportedModel = open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint))
+    if runtime in OPENVINO:
+        model = run_under(runtime, place.parent / ONNX_FOLDER)
     return _evaluated(model, checkpoint, data, steps, against)
 
 

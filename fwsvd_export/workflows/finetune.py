@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from fwsvd_export.architectures.embed import modules_of
 from fwsvd_export.checkpoints.folder import record_of_weights, write_model
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
@@ -68,7 +69,7 @@ def run_finetune(request: FinetuneRequest, steps: Steps = silent) -> TrainingRec
     run = _prepared(request)
     model, teacher = run.checkpoint, run.teacher
     origin = made_from(
-        (model.sha256, Identity.of(model).settings),
+        (model.sha256, " ".join(filter(None, (Identity.of(model).settings, modules_of(model.encoder.embed))))),
         None if teacher is None else teacher.sha256,
         run.batches,
         run.validation,

@@ -94,7 +94,7 @@ def refine_text(
     request_for_all = replace(data.without_labels(), max_samples=MOST_TEXTS, shard=(1, 1))
     batches = load_batches(request_for_all, load_tokenizer(checkpoint), checkpoint.encoder)
     check_text(batches)
-    seen = set() if calibration is None else calibration.token_ids
+    seen = set() if calibration is None else calibration.among(batches.token_ids)
     if sample is not None:
         seen |= sample.unmasked()
     unseen, most = batches.without(seen), max(1, min(HELD_OUT, int(HELD_OUT_SHARE * batches.examples)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fwsvd_export.architectures.embed import modules_of
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.solvers.table import solver_named
@@ -39,7 +40,8 @@ class SweepKeys:
     def of(cls, request: SweepRequest, dense: Checkpoint, teacher: Checkpoint, data: SweepData) -> SweepKeys:
         """Of a sweep whose models and rows are loaded."""
         base, rows = Identity.of(dense), (data.rows_sha256, data.validation_sha256)
-        made_from = MadeFrom(base, request.data, *rows, request.labels, request.temperature, request.size)
+        modules = modules_of(dense.encoder.embed)
+        made_from = MadeFrom(base, request.data, *rows, request.labels, request.temperature, request.size, modules)
         taught_by = base if teacher is dense else Identity.of(teacher)
         return cls(request, made_from, taught_by, dense.encoder.device)
 

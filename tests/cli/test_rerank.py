@@ -147,6 +147,10 @@ def test_candidates_of_a_first_search_are_the_pairs_that_they_are(
     assert gate["validation_examples"] == 2, "one query in five is held out"
     chosen = ("--validation", room / "pairs.jsonl", "--confidence", "0.6", "--json")
     assert "calibration examples" in refused(*words[:2], tmp_path / "other", *words[3:], *chosen)
+    assert found["data"] == "run.trec"
+    refined = ("--ratio", "0.3", "--refine", "model", "--refine-minutes", "0.05", "--refine-data", room / "pairs.jsonl")
+    record = json.loads(succeed(*words[:2], tmp_path / "refined", *words[3:-2], *refined, "--json"))
+    assert record["refinement"]["examples"] > 0
     said = refused("evaluate", room / "model", "--task", "rerank", *files[2:], code=2)
     assert "--corpus, --qrels and --candidates go with --queries, which is not given" in said
 

@@ -6,13 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer
 
+from fwsvd_export.architectures.registry import encoder_of
+from fwsvd_export.data.candidates import CandidateBatches
+from fwsvd_export.data.encode import load_batches
 from fwsvd_export.data.request import DataRequest
 from fwsvd_export.data.rows import Rows
 from fwsvd_export.data.run_file import candidate_rows
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.errors import DataError, DataWarning
+from tests.conftest import save_tokenizer
 from tests.data.test_collection import QRELS, write
+from tests.helpers import tiny_head
 
 RUN = ["1 Q0 b 1 9.5 bm25", "1 Q0 a 2 7.25 bm25", "", "2\tQ0\tb\t1\t3\tbm25", "2 Q0 a 2 1 bm25"]
 
@@ -31,16 +37,32 @@ def test_a_row_is_a_query_a_candidate_and_the_judgement_of_both(tmp_path: Path) 
         ("dull movie", "a dull plot", 2),
         ("dull movie", "the film was great", 0),
     ]
-    assert rows.name == "queries.jsonl"
-    assert rows.place(3) == "queries.jsonl, candidate 4"
+    assert rows.place(3) == "run.trec, row 4"
 
 
 def test_candidates_that_cannot_be_measured_are_counted(tmp_path: Path) -> None:
-    with pytest.warns(
-        DataWarning, match=r"^3 of 7 rows of run.trec name a query without an answer, or what is not the"
-    ):
-        rows = read(tmp_path, [*RUN, "3 Q0 a 1 1 bm25", "1 Q0 z 3 1 bm25", "9 Q0 a 1 1 bm25"])
-    assert len(rows) == 4
+    with pytest.warns(DataWarning, match=r"^3 of 7 rows of run.trec name a query without an answer, or what is not"):
+        rows = read(tmp_path, ["3 Q0 a 1 1 bm25", *RUN, "1 Q0 z 3 1 bm25", "9 Q0 a 1 1 bm25"])
+    assert [rows.place(index) for index in (0, 3)] == ["run.trec, row 2", "run.trec, row 5"]
+
+
+def test_queries_without_a_candidate_are_counted(tmp_path: Path) -> None:
+    with pytest.warns(DataWarning, match=r"^1 of 2 queries with an answer have no candidate in run.trec, and are not"):
+        assert len(read(tmp_path, RUN[:2])) == 2
+
+
+def test_queries_of_one_text_are_two(tmp_path: Path) -> None:
+    (tmp_path / "run.trec").write_text("\n".join(RUN))
+    queries = [{"_id": "1", "text": "great film"}, {"_id": "2", "text": "great film"}]
+    asked = replace(write(tmp_path, queries=queries), task=TASKS["rerank"], candidates=tmp_path / "run.trec")
+    reranker = encoder_of(tiny_head("BertForSequenceClassification", num_labels=1))
+    save_tokenizer(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    read, half = (load_batches(replace(asked, max_samples=most), tokenizer, reranker) for most in (None, 2))
+    assert isinstance(read, CandidateBatches)
+    assert sorted(read.queries.values()) == ["1", "1", "2", "2"]
+    assert isinstance(half, CandidateBatches)
+    assert len({half.queries[index] for index in half.indices}) == 1, "the texts of one query are chosen together"
 
 
 @pytest.mark.parametrize(

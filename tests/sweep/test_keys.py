@@ -139,3 +139,9 @@ def test_rows_have_one_digest_in_any_kind_of_file_and_another_for_any_change(
     assert rows_sha256(read_rows(DataRequest(without, write_rows(changed))), without) == rows_sha256(
         read_rows(DataRequest(without, table)), without
     )
+
+
+def test_cells_of_other_modules_behind_the_model_are_others() -> None:
+    modules = replace(MADE_FROM, embedding="Pooling (cls) (0123)")
+    assert modules.model() != MADE_FROM.model()
+    assert "embedding" not in MADE_FROM.model(), "cells of before are found"
