@@ -11,7 +11,8 @@ r"""The methods on real fine-tuned models: metric, element-weighted loss and sec
 MODELS holds one folder per task (sst2, stsb, cola, banking77, snips), DATA one per task with train.jsonl and
 validation.jsonl. A variant is a method, or method:manner+manner with an allocator (uniform, greedy), an axis of fwsvd
 (input, output), reconstructed (layer outputs fitted on the calibration data, as compress does by default for kfac),
-embeddings=RATIO, temperature=T of the statistics, or refined=MINUTES on all training texts. With several seeds the
+embeddings=RATIO, temperature=T of the statistics, texts=ROWS that layers are reconstructed on, without labels (as
+--reconstruct-samples), or refined=MINUTES on all training texts. With several seeds the
 table has what is kept of the dense metric: the mean over seeds, the lowest and the highest, and the first seed's paired
 95 % interval.
 Writes NAME.json, NAME.md (tables) and NAME.png, and prints one JSON object last. What NAME.json has already is not made
@@ -28,6 +29,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -213,7 +215,7 @@ class Subject:
         statistics = self.statistics_at(given.get("temperature", TEMPERATURE))
         begin = time.perf_counter()
         options = options_from(method, SOLVERS[method].options, {"axis": axis} if axis else {})
-        fitted_on = self.calibration if "reconstructed" in asked else None
+        fitted_on = self._texts(given.get("texts")) if "reconstructed" in asked else None
         inputs = Inputs(self.checkpoint.encoder, SOLVERS[method], options, size, statistics, fitted_on)
         compressed = compress_model(inputs)
         beside: dict[str, Any] = {}
@@ -235,6 +237,12 @@ class Subject:
             "parameters": compressed.report.parameters.total_compressed,
             **beside,
         }
+
+    def _texts(self, rows: float | None) -> Batches:
+        """What layers are reconstructed on: the calibration rows, or as many rows of all, without labels."""
+        if rows is None:
+            return self.calibration
+        return self._batches(replace(self.train.without_labels(), max_samples=int(rows)))
 
     def _refined(self, model: Any, minutes: float) -> int:
         """Refines a model in place, as ``compress --refine model`` does; the number of batches that it took."""

@@ -101,6 +101,15 @@ def compress_request(model: str, out: Path, options: Options) -> CompressRequest
 )
 @size_options
 @method_options
+@option(
+    Group.METHOD,
+    "--reconstruct-samples",
+    type=int,
+    metavar="ROWS",
+    show_default="those of the statistics",
+    help="Number of rows of --data that layers are reconstructed on; the statistics take --max-samples of them. No "
+    "label of the others is read.",
+)
 @refine_options
 @dtype_option
 @option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -16,6 +17,58 @@ from fwsvd_export.evaluation.metrics import metric_of
 from fwsvd_export.fisher.merge import DATA_SEPARATOR
 from fwsvd_export.records import Statistics
 from fwsvd_export.workflows.compress_request import CompressRequest
+
+
+def check_reconstruct_samples(request: CompressRequest, reconstruct: bool) -> None:
+    """Refuses a number of rows for reconstruction that is none, or that nothing would be done with.
+
+    Args:
+        request: what was asked for.
+        reconstruct: whether layers are reconstructed.
+
+    Raises:
+        DataError: such a number.
+    """
+    rows = request.reconstruct_samples
+    if rows is None:
+        return
+    if rows < 1:
+        raise DataError(f"reconstruct_samples {rows}: a whole number of at least 1 is allowed")
+    if request.data is None or not reconstruct:
+        why = "no layer is reconstructed" if not reconstruct else "no data is given"
+        raise DataError(
+            f"--reconstruct-samples {rows} is a number of rows of --data that layers are reconstructed on, and {why}; "
+            "leave it out"
+        )
+
+
+def reconstruction_text(
+    request: CompressRequest, checkpoint: Checkpoint, calibration: Batches | None, apart: Sequence[Batches]
+) -> Batches | None:
+    """What layers are reconstructed on: the calibration batches, or as many rows of the data as were asked for.
+
+    The seed chooses them, those of the statistics among them; none of their labels is read.
+
+    Args:
+        request: what was asked for.
+        checkpoint: the dense model.
+        calibration: batches of the statistics.
+        apart: examples that are measured on, which are left out.
+
+    Raises:
+        DataError: nothing but these is left.
+    """
+    if request.reconstruct_samples is None or request.data is None:
+        return calibration
+    data = replace(request.data.without_labels(), max_samples=request.reconstruct_samples, shard=(1, 1))
+    text: Batches = load_batches(data, load_tokenizer(checkpoint), checkpoint.encoder)
+    for examples in apart:
+        text = text.without(text.among(examples.token_ids))
+    if not text.examples:
+        raise DataError(
+            f"all rows of {data.name} are measured on, and none is left to reconstruct layers on; give more"
+        )
+    return text
 
 
 def calibration_and_validation(

@@ -45,7 +45,11 @@ from fwsvd_export.storage.digest import file_sha256
 from fwsvd_export.storage.names import command_line
 from fwsvd_export.training.refine import refine
 from fwsvd_export.workflows.base import with_base
-from fwsvd_export.workflows.calibration import calibration_and_validation
+from fwsvd_export.workflows.calibration import (
+    calibration_and_validation,
+    check_reconstruct_samples,
+    reconstruction_text,
+)
 from fwsvd_export.workflows.compress_request import CompressRequest
 from fwsvd_export.workflows.fisher import reads_labels, statistics_of
 from fwsvd_export.workflows.refine import RefineText, refine_text
@@ -106,6 +110,7 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
     with clock.phase("load"):
         stored = load_statistics(request.fisher) if request.fisher is not None else None
     method = _method_of(request, stored)
+    check_reconstruct_samples(request, method.reconstruct)
     with clock.phase("load"):
         checkpoint = load_dense(request.source)
         if checkpoint.has_tokenizer:  # one that cannot be carried over fails here, before the long work
@@ -131,7 +136,9 @@ def prepare_run(request: CompressRequest, steps: Steps = silent) -> Run:
             release_freed_memory()
     check_collected(method.solver, statistics)
     texts = calibration_of(calibration, statistics)
-    fitted_on = texts if method.reconstruct else None
+    apart = [part for part in (validation, text and text.held_out) if isinstance(part, Batches)]
+    more = reconstruction_text(request, checkpoint, calibration, apart)
+    fitted_on = calibration_of(more, statistics) if method.reconstruct else None
     inputs = Inputs(checkpoint.encoder, method.solver, method.options, request.size, statistics, fitted_on, texts)
     return Run(request, checkpoint, inputs, calibration, validation, text, clock)
 

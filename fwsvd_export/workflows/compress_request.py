@@ -28,7 +28,8 @@ class CompressRequest:
     ``validation`` (or on rows of ``data`` that calibration leaves) is at most that far below the dense one's, with that
     ``confidence``. ``refine`` None does not refine. A folder ``report`` gets predicted and measured losses of every
     layer. ``labels`` None is "data" where statistics are collected, and whatever they were where they are given,
-    and ``temperature`` likewise.
+    and ``temperature`` likewise. ``reconstruct_samples`` is how many rows of the data layers are reconstructed on, None
+    for those of the statistics.
     ``command`` is what was typed, and ``recipe`` the file of options that was used, for the record.
     """
 
@@ -44,6 +45,7 @@ class CompressRequest:
     max_drop: float | None = None
     confidence: float = CONFIDENCE
     reconstruct: bool | None = None
+    reconstruct_samples: int | None = None
     refine: RefineRequest | None = None
     report: Path | None = None
     solver_options: Mapping[str, str] = field(default_factory=dict)

@@ -75,6 +75,49 @@ def test_with_enough_texts_the_head_is_fitted_too_and_the_summary_says_so(
     assert "pooler and head too" in (tmp_path / "out" / "README.md").read_text()
 
 
+def test_layers_are_reconstructed_on_more_rows_than_the_statistics_take(
+    data: list[object], data_file: Path, tiny_folder: Path, compress: Compress, tmp_path: Path, run: Run
+) -> None:
+    few = (*data, "--max-samples", 16, "--rank", 6)
+    compress("few", *few)
+    record = compress("more", *few, "--reconstruct-samples", EXAMPLES)
+    assert record["fisher"]["examples"] == 16
+    assert record["reconstruction"]["sequences"] == EXAMPLES
+    same = compress("same", *few, "--reconstruct-samples", 16)
+    assert same["reconstruction"]["sequences"] == 16
+    assert digest(tmp_path / "same") == digest(tmp_path / "few") != digest(tmp_path / "more")
+    rows = [json.loads(line) for line in data_file.read_text().splitlines()]
+    unlabelled = tmp_path / "rows.jsonl"
+    unlabelled.write_text("".join(json.dumps({"sentence": row["sentence"]}) + "\n" for row in rows))
+    stored = ("--fisher", tmp_path / "statistics.safetensors", "--rank", 6)
+    run("fisher", tiny_folder, *data, "--max-samples", 16, "-o", tmp_path / "statistics.safetensors")
+    on_file = compress("file", *stored, "--task", "sst2", "--data", unlabelled, "--reconstruct-samples", EXAMPLES)
+    assert on_file["reconstruction"]["sequences"] == EXAMPLES
+    assert digest(tmp_path / "file") == digest(tmp_path / "more"), "no label of the other rows is read"
+
+
+def test_what_a_target_is_measured_on_is_not_reconstructed_on(data: list[object], compress: Compress) -> None:
+    words = (*data, "--max-samples", 24, "--max-drop", 0.9, "--confidence", 0.6, "--reconstruct-samples", EXAMPLES)
+    record = compress("target", *words)
+    assert record["gate"]["validation_examples"] == EXAMPLES - 24
+    assert record["reconstruction"]["sequences"] == 24
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--rank", 6, "--reconstruct-samples", 0), "reconstruct_samples 0: a whole number of at least 1 is allowed"),
+        (("--rank", 6, "--reconstruct-samples", 9, "--no-reconstruct"), "and no layer is reconstructed; leave it out"),
+        (("--rank", 6, "--reconstruct-samples", 9, "--method", "svd"), "and no layer is reconstructed; leave it out"),
+    ],
+)
+def test_rows_for_reconstruction_that_make_no_sense_are_refused(
+    options: tuple[object, ...], sentence: str, data: list[object], tiny_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
+    assert sentence in refused("compress", tiny_folder, tmp_path / "out", *data, *options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_statistics_file_alone_is_as_good_as_its_data(
     data: list[object], tokens: int, statistics_file: Path, compress: Compress, tmp_path: Path
 ) -> None:
