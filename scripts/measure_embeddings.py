@@ -7,8 +7,8 @@ test.jsonl), cranfield (corpus.jsonl, queries.jsonl, qrels.tsv) and the train.js
 Every size is one ``fwsvd-export compress``, calibrated on sentences of stsb or on documents of cranfield; sizes of
 --taught are also trained by ``finetune --teacher``, without labels: on 60,000 sentences of all tasks, or on the
 documents of cranfield and their sentences. Each is measured against MODEL by ``evaluate``. Texts and models go into
-FOLDER, and what is there is not made again. Writes embedding_models.json and embedding_models.md into -o and prints one
-JSON object last.
+FOLDER, and what is there is not made again. Writes embedding_models.json and embedding_models.md into -o, beside the
+rows that are there of other sizes, and prints one JSON object last.
 """
 
 from __future__ import annotations
@@ -101,14 +101,20 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     write_texts(arguments.data, arguments.work)
-    rows: list[dict[str, Any]] = []
+    place = arguments.output / f"{NAME}.json"
+    rows: list[dict[str, Any]] = json.loads(place.read_text(encoding="utf-8"))["rows"] if place.is_file() else []
     for subject in SUBJECTS:
         if subject.name in arguments.subjects.split(","):
             for row in rows_of(subject, arguments):
-                rows.append(row)
-                write_json(arguments.output / f"{NAME}.json", {"model": arguments.model.name, "rows": rows})
+                rows = sorted([row, *(other for other in rows if key_of(other) != key_of(row))], key=key_of)
+                write_json(place, {"model": arguments.model.name, "rows": rows})
                 (arguments.output / f"{NAME}.md").write_text(table(rows), encoding="utf-8")
     print(json.dumps({"model": arguments.model.name, "rows": rows}))
+
+
+def key_of(row: dict[str, Any]) -> tuple[str, float, bool]:
+    """What tells rows apart, in the order of the table."""
+    return row["subject"], -row["ratio"], row["taught"] is not None
 
 
 def write_texts(data: Path, work: Path) -> None:
