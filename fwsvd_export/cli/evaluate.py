@@ -71,9 +71,7 @@ def command(model: str, runtime: str, onnx_parent: Path | None, as_json: bool, *
     data, dense = required_data(options), options.pop("against")
     source = source_of(model, options)
     if onnx_parent is not None and runtime == TORCH:
-        raise click.UsageError(
-            "--onnx is for runtimes that run it, and torch does not: give --runtime onnxruntime, say"
-        )
+        raise click.UsageError("--onnx is for --runtime onnxruntime and others that run it, and torch does not")
     from fwsvd_export.cli.console import prepare_libraries, print_json, print_lines, print_table, steps
     from fwsvd_export.workflows.evaluate import Against, run_evaluate, run_evaluate_exported
 

@@ -140,8 +140,7 @@ data_options = together(
         Group.DATA,
         "--candidates",
         type=PATH,
-        help="What task rerank ranks: the run of a first search in TREC's form (query, Q0, document, rank, score, "
-        "name).",
+        help="Run of a first search in TREC's form (query, Q0, document, rank, score, name), which task rerank ranks.",
     ),
     option(
         Group.DATA, "--split", show_default="train", help="Split of the data set, or of a folder that holds several."

@@ -95,7 +95,7 @@ def test_layers_stay_in_float_until_the_accuracy_target_is_met(
     assert (mixed["kept"], mixed["max_drop"]) == (True, max_drop)
     assert mixed["drop"] <= -mixed["low"] <= max_drop < -whole["int8"]["low"]
     assert all(trial["kept"] == (trial["low"] >= -max_drop) for trial in mixed["trials"])
-    assert 0 < len(mixed["kept_float"]) < len(mixed["sensitivities"]) == 11
+    assert 0 < len(mixed["kept_float"]) < len(mixed["sensitivities"]) == 13
     assert all(change > 0 for change in mixed["sensitivities"].values())
     assert "embeddings" in mixed["sensitivities"]
     chosen = [trial for trial in mixed["trials"] if trial["kept_float"] == len(mixed["kept_float"])]
