@@ -52,7 +52,7 @@ def test_heads_that_read_the_first_token_are_those_whose_output_depends_on_no_ot
         def outputs(hidden: torch.Tensor, model: Any = model, head: Any = head) -> list[torch.Tensor]:
             base = encoder_of(model).base
             layers = next(module for module in base.modules() if isinstance(module, torch.nn.ModuleList))
-            hook = layers[-1].register_forward_hook(lambda *_: (hidden,))
+            hook = layers[-1].register_forward_hook(lambda _, __, out: (hidden,) if isinstance(out, tuple) else hidden)
             ids = torch.zeros(1, 1, 6, dtype=torch.long) if head.has_choices else torch.zeros(1, 6, dtype=torch.long)
             with torch.inference_mode():
                 found = model(input_ids=ids)
