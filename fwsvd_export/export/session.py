@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ _ERRORS_ONLY = 3  # onnxruntime's log level
 _NEWER = re.compile(r"model IR version: \d+|Opset \d+(?= is under development)")
 
 
-class ExportedModel:
+class ExportedModel(ABC):
     """What runs an ONNX file on the CPU, called like the torch model that the file was made from.
 
     Args:
@@ -61,9 +62,9 @@ class ExportedModel:
             **{name: torch.from_numpy(array) for name, array in zip(self._outputs, found, strict=True)}
         )
 
+    @abstractmethod
     def _run(self, arrays: dict[str, NDArray[np.int64]]) -> Sequence[NDArray[np.float32]]:
         """The outputs of some inputs."""
-        raise NotImplementedError
 
 
 class OnnxModel(ExportedModel):
