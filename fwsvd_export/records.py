@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.errors import RankError, StatisticsError, at_least, given, is_number, share_of
@@ -45,6 +45,39 @@ class LayerSpec:
     def smaller_side(self) -> int:
         """The largest rank the weight can have."""
         return min(self.out_features, self.in_features)
+
+    def narrowed(self, neurons: int) -> LayerSpec:
+        """A layer of a feed-forward part with fewer neurons: outputs of "intermediate", inputs of "output"."""
+        if self.role == "intermediate":
+            return replace(self, out_features=neurons)
+        return replace(self, in_features=neurons)
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """The two linear layers around the neurons of an encoder layer.
+
+    Attributes:
+        intermediate: (neurons, hidden), whose outputs pass the activation.
+        output: (hidden, neurons), which reads them.
+    """
+
+    intermediate: LayerSpec
+    output: LayerSpec
+
+    @property
+    def layers(self) -> tuple[LayerSpec, LayerSpec]:
+        """Both."""
+        return self.intermediate, self.output
+
+    @property
+    def neurons(self) -> int:
+        """How many there are."""
+        return self.intermediate.out_features
+
+    def narrowed(self, neurons: int) -> FeedForward:
+        """With so many."""
+        return FeedForward(self.intermediate.narrowed(neurons), self.output.narrowed(neurons))
 
 
 @dataclass(frozen=True)
@@ -231,6 +264,7 @@ class Solution:
         loss: the weighted squared error (times ½) that is left; 0 for a dense layer.
         status: "exact", "dense", or a sentence that says what happened and what to do.
         settled: False when the status asks the user for something.
+        neurons: of a layer of a feed-forward part that loses some: those that stay, rising (int64).
         trace: of an iterative method: the loss of the start, then after every iteration.
         losses: of a closed form: the loss at every rank, (smaller side + 1).
     """
@@ -241,14 +275,24 @@ class Solution:
     settled: bool = True
     trace: tuple[float, ...] = ()
     losses: Tensor | None = None
+    neurons: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class RankPlan:
-    """The rank of every compressible layer; None keeps it dense."""
+    """The rank of every compressible layer; None keeps it dense.
+
+    Attributes:
+        ranks: layer name -> rank.
+        allocate: how the budget was shared.
+        widths: layer name -> neurons that are left, of the layers of feed-forward parts that lose some.
+        loss: predicted losses of all layers together; None where they were not looked at.
+    """
 
     ranks: dict[str, int | None]
     allocate: str
+    widths: dict[str, int] = field(default_factory=dict)
+    loss: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -313,6 +357,8 @@ class RankRequest:
         limits: of the ranks.
         embeddings: fraction of the word embeddings' weights that may be used, 0 < embeddings <= 1; None keeps them.
         cost: what a greedy allocation counts as a component's price: params, flops or latency.
+        widths: "keep" for all neurons of feed-forward parts, "auto" for as many as the allocation leaves; None is auto
+            where that can be done.
     """
 
     budget: Budget
@@ -320,6 +366,7 @@ class RankRequest:
     limits: RankLimits = RankLimits()
     embeddings: float | None = None
     cost: str = "params"
+    widths: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.limits, RankLimits):
@@ -332,7 +379,7 @@ class RankRequest:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One row of ``compression.json``'s layers."""
+    """One row of ``compression.json``'s layers; ``width`` is the neurons that are left, None for all of them."""
 
     name: str
     shape: tuple[int, int]
@@ -341,6 +388,7 @@ class LayerReport:
     predicted_loss: float
     status: str
     settled: bool
+    width: int | None = None
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ r"""The methods on real fine-tuned models: metric, element-weighted loss and sec
 MODELS holds one folder per task (sst2, stsb, cola, banking77, snips), DATA one per task with train.jsonl and
 validation.jsonl. A variant is a method, or method:manner+manner with an allocator (uniform, greedy), an axis of fwsvd
 (input, output), reconstructed (layer outputs fitted on the calibration data, as compress does by default for kfac),
-embeddings=RATIO, temperature=T of the statistics, texts=ROWS that layers are reconstructed on, without labels (as
---reconstruct-samples), or refined=MINUTES on all training texts. With several seeds the
-table has what is kept of the dense metric: the mean over seeds, the lowest and the highest, and the first seed's paired
-95 % interval.
+widths (neurons removed too, as compress does by default for kfac), embeddings=RATIO, temperature=T of the statistics,
+texts=ROWS that layers are reconstructed on, without labels (as --reconstruct-samples), or refined=MINUTES on all
+training texts. With several seeds the table has what is kept of the dense metric: the mean over seeds, the lowest and
+the highest, and the first seed's paired 95 % interval.
 Writes NAME.json, NAME.md (tables) and NAME.png, and prints one JSON object last. What NAME.json has already is not made
 again, so that variants, ratios and seeds can be added, and a run that was stopped goes on; remove it when code or a
 model has changed. --render writes the tables and the picture again from the NAME.json that is there. The weighted loss
@@ -211,7 +211,8 @@ class Subject:
         given = {name: float(value) for name, _, value in (manner.partition("=") for manner in asked) if value}
         allocator = next((manner for manner in asked if manner in ALLOCATORS), None)
         axis = next((manner for manner in asked if manner in AXES), None)
-        size = RankRequest(Budget(ratio=ratio), allocator, embeddings=given.get("embeddings"))
+        widths = "auto" if "widths" in asked else "keep"
+        size = RankRequest(Budget(ratio=ratio), allocator, embeddings=given.get("embeddings"), widths=widths)
         statistics = self.statistics_at(given.get("temperature", TEMPERATURE))
         begin = time.perf_counter()
         options = options_from(method, SOLVERS[method].options, {"axis": axis} if axis else {})

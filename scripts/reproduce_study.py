@@ -36,6 +36,7 @@ GRIDS = {
     "finetuned": ("--ranks", "75", "--training", "finetuned", "--finetune-evaluations", "3"),
 }
 CALIBRATION = ("--max-samples", "2048", "--batch-size", "32", "--temperature", "1")  # the Fisher of the papers
+RANKS_ALONE = ("--widths", "keep")  # what is compared is how ranks are filled
 LONG = {"sst2": ("--train-samples", "8192")}  # rows to train on, where a task has many
 
 
@@ -68,7 +69,7 @@ def sweep_words(arguments: argparse.Namespace, task: str, grid: str, shard: str)
     yield from (sys.executable, "-m", "fwsvd_export", "-q", "sweep", str(arguments.models / task), "--task", task)
     yield from ("--data", str(data_file(data, "train")), "--validation", str(data_file(data, "validation")))
     yield from ("-o", str(arguments.work / f"{task}-{grid}"), "--device", arguments.device)
-    yield from ("--methods", ",".join(METHODS), *CALIBRATION, *GRIDS[grid])
+    yield from ("--methods", ",".join(METHODS), *CALIBRATION, *RANKS_ALONE, *GRIDS[grid])
     if grid == "finetuned":
         yield from LONG.get(task, ())
     if shard != "1/1":

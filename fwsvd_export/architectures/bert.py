@@ -93,6 +93,7 @@ BERT = Family(
             "intermediate_size",
             ("encoder.layer.0.intermediate.dense.weight", "encoder.layer.0.intermediate.dense.up.weight"),
             0,
+            "encoder.layer.0.intermediate.dense",
         ),
     ),
     settings=BertSettings,

@@ -76,7 +76,12 @@ DISTILBERT = Family(
         Size("vocab_size", (f"{_WORDS}.weight", f"{_WORDS}.table.weight"), 0),
         Size("dim", ("embeddings.position_embeddings.weight",), 1),
         Size("max_position_embeddings", ("embeddings.position_embeddings.weight",), 0),
-        Size("hidden_dim", ("transformer.layer.0.ffn.lin1.weight", "transformer.layer.0.ffn.lin1.up.weight"), 0),
+        Size(
+            "hidden_dim",
+            ("transformer.layer.0.ffn.lin1.weight", "transformer.layer.0.ffn.lin1.up.weight"),
+            0,
+            "transformer.layer.0.ffn.lin1",
+        ),
     ),
     settings=DistilBertSettings,
     function_settings=("activation", "n_heads"),

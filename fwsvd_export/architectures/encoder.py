@@ -13,7 +13,7 @@ from fwsvd_export.architectures.family import Family
 from fwsvd_export.architectures.heads import POOLED, Axes, Head
 from fwsvd_export.architectures.inputs import IDS, POSITIONS
 from fwsvd_export.architectures.post_norm import ROLES, PostNormLayer
-from fwsvd_export.records import LayerSpec
+from fwsvd_export.records import FeedForward, LayerSpec
 
 if TYPE_CHECKING:
     import torch
@@ -31,12 +31,14 @@ class Stage:
         readout: name of the linear layer whose output is added to the hidden states.
         inner: what the readout reads.
         norm: what follows the addition.
+        activation: of a feed-forward part, between its only projection and the readout; None for attention.
     """
 
     projections: tuple[str, ...]
     readout: str
     inner: Callable[[Tensor], Tensor]
     norm: Callable[[Tensor], Tensor]
+    activation: Callable[[Tensor], Tensor] | None = None
 
 
 class Encoder(ABC):
@@ -121,6 +123,13 @@ class Encoder(ABC):
                 )
         return tuple(specs)
 
+    @property
+    def feed_forwards(self) -> tuple[FeedForward, ...]:
+        """Every encoder layer's feed-forward part, first to last; empty for a family without stages."""
+        by_name = {layer.name: layer for layer in self.layers}
+        stages = (stage for block in self.blocks for stage in block if stage.activation is not None)
+        return tuple(FeedForward(by_name[stage.projections[0]], by_name[stage.readout]) for stage in stages)
+
     def per_token(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """What ``entering`` takes, (sequences, length) each, with positions as the family counts them.
 
@@ -170,5 +179,5 @@ def _stages(layer: PostNormLayer) -> tuple[Stage, ...]:
     projections = tuple(name(role) for role, shares in ROLES.items() if shares)
     return (
         Stage(projections, name("attention_output"), layer.context, layer.part("attention_norm")),
-        Stage((name("intermediate"),), name("output"), layer.activated, layer.part("norm")),
+        Stage((name("intermediate"),), name("output"), layer.activated, layer.part("norm"), layer.part("activation")),
     )

@@ -28,11 +28,13 @@ class Size:
         setting: its name in ``config.json``.
         tensors: names, relative to the base model, of which a checkpoint has one.
         dimension: which of the tensor's dimensions the setting is.
+        width_of: name of the layer that a compressed model's configuration may give fewer neurons than the setting.
     """
 
     setting: str
     tensors: tuple[str, ...]
     dimension: int
+    width_of: str = ""
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,10 @@ class RecordedParameters:
 
 @dataclass(frozen=True)
 class RecordedLayer:
-    """A linear layer; ``rank`` is None for a dense one, ``predicted_loss`` is at the dense model's inputs."""
+    """A linear layer; ``rank`` is None for a dense one, ``predicted_loss`` is at the dense model's inputs.
+
+    ``width`` is how many neurons are left of the feed-forward part that the layer is of, None where all are.
+    """
 
     name: Line
     shape: Shape
@@ -114,6 +117,7 @@ class RecordedLayer:
     kept_dense: bool
     predicted_loss: Number
     status: str | None = None
+    width: Size | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,7 @@ class Asked:
     limits: RecordedLimits = RecordedLimits()
     embeddings: Number | None = None
     cost: Line = "params"
+    widths: Line = "keep"
     solver_options: dict[str, Any] = field(default_factory=dict)
 
 

@@ -19,6 +19,7 @@ from fwsvd_export.storage.json_files import read_json
 from fwsvd_export.storage.schema import Mismatch, convert
 from fwsvd_export.storage.tensors import StoredTensor
 
+MOST_NARROWED = 16  # times as many neurons a dense model may have had; a narrowed one keeps an eighth at least
 MOST_LABELS = 1_000_000  # transformers makes a name for every one
 _ABSENT = object()
 _FLOATS = ("F64", "F32", "F16", "BF16")
@@ -135,6 +136,7 @@ def check_weights(settings: Mapping[str, Any], family: Family, tensors: Tensors,
     found = {size.setting: _size(tensors, size.tensors, size.dimension) for size in family.sizes}
     layer = re.compile(rf"(?:.*\.)?{re.escape(family.layer).replace(re.escape('{}'), '([0-9]+)')}\..*", re.DOTALL)
     found[family.layers_setting] = len({match[1] for match in map(layer.fullmatch, tensors) if match})
+    widths = _widths(settings, family)
     for name, stored in found.items():
         value = settings.get(name, getattr(defaults, name))
         if type(value) is not int or value < 1:
@@ -145,11 +147,26 @@ def check_weights(settings: Mapping[str, Any], family: Family, tensors: Tensors,
             raise _unreadable(
                 source, f"its weights have nothing of which {name} is a size; is it another architecture?"
             )
-        if value != stored:
+        width = widths.get(name)
+        if width is None and value != stored:
             raise _unreadable(source, f"{name} is {shown(value)} by config.json and {stored} by the weights")
+        if width is not None and (width != stored or not stored <= value <= MOST_NARROWED * stored):
+            raise _unreadable(
+                source,
+                f"{shown(width)} of {shown(value)} neurons ({name}) are left by config.json, and the weights have "
+                f"{stored}; {stored} of at most {MOST_NARROWED * stored} are allowed",
+            )
     labels = max(settings.get("num_labels") or 0, len(settings.get("id2label") or {}))
     if labels > max(tensor.shape[0] for tensor in tensors.values() if tensor.shape):
         raise _unreadable(source, f"config.json has {labels} labels, and no layer of the weights so many outputs")
+
+
+def _widths(settings: Mapping[str, Any], family: Family) -> dict[str, Any]:
+    """Setting -> what a compressed model's configuration says is left of it, where it says so."""
+    low_rank = settings.get("low_rank")
+    widths = low_rank.get("widths") if isinstance(low_rank, dict) else None
+    given = widths if isinstance(widths, dict) and settings.get("model_type") == family.low_rank_type else {}
+    return {size.setting: given[size.width_of] for size in family.sizes if size.width_of in given}
 
 
 def _size(tensors: Tensors, names: tuple[str, ...], dimension: int) -> int | None:

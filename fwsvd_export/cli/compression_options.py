@@ -12,7 +12,7 @@ from fwsvd_export.cli.choices import OneOf
 from fwsvd_export.cli.groups import Group, option, together
 from fwsvd_export.cli.options import PATH, Options, confidence_option, data_request, in_place_of_data
 from fwsvd_export.errors import shown
-from fwsvd_export.ranks import ALLOCATORS, COSTS
+from fwsvd_export.ranks import ALLOCATORS, COSTS, WIDTHS
 from fwsvd_export.records import Budget, RankLimits, RankRequest
 from fwsvd_export.solvers.names import AXES, METHODS
 from fwsvd_export.training.settings import REFINE_MINUTES, REFINE_SCOPES
@@ -76,6 +76,14 @@ limit_options = together(
         default=COSTS[0],
         show_default=True,
         help="Cost that greedy allocation counts for each rank.",
+    ),
+    option(
+        Group.SIZE,
+        "--widths",
+        type=OneOf(WIDTHS),
+        show_default="auto with kfac and greedy, else keep",
+        help="Neurons of feed-forward parts: keep leaves all of them, auto removes those whose weights do more as "
+        "ranks.",
     ),
     option(
         Group.SIZE,
@@ -237,7 +245,8 @@ def size_limits(options: Options, budget: Budget) -> RankRequest:
         RankError: a value that is not allowed.
     """
     limits = RankLimits(*(options.pop(name) for name in ("rank_multiple", "min_rank", "max_rank", "keep_dense")))
-    return RankRequest(budget, options.pop("allocate"), limits, options.pop("embeddings"), options.pop("cost"))
+    allocate, embeddings, cost, widths = (options.pop(name) for name in ("allocate", "embeddings", "cost", "widths"))
+    return RankRequest(budget, allocate, limits, embeddings, cost, widths)
 
 
 def solver_options(options: Options) -> dict[str, str]:

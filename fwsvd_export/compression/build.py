@@ -10,6 +10,7 @@ from fwsvd_export.architectures.assembly import assemble, carried_settings, tied
 from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.compression.report import CompressionReport
+from fwsvd_export.compression.size import removed_biases
 from fwsvd_export.ranks.cost import factor_weights, planned_weights
 from fwsvd_export.records import EmbeddingReport, LayerReport, ParameterCounts, RankPlan, Solution
 
@@ -44,13 +45,14 @@ def assembled(
             predicted_loss=solutions[layer.name].loss,
             status=solutions[layer.name].status,
             settled=solutions[layer.name].settled,
+            width=plan.widths.get(layer.name),
         )
         for layer in layers
     )
     rank = None if embedding.factors is None else embedding.factors.rank
-    dense, kept = sum(layer.weights for layer in layers), planned_weights(layers, plan.ranks)
+    dense, kept = sum(layer.weights for layer in layers), planned_weights(layers, plan.ranks, plan.widths)
     before = total_parameters(encoder.model)
-    after = before - dense + kept
+    after = before - dense + kept - removed_biases(encoder, plan)
     if rank is not None:
         after += factor_weights(table, rank) - table.weights
     words = EmbeddingReport(table.name, (table.out_features, table.in_features), rank, embedding.loss)
@@ -65,9 +67,11 @@ def build_model(encoder: Encoder, solutions: Mapping[str, Solution], method: str
     """
     model, family, prefix = encoder.model, encoder.family, encoder.prefix
     ranks = {name: solution.factors.rank for name, solution in solutions.items() if solution.factors is not None}
-    config = family.low_rank_config_class()(
-        low_rank={"ranks": ranks, "method": method}, **carried_settings(model.config)
-    )
+    firsts = [part.intermediate.name for part in encoder.feed_forwards]
+    kept = {name: neurons for name in firsts if (neurons := solutions[name].neurons) is not None}
+    widths = {name: len(neurons) for name, neurons in kept.items()}
+    low_rank = {"ranks": ranks, **({"widths": widths} if widths else {}), "method": method}
+    config = family.low_rank_config_class()(low_rank=low_rank, **carried_settings(model.config))
     state = model.state_dict()
     for name, solution in solutions.items():
         if solution.factors is None:
@@ -83,5 +87,5 @@ def build_model(encoder: Encoder, solutions: Mapping[str, Solution], method: str
         state[f"{prefix}{name}.up.weight"] = solution.factors.up
         bias = state.pop(f"{prefix}{name}.bias", None)
         if bias is not None:
-            state[f"{prefix}{name}.up.bias"] = bias
+            state[f"{prefix}{name}.up.bias"] = bias[kept[name]] if name in kept else bias
     return assemble(family.low_rank_class(type(model).__name__), config, state, like=model)

@@ -10,7 +10,7 @@ from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.norms import check_collected
 from fwsvd_export.errors import DataError, RankError, SolverOptionError, StatisticsError, given, shown
 from fwsvd_export.fisher.sample import CalibrationSample
-from fwsvd_export.ranks import ALLOCATORS, COSTS
+from fwsvd_export.ranks import ALLOCATORS, COSTS, WIDTHS
 from fwsvd_export.records import Kronecker, RankRequest, Statistics
 from fwsvd_export.solvers.names import RECONSTRUCTING, SHARING
 from fwsvd_export.solvers.solver import ClosedForm, Iterative, Solver
@@ -86,6 +86,44 @@ def _allocator_of(solver: Solver, size: RankRequest) -> str:
             f"give; use --method {' or '.join(SHARING)}, or --allocate uniform"
         )
     return size.allocate
+
+
+def widths_of(solver: Solver, size: RankRequest) -> str:
+    """Whether feed-forward parts may lose neurons: as asked, else where it can be done.
+
+    Raises:
+        RankError: an unknown wish, or a removal with a method without both Kronecker factors, or with ranks that are
+            not greedy.
+    """
+    if size.widths is None:
+        return "auto" if solver.norm is Kronecker and allocator_of(solver, size) == "greedy" else "keep"
+    if size.widths not in WIDTHS:
+        raise RankError(f"widths {size.widths!r}: one of {', '.join(WIDTHS)} is allowed")
+    if size.widths == "auto" and solver.norm is not Kronecker:
+        raise RankError(
+            f"widths {size.widths} needs losses of neurons, which method {solver.name} does not give; "
+            f"use --method {' or '.join(RECONSTRUCTING)}, or leave out --widths"
+        )
+    if size.widths == "auto" and (chosen := allocator_of(solver, size)) != "greedy":
+        raise RankError(
+            f"widths {size.widths} is one more choice of a greedy allocation, and these ranks are {chosen}; "
+            "give --ratio, or leave out --widths"
+        )
+    return size.widths
+
+
+def check_widths(encoder: Encoder, solver: Solver, size: RankRequest) -> None:
+    """Refuses the removal of neurons where nothing can say which.
+
+    Raises:
+        RankError: as ``widths_of``, or it was asked for a family whose feed-forward parts are not known.
+    """
+    widths_of(solver, size)
+    if size.widths == "auto" and not encoder.feed_forwards:
+        raise RankError(
+            f"widths {size.widths} needs to run a model layer by layer, and how is not known of "
+            f"{encoder.family.model_type}; leave out --widths"
+        )
 
 
 def can_reconstruct(solver: Solver) -> bool:

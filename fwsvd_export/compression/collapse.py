@@ -68,10 +68,13 @@ def collapse_of(inputs: Inputs, solutions: Mapping[str, Solution], plan_at: Call
         return None
 
     def is_sane(thousandths: int) -> bool:
-        ranks = plan_at(Budget(ratio=thousandths / RATIOS)).ranks
-        curves = ((solutions[name].losses, rank) for name, rank in ranks.items() if rank is not None)
-        losses = (float(curve[rank]) for curve, rank in curves if curve is not None)
-        return guessing.decisions * sum(losses) <= guessing.loss
+        plan, loss = plan_at(Budget(ratio=thousandths / RATIOS)), 0.0
+        if plan.loss is not None:
+            loss = plan.loss
+        else:
+            curves = ((solutions[name].losses, rank) for name, rank in plan.ranks.items() if rank is not None)
+            loss = sum(float(curve[rank]) for curve, rank in curves if curve is not None)
+        return guessing.decisions * loss <= guessing.loss
 
     least = math.ceil(smallest_ratio(inputs.encoder.layers, inputs.size.limits) * RATIOS)
     advice = "no ratio does better under these limits of the ranks"

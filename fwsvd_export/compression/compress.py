@@ -38,12 +38,15 @@ class RankOptions(TypedDict, total=False):
             machine).
         limits: of the ranks, and layers to keep dense.
         embeddings: fraction of the word embeddings' weights that may be used (part of ``params``); kept by default.
+        widths: "auto" lets a greedy allocation remove neurons of feed-forward parts too (the default with kfac), "keep"
+            does not.
     """
 
     allocate: str | None
     cost: str
     limits: RankLimits | None
     embeddings: float | None
+    widths: str | None
 
 
 def compress(
@@ -146,4 +149,5 @@ def _rank_request(budget: Budget, ranks: RankOptions) -> RankRequest:
         RankLimits() if (limits := ranks.get("limits")) is None else limits,
         ranks.get("embeddings"),
         ranks.get("cost", "params"),
+        ranks.get("widths"),
     )

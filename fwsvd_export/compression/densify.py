@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+from torch.nn import functional
+
 from fwsvd_export.architectures.assembly import assemble, carried_settings
 from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES, encoder_of
 from fwsvd_export.architectures.unwrap import unwrapped
 from fwsvd_export.errors import UnsupportedModelError
+from fwsvd_export.records import FeedForward
 from fwsvd_export.runtime.modes import usual_modes
 
 
@@ -57,5 +61,20 @@ def _densified(model: Any) -> Any:
         bias = state.pop(f"{prefix}{name}.up.bias", None)
         if bias is not None:
             state[f"{prefix}{name}.bias"] = bias
+    for name, width in model.config.low_rank.get("widths", {}).items():
+        part = next(part for part in encoder.feed_forwards if part.intermediate.name == name)
+        _fill_up(state, prefix, part, getattr(model.config, model.config.readouts[2]) - width)
     dense_class = family.dense_class(type(model).__name__)
     return assemble(dense_class, dense_class.config_class(**carried_settings(model.config)), state, like=model)
+
+
+def _fill_up(state: dict[str, Tensor], prefix: str, part: FeedForward, gone: int) -> None:
+    """Puts neurons in the place of those that are gone: nothing goes into them, and nothing that they give is read."""
+    first, bias, second = (
+        f"{prefix}{name}"
+        for name in (f"{part.intermediate.name}.weight", f"{part.intermediate.name}.bias", f"{part.output.name}.weight")
+    )
+    state[first] = functional.pad(state[first], (0, 0, 0, gone))
+    state[second] = functional.pad(state[second], (0, gone))
+    if bias in state:
+        state[bias] = functional.pad(state[bias], (0, gone))

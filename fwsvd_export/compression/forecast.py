@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fwsvd_export.compression.collapse import Guessing, guessing_of
 from fwsvd_export.compression.prepare import Prepared
-from fwsvd_export.compression.size import parameters_beside
+from fwsvd_export.compression.size import parameters_beside, removed_biases
 from fwsvd_export.ranks.choices import smallest_ratio
 from fwsvd_export.ranks.cost import planned_weights
 from fwsvd_export.records import Budget, Kronecker
@@ -73,12 +73,15 @@ def forecast(prepared: Prepared) -> Forecast:
 
 
 def _size(prepared: Prepared, budget: Budget, asked: bool = False) -> ForecastSize:
-    ranks = prepared.plan(budget).ranks
+    plan = prepared.plan(budget)
     encoder = prepared.inputs.encoder
-    kept, dense = planned_weights(encoder.layers, ranks), sum(layer.weights for layer in encoder.layers)
-    curves = prepared.decompositions
-    loss = sum(float(curves[name].losses[rank]) for name, rank in ranks.items() if rank is not None)
-    return ForecastSize(kept / dense, parameters_beside(encoder, prepared.inputs.size) + kept, loss, asked)
+    dense = sum(layer.weights for layer in encoder.layers)
+    kept = planned_weights(encoder.layers, plan.ranks, plan.widths)
+    curves, loss = prepared.decompositions, plan.loss
+    if loss is None:
+        loss = sum(float(curves[name].losses[rank]) for name, rank in plan.ranks.items() if rank is not None)
+    beside = parameters_beside(encoder, prepared.inputs.size) - removed_biases(encoder, plan)
+    return ForecastSize(kept / dense, beside + kept, loss, asked)
 
 
 def _bend(prepared: Prepared, least: float) -> float:

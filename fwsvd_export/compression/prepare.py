@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.compression.build import Compressed, assembled
-from fwsvd_export.compression.checks import allocator_of, closed_form
+from fwsvd_export.compression.checks import allocator_of, closed_form, widths_of
 from fwsvd_export.compression.collapse import collapse_of
 from fwsvd_export.compression.embeddings import solve_embedding
 from fwsvd_export.compression.inputs import Inputs
+from fwsvd_export.compression.narrow import Surgery, surgeries_of
 from fwsvd_export.compression.reconstruct import reconstruct
 from fwsvd_export.compression.size import embedding_rank, parameters_beside
 from fwsvd_export.compression.solution import truncated
 from fwsvd_export.compression.solve import decompose_layers, solve_layers
 from fwsvd_export.errors import CompressionWarning
+from fwsvd_export.ranks.curves import WidthChoices
 from fwsvd_export.ranks.greedy import plan_greedy
 from fwsvd_export.ranks.prices import Price, price_of
 from fwsvd_export.ranks.uniform import plan_uniform
@@ -35,12 +38,16 @@ class Prepared:
         price: of a component when they compete, None for its weights.
         decompositions: layer name -> decomposition.
         embedding: what becomes of the word embeddings.
+        surgeries: feed-forward parts that may lose neurons, by the name of their first layer.
+        widths: what they may become.
     """
 
     inputs: Inputs
     price: Price | None
     decompositions: Mapping[str, Decomposition]
     embedding: Solution
+    surgeries: Mapping[str, Surgery] = field(default_factory=dict)
+    widths: tuple[WidthChoices, ...] = ()
 
     def at(self, budget: Budget, steps: Steps = silent) -> Compressed:
         """The compressed model under a budget, reconstructed where there is calibration data.
@@ -54,6 +61,9 @@ class Prepared:
         """The compressed model under a budget, not reconstructed; raises as ``at``."""
         plan = self.plan(budget)
         solutions = {name: truncated(form, plan.ranks[name], name) for name, form in self.decompositions.items()}
+        for name, surgery in self.surgeries.items():
+            if name in plan.widths:
+                solutions.update(surgery.solutions(plan.widths[name], plan))
         return assembled(self.inputs.encoder, self.inputs.solver.name, plan, solutions, self.embedding)
 
     def plan(self, budget: Budget) -> RankPlan:
@@ -63,7 +73,7 @@ class Prepared:
             return _uniform_plan(self.inputs, budget)
         losses = {name: decomposition.losses for name, decomposition in self.decompositions.items()}
         beside = parameters_beside(encoder, size)
-        return plan_greedy(encoder.layers, budget, beside, size.limits, losses, self.price)
+        return plan_greedy(encoder.layers, budget, beside, size.limits, losses, self.price, self.widths)
 
 
 def prepare(inputs: Inputs, steps: Steps = silent) -> Prepared:
@@ -79,8 +89,14 @@ def prepare(inputs: Inputs, steps: Steps = silent) -> Prepared:
     form, encoder = closed_form(inputs.solver), inputs.encoder
     embedding = _solved_embedding(inputs)
     decompositions = decompose_layers(encoder, form, inputs.statistics, options=inputs.options, steps=steps)
-    price = price_of(inputs.size.cost, encoder.layers, encoder.device)
-    return Prepared(inputs, price, decompositions, embedding)
+    surgeries = {}
+    if widths_of(inputs.solver, inputs.size) == "auto":
+        assert inputs.statistics is not None, "kfac, which alone has widths, has them"
+        surgeries = surgeries_of(encoder, inputs.statistics, steps)
+    widths = tuple(surgery.choices() for surgery in surgeries.values())
+    narrowed = (choice.part.narrowed(width).layers for choice in widths for width in choice.losses)
+    price = price_of(inputs.size.cost, [*encoder.layers, *chain.from_iterable(narrowed)], encoder.device)
+    return Prepared(inputs, price, decompositions, embedding, surgeries, widths)
 
 
 def compress_model(inputs: Inputs, steps: Steps = silent) -> Compressed:

@@ -9,10 +9,10 @@ a reduced-rank regression in the gradient norm G (Izenman 1975; for networks: "a
 al. 2015, arXiv 1505.06798, section 2.3). The target t is the dense layer's output W x + b; where the output is added to
 a residual stream r, it is W x + b + r - r', so that what went wrong before is made up for.
 
-Behind the last layer pooler and head are fitted in the same way (``fit_head``).
+A feed-forward part that loses neurons keeps those which its readout needs most on these inputs (``linalg.surgeon``):
+they are chosen when all are fitted, and then both layers are fitted to them alone.
 
-With centred moments A' of x' and C of (t, x'), the unrestricted solution is M = (C + λ W) (A' + λ)^-1 (ridge regression
-towards the dense weight) and the best factors are its truncation in the Kronecker norm of A' + λ and G.
+Behind the last layer pooler and head are fitted in the same way (``fit_head``).
 """
 
 from __future__ import annotations
@@ -27,21 +27,17 @@ from torch import Tensor
 from fwsvd_export.architectures.encoder import Encoder, Stage
 from fwsvd_export.architectures.inputs import IDS
 from fwsvd_export.compression.fit_head import fit_head
+from fwsvd_export.compression.moments import Moments
+from fwsvd_export.compression.regression import Regressed, regressed, ridged
 from fwsvd_export.compression.report import Reconstruction
 from fwsvd_export.compression.sequences import entering_states, packed_sequences
 from fwsvd_export.compression.states import HiddenStates
 from fwsvd_export.errors import DataError
 from fwsvd_export.fisher.hooks import eval_mode
-from fwsvd_export.fisher.sums import GramSum
-from fwsvd_export.linalg.decomposition import decompose, truncate
-from fwsvd_export.linalg.weighting import GRADIENT_DAMPING, Weighting
+from fwsvd_export.linalg.surgeon import refitted, removal_order
+from fwsvd_export.linalg.weighting import GRADIENT_DAMPING, Weighting, damped_root
 from fwsvd_export.records import Statistics
 from fwsvd_export.runtime.progress import Steps, silent
-
-# Pull towards the dense weight, as a share of the mean variance of the layer's inputs: the larger of the first, and of
-# the second times input features per token, so that few examples cannot mislead (measured: docs/log.md).
-RIDGE = 1e-2
-RIDGE_OF_FEW_TOKENS = 0.2
 
 
 @torch.no_grad()
@@ -100,99 +96,92 @@ class _StagePair:
             after: the compressed model's.
         """
         dense, small = self.dense_stage, self.small_stage
-        self._fit_projections(before, after)
+        narrowed = self._loses_neurons()
+        read = Moments.of(zip(after, before, strict=True)) if any(map(self._factorised, dense.projections)) else None
+        if read is not None and not narrowed:
+            for name in dense.projections:
+                if self._factorised(name):
+                    self._take(name, self._regressed(name, self._given(name, read)))
         # Each place in the list is replaced as soon as it is used up: three states per token are held of either model
         readout = self.dense.module(dense.readout)
         for place, hidden in enumerate(before):
             before[place] = readout(dense.inner(hidden)) + hidden
-        if self._factorised(dense.readout):
-            read = ((small.inner(own), total - own) for total, own in zip(before, after, strict=True))
-            self._solve(dense.readout, _Moments.of(read))
+        if read is not None and narrowed:
+            self._fit_narrowed(read, before, after)
+        elif self._factorised(dense.readout):
+            pairs = ((small.inner(own), total - own) for total, own in zip(before, after, strict=True))
+            self._take(dense.readout, self._regressed(dense.readout, Moments.of(pairs)))
         readout = self.small.module(small.readout)
         for place, hidden in enumerate(after):
             after[place] = small.norm(readout(small.inner(hidden)) + hidden)
             before[place] = dense.norm(before[place])
 
-    def _fit_projections(self, before: HiddenStates, after: HiddenStates) -> None:
-        """Fits layers that read the same hidden states, each to the dense layer's output."""
-        names = [name for name in self.dense_stage.projections if self._factorised(name)]
-        if not names:
+    def _fit_narrowed(self, read: Moments, before: HiddenStates, after: HiddenStates) -> None:
+        """Chooses the neurons of a feed-forward part, and fits both of its layers to them.
+
+        Args:
+            read: moments of what enters the stage.
+            before: what the dense model's stage adds up to, before its norm.
+            after: what enters the compressed model's stage.
+        """
+        (first,), second, activation = (
+            self.dense_stage.projections,
+            self.dense_stage.readout,
+            self.small_stage.activation,
+        )
+        assert activation is not None, "of every feed-forward part"
+        weight, readout = (self.dense.module(name).weight for name in (first, second))
+        given = self._given(first, read)
+        whole = self._regressed(first, given)
+        if whole is None:
             return
-        moments = _Moments.of(zip(after, before, strict=True))
-        for name in names:
-            linear = self.dense.module(name)
-            self._solve(name, moments.through(linear.weight, linear.bias))
+        up, down, bias = whole.factors.up, whole.factors.down, whole.bias.float()
+        moments = Moments.of(
+            (activation(own.float() @ down.T @ up.T + bias), total - own)
+            for total, own in zip(before, after, strict=True)
+        )
+        inputs, needed = ridged(moments), self._regressed(second, moments)
+        if inputs is None or needed is None:
+            return
+        damped, width = inputs.damped(), self.small.module(first).out_features
+        whitened = damped_root(self._output_weighting(second)).transposed_times(needed.factors.up.double())
+        kept = removal_order(whitened @ needed.factors.down.double(), damped, keep=width)[-width:].sort().values
+        rows = self._output_weighting(first)
+        rows = Weighting(rows.values[kept][:, kept], rows.damping, rows.count)
+        rank = self.small.module(first).rank
+        self._take(first, regressed(given.of_outputs(kept), weight[kept], rows, rank, first))
+        pairs = ((self.small_stage.inner(own), total - own) for total, own in zip(before, after, strict=True))
+        rank = self.small.module(second).rank
+        fitted = refitted(readout, damped, kept)
+        self._take(second, regressed(Moments.of(pairs), fitted, self._output_weighting(second), rank, second))
+
+    def _loses_neurons(self) -> bool:
+        """Whether it is a feed-forward part, with fewer neurons than the dense model's."""
+        name = self.dense_stage.projections[0]
+        left, all_of_them = (encoder.module(name).out_features for encoder in (self.small, self.dense))
+        return bool(left < all_of_them)
 
     def _factorised(self, name: str) -> bool:
         return hasattr(self.small.module(name), "down")
 
-    def _solve(self, name: str, moments: _Moments) -> None:
-        """The best factors at the layer's rank, and their bias."""
-        layer, weight = self.small.module(name), self.dense.module(name).weight.double()
-        share = max(RIDGE, RIDGE_OF_FEW_TOKENS * weight.shape[1] / moments.tokens)
-        inputs = Weighting(moments.input_moment, share)
-        ridge, damped = inputs.floor(), inputs.damped()
-        if not bool(ridge > 0):
-            return  # inputs that never vary: nothing to learn from them
-        pulled = moments.cross_moment + ridge * weight
-        unrestricted = torch.cholesky_solve(pulled.T, torch.linalg.cholesky(damped)).T
-        gradients = cast(Tensor, self.statistics.layers[name].gradient_gram).to(weight.device)
-        output = Weighting(gradients, GRADIENT_DAMPING, self.statistics.examples)
-        factors = truncate(decompose(unrestricted, output, inputs, name), layer.rank, name)
-        layer.down.weight.copy_(factors.down)
-        layer.up.weight.copy_(factors.up)
-        explained = factors.up.double() @ (factors.down.double() @ moments.input_mean)
-        layer.up.bias.copy_(moments.target_mean - explained)
+    def _given(self, name: str, read: Moments) -> Moments:
+        """Moments of what the dense layer gives, by those of what it reads."""
+        linear = self.dense.module(name)
+        return read.through(linear.weight, linear.bias)
 
+    def _regressed(self, name: str, moments: Moments) -> Regressed | None:
+        """Of a layer, with all of its inputs and outputs, at its rank."""
+        weight, rank = self.dense.module(name).weight, self.small.module(name).rank
+        return regressed(moments, weight, self._output_weighting(name), rank, name)
 
-@dataclass(frozen=True)
-class _Moments:
-    """Centred second moments of inputs x' (in) and targets t (out), means over tokens, float64.
+    def _output_weighting(self, name: str) -> Weighting:
+        gradients = cast(Tensor, self.statistics.layers[name].gradient_gram).to(self.dense.device)
+        return Weighting(gradients, GRADIENT_DAMPING, self.statistics.examples)
 
-    Attributes:
-        tokens: how many.
-        input_moment: (in, in).
-        cross_moment: of t and x', (out, in).
-        input_mean: (in).
-        target_mean: (out).
-    """
-
-    tokens: int
-    input_moment: Tensor
-    cross_moment: Tensor
-    input_mean: Tensor
-    target_mean: Tensor
-
-    @classmethod
-    def of(cls, pairs: Iterable[tuple[Tensor, Tensor]]) -> _Moments:
-        """From packs of (inputs, targets), (sequences, length, features) each.
-
-        Inputs are counted from the first token's: a mean far larger than the variance would leave nothing of it in
-        float32, and inputs that never vary give exact zeros.
-        """
-        tokens = 0
-        gram: GramSum | None = None
-        for inputs, targets in pairs:
-            x, t = inputs.flatten(0, 1).float(), targets.flatten(0, 1).float()
-            if gram is None:
-                first = x[0].clone()
-                gram = GramSum(x.shape[1], x.device)
-                cross = x.new_zeros(t.shape[1], x.shape[1])
-                x_sum, t_sum = x.new_zeros(x.shape[1]).double(), x.new_zeros(t.shape[1]).double()
-            x = x - first
-            gram.add(x)
-            cross.addmm_(t.T, x)
-            x_sum += x.sum(dim=0)
-            t_sum += t.sum(dim=0)
-            tokens += len(x)
-        assert gram is not None, "there is at least one pack"
-        x_mean, t_mean = x_sum / tokens, t_sum / tokens
-        input_moment = (gram.finished().double() / tokens).addr_(x_mean, x_mean, alpha=-1)
-        cross_moment = (cross.double() / tokens).addr_(t_mean, x_mean, alpha=-1)
-        return cls(tokens, input_moment, cross_moment, x_mean + first.double(), t_mean)
-
-    def through(self, weight: Tensor, bias: Tensor) -> _Moments:
-        """The moments with weight @ t + bias as the target."""
-        weight = weight.double()
-        mean = weight @ self.target_mean + bias.double()
-        return _Moments(self.tokens, self.input_moment, weight @ self.cross_moment, self.input_mean, mean)
+    def _take(self, name: str, found: Regressed | None) -> None:
+        """Puts what was fitted into the compressed model's layer; nothing where nothing could be learned."""
+        if found is not None:
+            layer = self.small.module(name)
+            layer.down.weight.copy_(found.factors.down)
+            layer.up.weight.copy_(found.factors.up)
+            layer.up.bias.copy_(found.bias)

@@ -12,6 +12,7 @@ from fwsvd_export.checkpoints.record import (
     RecordedParameters,
     RecordedReconstruction,
 )
+from fwsvd_export.compression.checks import widths_of
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.compression.report import CompressionReport
 from fwsvd_export.records import Statistics
@@ -39,7 +40,9 @@ def record_of(inputs: Inputs, report: CompressionReport, base_model: str) -> Com
         reconstruction=None if done is None else RecordedReconstruction(done.tokens, done.sequences, done.head_pull),
         parameters=RecordedParameters(**report.parameters.to_json()),
         layers=tuple(
-            RecordedLayer(layer.name, layer.shape, layer.rank, layer.kept_dense, layer.predicted_loss, layer.status)
+            RecordedLayer(
+                layer.name, layer.shape, layer.rank, layer.kept_dense, layer.predicted_loss, layer.status, layer.width
+            )
             for layer in report.layers
         ),
         fisher=None if inputs.statistics is None else _fisher(inputs.statistics),
@@ -57,6 +60,7 @@ def _asked(inputs: Inputs) -> Asked:
         limits=RecordedLimits(limits.multiple, limits.smallest, limits.largest, tuple(limits.keep_dense)),
         embeddings=inputs.size.embeddings,
         cost=inputs.size.cost,
+        widths=widths_of(inputs.solver, inputs.size),
         solver_options=options_to_json(options),
     )
 

@@ -6,11 +6,11 @@ from fractions import Fraction
 
 from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.compression.checks import allocator_of
+from fwsvd_export.compression.checks import allocator_of, check_widths
 from fwsvd_export.errors import RankError
 from fwsvd_export.ranks.cost import factor_weights
 from fwsvd_export.ranks.uniform import plan_uniform
-from fwsvd_export.records import LayerSpec, RankRequest
+from fwsvd_export.records import LayerSpec, RankPlan, RankRequest
 from fwsvd_export.solvers.solver import Solver
 from fwsvd_export.wording import counted
 
@@ -22,6 +22,7 @@ def check_size(encoder: Encoder, solver: Solver, size: RankRequest) -> None:
         RankError: as the plan itself would.
     """
     allocator_of(solver, size)
+    check_widths(encoder, solver, size)
     plan_uniform(encoder.layers, size.budget, parameters_beside(encoder, size), size.limits)
 
 
@@ -54,3 +55,13 @@ def embedding_rank(table: LayerSpec, size: RankRequest) -> int | None:
             f"({factor_weights(table, multiple):,}); ask for at least {enough:g}"
         )
     return rank
+
+
+def removed_biases(encoder: Encoder, plan: RankPlan) -> int:
+    """Biases of neurons that are gone under a plan."""
+    gone = 0
+    for part in encoder.feed_forwards:
+        name = part.intermediate.name
+        if name in plan.widths and encoder.module(name).bias is not None:
+            gone += part.neurons - plan.widths[name]
+    return gone

@@ -68,7 +68,7 @@ def measure_layer_losses(
             assert factors is not None, "chosen above"
             weight: Tensor = encoder.module(name).weight
             kept = weight.clone()
-            weight.copy_(factors.up @ factors.down)
+            weight.copy_(_whole(solution, factors.up @ factors.down, weight))
             try:
                 after = [predict(encoder, batch, temperature) for batch in chosen]
                 rises = [divergences(*pair) for pair in zip(before, after, strict=True)]
@@ -77,6 +77,16 @@ def measure_layer_losses(
             losses.append(LayerLoss(name, factors.rank, solution.loss, float(torch.cat(rises).mean())))
             advance()
     return LayerLosses(tuple(losses), sum(len(batch["input_ids"]) for batch in chosen))
+
+
+def _whole(solution: Solution, product: Tensor, like: Tensor) -> Tensor:
+    """The product of the factors in the dense weight's shape: zero where a neuron is gone."""
+    if solution.neurons is None:
+        return product
+    whole = torch.zeros_like(like)
+    rows = len(product) < len(like)
+    whole[solution.neurons if rows else slice(None), slice(None) if rows else solution.neurons] = product.to(like)
+    return whole
 
 
 def _spread(batches: Batches) -> Sequence[Mapping[str, Tensor]]:

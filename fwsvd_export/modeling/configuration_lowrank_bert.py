@@ -16,11 +16,13 @@ class LowRankBertConfig(LowRankConfigMixin, BertConfig):
     Args:
         low_rank: ``{"ranks": {"encoder.layer.0.attention.self.query": 37, ...}, "method": ...}``. Names are relative
             to the base model, without a head's ``bert.`` prefix; layers that are not named stay dense. Factorised
-            word embeddings are named ``embeddings.word_embeddings``.
+            word embeddings are named ``embeddings.word_embeddings``. Feed-forward parts with fewer neurons than
+            ``intermediate_size``: ``"widths": {"encoder.layer.0.intermediate.dense": 768, ...}``.
         kwargs: everything ``BertConfig`` takes.
 
     Raises:
-        ValueError: a size is no whole number of at least 1, or a rank none from 1 to the smaller side of its layer.
+        ValueError: a size or a width is no whole number of at least 1, a rank none from 1 to the smaller side of its
+            layer, or a width larger than there are neurons.
     """
 
     model_type = "lowrank_bert"
@@ -30,6 +32,7 @@ class LowRankBertConfig(LowRankConfigMixin, BertConfig):
         (r"encoder\.layer\.\d+\.(intermediate|output)\.dense", ("hidden_size", "intermediate_size")),
         (r"embeddings\.word_embeddings", ("vocab_size", "hidden_size")),
     )
+    readouts = (r"(encoder\.layer\.\d+)\.intermediate\.dense", r"\1.output.dense", "intermediate_size")
     endings = (
         "Model",
         "ForMaskedLM",

@@ -16,11 +16,13 @@ class LowRankDistilBertConfig(LowRankConfigMixin, DistilBertConfig):
     Args:
         low_rank: ``{"ranks": {"transformer.layer.0.attention.q_lin": 37, ...}, "method": ...}``. Names are relative to
             the base model, without a head's ``distilbert.`` prefix; layers that are not named stay dense. Factorised
-            word embeddings are named ``embeddings.word_embeddings``.
+            word embeddings are named ``embeddings.word_embeddings``. Feed-forward parts with fewer neurons than
+            ``hidden_dim``: ``"widths": {"transformer.layer.0.ffn.lin1": 768, ...}``.
         kwargs: everything ``DistilBertConfig`` takes.
 
     Raises:
-        ValueError: a size is no whole number of at least 1, or a rank none from 1 to the smaller side of its layer.
+        ValueError: a size or a width is no whole number of at least 1, a rank none from 1 to the smaller side of its
+            layer, or a width larger than there are neurons.
     """
 
     model_type = "lowrank_distilbert"
@@ -30,6 +32,7 @@ class LowRankDistilBertConfig(LowRankConfigMixin, DistilBertConfig):
         (r"transformer\.layer\.\d+\.ffn\.lin[12]", ("dim", "hidden_dim")),
         (r"embeddings\.word_embeddings", ("vocab_size", "dim")),
     )
+    readouts = (r"(transformer\.layer\.\d+\.ffn)\.lin1", r"\1.lin2", "hidden_dim")
     endings = (
         "Model",
         "ForMaskedLM",

@@ -132,6 +132,32 @@ class TiedDecoder(nn.Module):
         return self._embeddings[0].scores(hidden_states) + self.bias
 
 
+def narrow(base_model: nn.Module, widths: dict[str, int], readouts: tuple[str, str]) -> None:
+    """Puts (untrained) linear layers with fewer neurons in the place of those around an activation.
+
+    Args:
+        base_model: whose feed-forward parts they are.
+        widths: name of the layer before the activation -> neurons.
+        readouts: pattern of such names, and what it becomes for the layer behind the activation.
+
+    Raises:
+        ValueError: a name that is no such layer of this model.
+    """
+    modules = dict(base_model.named_modules())
+    for name, width in widths.items():
+        after = re.sub(readouts[0], readouts[1], name) if re.fullmatch(readouts[0], name) else ""
+        first, second = modules.get(name), modules.get(after)
+        if not isinstance(first, nn.Linear) or not isinstance(second, nn.Linear):
+            raise ValueError(f"low_rank gives {name!s:.100} a width, which is no layer before neurons of this model")
+        for place, dense, sides in (
+            (name, first, (first.in_features, width)),
+            (after, second, (width, second.out_features)),
+        ):
+            layer = nn.Linear(*sides, bias=dense.bias is not None)
+            parent, _, attribute = place.rpartition(".")
+            setattr(modules[parent], attribute, layer.to(device=dense.weight.device, dtype=dense.weight.dtype))
+
+
 def factorize(base_model: nn.Module, ranks: dict[str, int]) -> None:
     """Puts (untrained) factors in the place of every linear or embedding layer of ``base_model`` that has a rank.
 
@@ -156,11 +182,14 @@ def factorize(base_model: nn.Module, ranks: dict[str, int]) -> None:
 class LowRankConfigMixin:
     """A configuration with the ranks of the factorised layers, which are checked when it is made.
 
-    A family's class puts it before transformers' own and sets ``sides`` and ``endings``.
+    A family's class puts it before transformers' own and sets ``sides``, ``readouts`` and ``endings``.
     """
 
     # (pattern of layer names, the two settings that are the sides of their weight) of layers that may be factorised
     sides: tuple[Any, ...] = ()
+    # (pattern of the names of layers before an activation, what it becomes for the layer behind it, the setting that
+    # says how many neurons there are); low_rank's "widths" names the former: layer name -> neurons that are left
+    readouts: tuple[str, str, str] = ("", "", "")
     # of the names of the model classes beside it
     endings: tuple[str, ...] = ()
 
@@ -172,15 +201,30 @@ class LowRankConfigMixin:
         for name, rank in ranks.items():
             if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
                 raise ValueError(f"rank {rank!r:.40} of {name!s:.100}: a whole number of at least 1 is needed")
+        widths = self.low_rank.get("widths", {})
+        if not isinstance(widths, dict):
+            raise ValueError('"widths" of low_rank must be an object: layer name -> neurons')
+        for name, width in widths.items():
+            if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+                raise ValueError(f"width {width!r:.40} of {name!s:.100}: a whole number of at least 1 is needed")
         for setting in kwargs.keys() & {setting for _, sides in self.sides for setting in sides}:
             size = kwargs[setting]
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise ValueError(f"{setting} {size!r:.40}: a whole number of at least 1 is needed")
         super().__init__(**kwargs)
         # Before a model of these sizes is made, which refuses names that it does not have
+        before, behind, setting = self.readouts
+        for name, width in widths.items():
+            if not re.fullmatch(before, str(name)):
+                raise ValueError(f"low_rank gives {name!s:.100} a width, which is no layer before neurons")
+            if width > getattr(self, setting):
+                raise ValueError(
+                    f"width {width!r:.40} of {name}: at most {setting}, {getattr(self, setting)}, is allowed"
+                )
+        narrowed = {**widths, **{re.sub(before, behind, name): width for name, width in widths.items()}}
         for name, rank in ranks.items():
             for sides in (sides for pattern, sides in self.sides if re.fullmatch(pattern, str(name))):
-                largest = min(getattr(self, setting) for setting in sides)
+                largest = min(*(getattr(self, setting) for setting in sides), narrowed.get(name, rank))
                 if rank > largest:
                     raise ValueError(f"rank {rank!r:.40} of {name}: at most {largest}, its smaller side, is allowed")
 
@@ -218,7 +262,9 @@ class LowRankModelMixin:
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
         # A head builds its encoder as a plain base model, so the swap happens once, at the outermost class.
-        factorize(getattr(self, self.base_model_prefix, self), config.low_rank["ranks"])
+        base_model = getattr(self, self.base_model_prefix, self)
+        narrow(base_model, config.low_rank.get("widths", {}), config.readouts[:2])
+        factorize(base_model, config.low_rank["ranks"])
         embeddings, (name, bias) = self.get_input_embeddings(), self.decoder
         if isinstance(embeddings, LowRankEmbedding) and config.tie_word_embeddings and self._has(name):
             parent, _, attribute = name.rpartition(".")

@@ -2,3 +2,4 @@
 
 ALLOCATORS = ("greedy", "uniform")  # what --allocate takes
 COSTS = ("params", "flops", "latency")  # what --cost takes: what a component of a layer costs when they compete
+WIDTHS = ("keep", "auto")  # what --widths takes

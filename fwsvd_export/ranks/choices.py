@@ -45,7 +45,7 @@ def choices_of(layers: Sequence[LayerSpec], limits: RankLimits) -> list[RankChoi
                 f"keep-dense {pattern!r} matches no layer; names look like {layers[0].name} "
                 "(fwsvd-export inspect lists them), and * stands for anything"
             )
-    return [_choices(layer, limits) for layer in layers]
+    return [choice_of(layer, limits) for layer in layers]
 
 
 def smallest_ratio(layers: Sequence[LayerSpec], limits: RankLimits) -> float:
@@ -81,7 +81,8 @@ def check_affordable(choices: Sequence[RankChoices], allowed: int, other_paramet
     )
 
 
-def _choices(layer: LayerSpec, limits: RankLimits) -> RankChoices:
+def choice_of(layer: LayerSpec, limits: RankLimits) -> RankChoices:
+    """The choices of one layer."""
     if any(fnmatchcase(layer.name, pattern) for pattern in limits.keep_dense):
         return RankChoices(layer, (), dense=True)
     largest = layer.smaller_side if limits.largest is None else min(limits.largest, layer.smaller_side)

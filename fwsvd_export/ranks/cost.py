@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from fwsvd_export.records import LayerSpec
 
@@ -17,10 +18,18 @@ def grows(layer: LayerSpec, rank: int) -> bool:
     return factor_weights(layer, rank) >= layer.weights
 
 
-def planned_weights(layers: Sequence[LayerSpec], ranks: dict[str, int | None]) -> int:
-    """Linear weights of a whole plan; a layer of rank None is dense."""
+def planned_weights(
+    layers: Sequence[LayerSpec], ranks: Mapping[str, int | None], widths: Mapping[str, int] = MappingProxyType({})
+) -> int:
+    """Linear weights of a whole plan.
+
+    Args:
+        layers: in their dense shapes.
+        ranks: layer name -> rank, None for dense.
+        widths: layer name -> neurons that are left, where some are gone.
+    """
     total = 0
     for layer in layers:
-        rank = ranks[layer.name]
-        total += layer.weights if rank is None else factor_weights(layer, rank)
+        rank, kept = ranks[layer.name], layer.narrowed(widths[layer.name]) if layer.name in widths else layer
+        total += kept.weights if rank is None else factor_weights(kept, rank)
     return total

@@ -1,23 +1,25 @@
 """One budget for the whole model: singular components of all layers compete by predicted loss per weight.
 
-Each layer has choices of rising cost and falling loss: its ranks, and the dense weight, whose loss is zero. On the
-lower convex hull of these points the fall per cost gets smaller and smaller, so taking the steepest step of any layer
-again and again is optimal for every budget at which a step ends (Everett 1963, generalised Lagrange multipliers). What
-is left when the next step does not fit is filled with the steepest smaller steps that do.
+Each layer has choices of rising cost and falling loss: its ranks, and the dense weight, whose loss is zero; a
+feed-forward part has the choices of both its layers, at several numbers of neurons. On the lower convex hull of these
+points the fall per cost gets smaller and smaller, so taking the steepest step of any layer again and again is optimal
+for every budget at which a step ends (Everett 1963, generalised Lagrange multipliers). What is left when the next step
+does not fit is filled with the steepest smaller steps that do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor
 
-from fwsvd_export.ranks.choices import RankChoices, allowed_weights, check_affordable, choices_of
-from fwsvd_export.ranks.cost import factor_weights
+from fwsvd_export.ranks.choices import allowed_weights, check_affordable, choices_of
+from fwsvd_export.ranks.curves import Candidate, WidthChoices, curve_of_layer, curve_of_part, lower_hull, slope
 from fwsvd_export.ranks.prices import Price
 from fwsvd_export.records import Budget, LayerSpec, RankLimits, RankPlan
+
+Curves = Mapping[str, Sequence[Candidate]]
 
 
 def plan_greedy(
@@ -27,6 +29,7 @@ def plan_greedy(
     limits: RankLimits,
     losses: Mapping[str, Tensor],
     price: Price | None = None,
+    widths: Sequence[WidthChoices] = (),
 ) -> RankPlan:
     """The ranks that lower the predicted loss most within the budget of weights, which is never exceeded.
 
@@ -37,6 +40,7 @@ def plan_greedy(
         limits: of every layer's rank.
         losses: layer name -> predicted loss at every rank (smaller side + 1), comparable across layers.
         price: (layer, rank or None for dense) -> what a choice costs in the competition; None for its weights.
+        widths: feed-forward parts that may lose neurons, which is one more choice.
 
     Raises:
         RankError: a budget that not even the smallest ranks meet.
@@ -44,7 +48,15 @@ def plan_greedy(
     choices = choices_of(layers, limits)
     allowed = allowed_weights(layers, budget, other_parameters)
     check_affordable(choices, allowed, other_parameters)
-    curves = {choice.layer.name: _cost_curve(choice, losses[choice.layer.name], price) for choice in choices}
+    narrowing = {choice.part.intermediate.name: choice for choice in widths}
+    inside = {layer.name for choice in widths for layer in choice.part.layers}
+    curves: dict[str, list[Candidate]] = {}
+    for choice in choices:
+        name = choice.layer.name
+        if name in narrowing:
+            curves[name] = curve_of_part(narrowing[name], limits, losses, price, count_biases=budget.params is not None)
+        elif name not in inside:
+            curves[name] = curve_of_layer(choice, losses[name], price)
     taken = dict.fromkeys(curves, 0)
     left = allowed - sum(curve[0].weights for curve in curves.values())
     for name, place in _steps(curves):
@@ -56,65 +68,29 @@ def plan_greedy(
         name, place = filler
         left -= curves[name][place].weights - curves[name][taken[name]].weights
         taken[name] = place
-    return RankPlan({name: curve[taken[name]].rank for name, curve in curves.items()}, "greedy")
+    return _plan(layers, [curve[taken[name]] for name, curve in curves.items()])
 
 
-LEAST_RISE = 1 + 1e-6  # of the price from one choice to the next, so that every step has a slope
+def _plan(layers: Sequence[LayerSpec], taken: Sequence[Candidate]) -> RankPlan:
+    ranks = {name: rank for candidate in taken for name, rank in candidate.ranks.items()}
+    widths = {name: width for candidate in taken for name, width in candidate.widths.items()}
+    ordered = {layer.name: ranks[layer.name] for layer in layers}
+    return RankPlan(ordered, "greedy", widths, sum(candidate.loss for candidate in taken))
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """One choice of a layer: its rank (None for dense), parameters, price in the competition, predicted loss."""
-
-    rank: int | None
-    weights: int
-    price: float
-    loss: float
-
-
-def _cost_curve(choice: RankChoices, losses: Tensor, price: Price | None) -> list[_Candidate]:
-    """The choices, rising in weights; a price that does not rise with them (a dense layer may be fast) is lifted."""
-    layer, curve = choice.layer, losses.tolist()
-    weights: dict[int | None, int] = {rank: factor_weights(layer, rank) for rank in choice.ranks}
-    if choice.dense:
-        weights[None] = layer.weights
-    candidates: list[_Candidate] = []
-    for rank, cost in weights.items():
-        asked = cost if price is None else price(layer, rank)
-        if candidates:
-            asked = max(asked, candidates[-1].price * LEAST_RISE)
-        candidates.append(_Candidate(rank, cost, asked, 0.0 if rank is None else curve[rank]))
-    return candidates
-
-
-def _steps(curves: Mapping[str, Sequence[_Candidate]]) -> list[tuple[str, int]]:
+def _steps(curves: Curves) -> list[tuple[str, int]]:
     """Every step along every layer's hull as (layer, place reached), steepest first."""
     steps = []
     for name, curve in curves.items():
-        hull = _lower_hull(curve)
-        steps += [(_slope(curve[low], curve[high]), name, high) for low, high in pairwise(hull)]
+        steps += [(slope(curve[low], curve[high]), name, high) for low, high in pairwise(lower_hull(curve))]
     return [(name, place) for _, name, place in sorted(steps, key=lambda step: -step[0])]
 
 
-def _lower_hull(curve: Sequence[_Candidate]) -> list[int]:
-    """Places of the candidates on the lower convex hull of (price, loss)."""
-    hull: list[int] = []
-    for place, candidate in enumerate(curve):
-        while len(hull) > 1 and _slope(curve[hull[-2]], curve[hull[-1]]) <= _slope(curve[hull[-1]], candidate):
-            hull.pop()
-        hull.append(place)
-    return hull
-
-
-def _slope(low: _Candidate, high: _Candidate) -> float:
-    return (low.loss - high.loss) / (high.price - low.price)
-
-
-def _filler(curves: Mapping[str, Sequence[_Candidate]], taken: Mapping[str, int], left: int) -> tuple[str, int] | None:
+def _filler(curves: Curves, taken: Mapping[str, int], left: int) -> tuple[str, int] | None:
     """The steepest step to a next candidate that fits into what is left, None when none does."""
     steps = []
     for name, curve in curves.items():
         here, place = curve[taken[name]], taken[name] + 1
         if place < len(curve) and curve[place].weights - here.weights <= left:
-            steps.append((_slope(here, curve[place]), name, place))
+            steps.append((slope(here, curve[place]), name, place))
     return max(steps, key=lambda step: step[0])[1:] if steps else None

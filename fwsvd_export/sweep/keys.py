@@ -117,7 +117,9 @@ class MadeFrom:
             **({} if self.temperature == 1 else {"temperature": self.temperature}),
         }
 
-    def compressed(self, cell: Cell, options: SolverOptions, needs: str | None, reconstruct: bool) -> Parts:
+    def compressed(
+        self, cell: Cell, options: SolverOptions, needs: str | None, *, reconstruct: bool, widths: str
+    ) -> Parts:
         """A compressed model before any training; one that needs no statistics does not depend on data or seed."""
         size = self.size
         return {
@@ -130,6 +132,8 @@ class MadeFrom:
             "limits": asdict(size.limits),
             "embeddings": size.embeddings,
             "cost": size.cost,
+            # Left out where nothing is removed, so that cells made before there were widths are found
+            **({} if widths == "keep" else {"widths": widths}),
         }
 
     def trained(self, start: Parts, training: Parts, teacher: Identity | None, seed: int) -> Parts:

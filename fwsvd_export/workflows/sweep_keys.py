@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from fwsvd_export.architectures.embed import modules_of
 from fwsvd_export.checkpoints.load import Checkpoint
+from fwsvd_export.compression.checks import widths_of
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.solvers.table import solver_named
 from fwsvd_export.sweep.grid import Cell
@@ -80,6 +81,11 @@ class SweepKeys:
         return self.made_from.trained(self._start(cell), training, teacher, cell.seed)
 
     def _start(self, cell: Cell) -> Parts:
-        request, method = self.request, cell.method
-        needs = solver_named(method).needs
-        return self.made_from.compressed(cell.start, request.options_of(method), needs, request.reconstructs(method))
+        request, method, solver = self.request, cell.method, solver_named(cell.method)
+        return self.made_from.compressed(
+            cell.start,
+            request.options_of(method),
+            solver.needs,
+            reconstruct=request.reconstructs(method),
+            widths=widths_of(solver, replace(request.size, budget=cell.budget)),
+        )

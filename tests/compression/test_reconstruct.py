@@ -18,7 +18,8 @@ from fwsvd_export.architectures.bert import BERT
 from fwsvd_export.architectures.post_norm import ROLES
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
-from fwsvd_export.compression.reconstruct import RIDGE, RIDGE_OF_FEW_TOKENS, Reconstruction, reconstruct
+from fwsvd_export.compression.reconstruct import Reconstruction, reconstruct
+from fwsvd_export.compression.regression import RIDGE, RIDGE_OF_FEW_TOKENS
 from fwsvd_export.errors import DataError
 from fwsvd_export.linalg.weighting import GRADIENT_DAMPING
 from fwsvd_export.records import RankLimits, Statistics
@@ -219,7 +220,8 @@ def test_reconstruction_brings_the_hidden_states_closer_to_the_dense_ones(
         ]
     statistics = collect_statistics(dense, given, collect=("kfac",), labels="sampled")
     plain, reconstructed = (
-        compress(dense, given, statistics=statistics, ratio=ratio, reconstruct=wanted) for wanted in (False, True)
+        compress(dense, given, statistics=statistics, ratio=ratio, widths="keep", reconstruct=wanted)
+        for wanted in (False, True)
     )
     # 0.71 to 0.88 over eight draws of the labels at the largest ratio, where there is least to make up for
     assert distance(dense, reconstructed, rows) < 0.9 * distance(dense, plain, rows)

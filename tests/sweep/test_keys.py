@@ -35,7 +35,7 @@ CELL = Cell("fwsvd", Budget(ratio=0.5), "none", 0)
 
 
 def key(made_from: MadeFrom = MADE_FROM, cell: Cell = CELL, **changes: Any) -> str:
-    asked = {"options": FwsvdOptions(), "needs": "row", "reconstruct": False, **changes}
+    asked = {"options": FwsvdOptions(), "needs": "row", "reconstruct": False, "widths": "keep", **changes}
     return made_from.measured(made_from.compressed(cell, **asked), 0.95)
 
 
@@ -69,8 +69,9 @@ def test_another_method_size_seed_or_option_is_another_key() -> None:
         key(cell=replace(CELL, seed=1)),
         key(options=FwsvdOptions("output")),
         key(reconstruct=True),
+        key(widths="auto"),
     ]
-    assert len({key(), *others}) == 7
+    assert len({key(), *others}) == 8
     assert MADE_FROM.measured({}, 0.9) != MADE_FROM.measured({}, 0.95)
 
 
@@ -96,7 +97,7 @@ def test_what_needs_no_statistics_depends_neither_on_calibration_rows_nor_on_the
 
 
 def test_a_trained_model_depends_on_its_start_rows_settings_teacher_batch_size_and_seed() -> None:
-    start = MADE_FROM.compressed(CELL, FwsvdOptions(), "row", False)
+    start = MADE_FROM.compressed(CELL, FwsvdOptions(), "row", reconstruct=False, widths="keep")
 
     def trained(made_from: MadeFrom = MADE_FROM, **changes: Any) -> str:
         asked = {"start": start, "training": {"epochs": 1.0}, "teacher": None, "seed": 0, **changes}

@@ -49,7 +49,7 @@ def test_the_record_says_what_was_asked_and_from_what_it_was_made(
     expected = {"format": 1, "base_model": tiny_folder.name, "method": "kfac", "allocate": "uniform"}
     assert {name: record[name] for name in expected} == expected
     asked = {"ratio": None, "rank": RANK, "params": None, "fisher_axis": "input", "solver_options": {}}
-    asked |= {"embeddings": None, "cost": "params"}
+    asked |= {"embeddings": None, "cost": "params", "widths": "keep"}
     limits = {"multiple": 1, "smallest": 1, "largest": None, "keep_dense": []}
     assert record["asked"] == {**asked, "limits": limits}
     assert record["base_sha256"] == file_sha256(tiny_folder / "model.safetensors")
