@@ -73,3 +73,15 @@ def _ranges(numbers: Iterable[int]) -> str:
         else:
             ends.append([number, number])
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ends)
+
+
+def neurons_in_words(left: Sequence[int], before: int) -> str:
+    """How many neurons feed-forward parts have left.
+
+    Example:
+        >>> neurons_in_words([576, 288, 576], 1536)
+        '288 to 576 of 1,536 in 3 layers'
+    """
+    least, most = min(left), max(left)
+    span = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    return f"{span} of {before:,} in {counted(len(left), 'layer')}"

@@ -93,6 +93,11 @@ class Family:
         """Tokens at most in one sequence of a model with so many positions."""
         return max_position_embeddings - self.reserved_positions
 
+    def neurons_of(self, config: Any) -> int:
+        """Neurons of every feed-forward part of the dense model."""
+        setting = next(size.setting for size in self.sizes if size.width_of)
+        return int(getattr(config, setting))
+
     @staticmethod
     def shipped(name: str) -> Path:
         """One of ``code_files`` as this installation ships it."""

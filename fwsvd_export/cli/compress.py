@@ -36,7 +36,7 @@ from fwsvd_export.cli.options import (
 )
 from fwsvd_export.cli.recipe import recipe_option, recorded_recipe
 from fwsvd_export.cli.targets import Missed, change_from
-from fwsvd_export.wording import counted, grouped
+from fwsvd_export.wording import counted, grouped, neurons_in_words
 
 if TYPE_CHECKING:
     from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedRefinement
@@ -221,6 +221,7 @@ def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord,
         ],
         ["all parameters", f"{counts.total_compressed:,} of {counts.total_dense:,}"],
         ["ranks", f"{ranks[0]} to {ranks[-1]}" if ranks else "none"],
+        ["neurons", _neurons_cell(compressed)],
         ["layers reconstructed on", reconstructed_on],
         *([] if record.refinement is None else [["refined", _refined(record.refinement)]]),
         ["word embeddings", _embedding_cell(compressed.report.embedding)],
@@ -240,6 +241,13 @@ def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord,
         )
     for sentence in compressed.report.advice:
         hint(sentence)
+
+
+def _neurons_cell(compressed: Compressed) -> str:
+    """What is left of the neurons."""
+    widths = compressed.model.config.low_rank.get("widths", {})  # of layers before an activation
+    before = [layer.shape[0] for layer in compressed.report.layers if layer.name in widths]
+    return neurons_in_words(list(widths.values()), before[0]) if widths else "all"
 
 
 def _embedding_cell(embedding: EmbeddingReport) -> str:

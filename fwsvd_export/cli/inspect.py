@@ -8,7 +8,7 @@ import click
 
 from fwsvd_export.cli.groups import Command
 from fwsvd_export.cli.options import json_option, trust_option
-from fwsvd_export.wording import counted, grouped
+from fwsvd_export.wording import counted, grouped, neurons_in_words
 
 
 @click.command(cls=Command)
@@ -38,6 +38,7 @@ def command(model: str, trust_remote_code: bool, as_json: bool) -> None:
         "all parameters": f"{found['parameters']['total']:,}",
         "linear weights": f"{found['parameters']['linear']:,}",
         "linear weights when dense": f"{found['parameters']['linear_dense']:,}",
+        "neurons": _neurons_cell(found["neurons"]),
         "word embeddings": _embeddings_cell(found["embeddings"]),
         "base model": provenance.get("base_model"),
         "base weights SHA-256": provenance.get("base_sha256"),
@@ -74,3 +75,9 @@ def layer_rows(layers: list[dict[str, Any]]) -> list[list[str]]:
 def _embeddings_cell(embeddings: dict[str, Any]) -> str:
     rank = embeddings["rank"]
     return f"{embeddings['shape'][0]:,} x {embeddings['shape'][1]}, {'dense' if rank is None else f'rank {rank}'}"
+
+
+def _neurons_cell(parts: list[dict[str, Any]]) -> str | None:
+    """What is left of the neurons; None where all are."""
+    narrow = [part for part in parts if part["left"] < part["before"]]
+    return neurons_in_words([part["left"] for part in narrow], narrow[0]["before"]) if narrow else None

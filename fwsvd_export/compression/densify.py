@@ -63,7 +63,7 @@ def _densified(model: Any) -> Any:
             state[f"{prefix}{name}.bias"] = bias
     for name, width in model.config.low_rank.get("widths", {}).items():
         part = next(part for part in encoder.feed_forwards if part.intermediate.name == name)
-        _fill_up(state, prefix, part, getattr(model.config, model.config.readouts[2]) - width)
+        _fill_up(state, prefix, part, family.neurons_of(model.config) - width)
     dense_class = family.dense_class(type(model).__name__)
     return assemble(dense_class, dense_class.config_class(**carried_settings(model.config)), state, like=model)
 

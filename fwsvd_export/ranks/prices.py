@@ -2,7 +2,8 @@
 
 The budget itself is one of weights, whatever the price. A layer's operations per token are twice its weights, so for
 these layers ``flops`` gives the plan of ``params``; ``latency`` differs, because two thin products take longer than
-their share of one, and small layers longer than their share of large ones.
+their share of one, and small layers longer than their share of large ones. What an activation takes is part of the
+price of the layer before it: fewer neurons save it, a lower rank does not.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def price_of(cost: str, layers: Sequence[LayerSpec], device: torch.device) -> Pr
     """
     if cost == "latency":
         shapes = sorted({(layer.out_features, layer.in_features) for layer in layers})
-        return latency_price({shape: measure(shape, device) for shape in shapes})
+        neurons = max((layer.out_features for layer in layers if layer.role == "intermediate"), default=0)
+        table = {shape: measure(shape, device) for shape in shapes}
+        return latency_price(table, measure_activation(neurons, device) if neurons else 0.0)
     return operations if cost == "flops" else None
 
 
@@ -66,12 +69,18 @@ def operations(layer: LayerSpec, rank: int | None) -> float:
     return 2.0 * (layer.weights if rank is None else factor_weights(layer, rank))
 
 
-def latency_price(table: Mapping[Shape, MeasuredTimes]) -> Price:
-    """Seconds by a measured table."""
+def latency_price(table: Mapping[Shape, MeasuredTimes], activation: float = 0.0) -> Price:
+    """Seconds by a measured table.
+
+    Args:
+        table: of the products of every shape (out, in).
+        activation: seconds for every neuron behind a layer before an activation; factors save nothing of it.
+    """
 
     def price(layer: LayerSpec, rank: int | None) -> float:
         times = table[layer.out_features, layer.in_features]
-        return times.dense if rank is None else times.at(rank)
+        behind = activation * layer.out_features if layer.role == "intermediate" else 0.0
+        return behind + (times.dense if rank is None else times.at(rank))
 
     return price
 
@@ -98,6 +107,26 @@ def measure(shape: Shape, device: torch.device, clock: Callable[[], float] = tim
     *low_rank, dense = (median(seconds) for seconds in found)
     rising = [max(low_rank[: place + 1]) for place in range(len(low_rank))]
     return MeasuredTimes(ranks, tuple(rising), dense)
+
+
+@torch.no_grad()
+def measure_activation(neurons: int, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds that Gelu takes for one neuron, for ``MEASURED_TOKENS`` tokens.
+
+    Args:
+        neurons: that are measured side by side.
+        device: where.
+        clock: seconds.
+    """
+    values, found = torch.randn(MEASURED_TOKENS, neurons, device=device), []
+    for _ in range(_ROUNDS):
+        _wait(values)
+        start = clock()
+        for _ in range(_REPEATS):
+            torch.nn.functional.gelu(values)
+        _wait(values)
+        found.append((clock() - start) / _REPEATS)
+    return median(found) / neurons
 
 
 def _measured_ranks(layer: LayerSpec) -> tuple[int, ...]:

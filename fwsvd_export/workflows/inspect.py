@@ -24,6 +24,8 @@ def inspect_checkpoint(source: str, *, trust_remote_code: bool = False) -> dict[
     record = read_compression(checkpoint.folder) if recorded else None
     losses = {layer.name: layer.predicted_loss for layer in record.layers} if record else {}
     ranks = model.config.low_rank["ranks"] if checkpoint.compressed else {}
+    parts, neurons = encoder.feed_forwards, encoder.family.neurons_of(model.config)
+    whole = {layer.name: layer for part in parts for layer in part.narrowed(neurons).layers}
     layers, table = encoder.layers, encoder.embedding
     return {
         "model": source,
@@ -32,7 +34,7 @@ def inspect_checkpoint(source: str, *, trust_remote_code: bool = False) -> dict[
         "parameters": {
             "total": total_parameters(model),
             "linear": linear_weights(encoder),
-            "linear_dense": sum(layer.weights for layer in layers),
+            "linear_dense": sum(whole.get(layer.name, layer).weights for layer in layers),
         },
         "layers": [
             {
@@ -44,6 +46,7 @@ def inspect_checkpoint(source: str, *, trust_remote_code: bool = False) -> dict[
             }
             for layer in layers
         ],
+        "neurons": [{"layer": part.intermediate.name, "left": part.neurons, "before": neurons} for part in parts],
         "embeddings": {
             "name": table.name,
             "shape": [table.out_features, table.in_features],

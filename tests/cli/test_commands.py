@@ -85,6 +85,7 @@ def test_compression_record_has_the_fields_of_the_contract(
         "kept_dense": False,
         "predicted_loss": pytest.approx(record["layers"][4]["predicted_loss"], abs=0),
         "status": "exact",
+        "width": None,
     }
     assert record["layers"][4]["predicted_loss"] > 0
     fisher = {

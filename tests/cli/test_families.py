@@ -38,6 +38,7 @@ def test_a_classifier_goes_from_statistics_to_a_verified_folder_and_back(
     settings = json.loads((small / "config.json").read_text())
     family = LOW_RANK_FAMILIES[settings["model_type"]]
     assert family.model_type == json.loads((family_folder / "config.json").read_text())["model_type"]
+    assert settings["low_rank"]["widths"], "neurons are gone"
     assert {file.name for file in small.glob("*.py")} == set(family.code_files)
     for name in family.code_files:
         assert (small / name).read_bytes() == family.shipped(name).read_bytes()

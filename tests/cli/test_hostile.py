@@ -101,6 +101,9 @@ def test_json_that_others_could_not_read(
     assert reason in sentence
 
 
+NEURONS = "encoder.layer.1.intermediate.dense"
+
+
 @pytest.mark.parametrize(
     ("ranks", "reason"),
     [
@@ -125,6 +128,30 @@ def test_ranks_that_no_layer_can_have(
     ranks: Any, reason: str, changed_small: Changed, tmp_path: Path, refused: Refused
 ) -> None:
     model = changed_small(low_rank={"ranks": ranks})
+    for command in (["inspect", model], ["densify", model, tmp_path / "out"]):
+        assert f"Error: the model in {model} cannot be read: {reason}" in refused(*command)
+
+
+@pytest.mark.parametrize(
+    ("widths", "reason"),
+    [
+        ([4], '"widths" of low_rank must be an object: layer name -> neurons'),
+        ({NEURONS: 0}, f"width 0 of {NEURONS}: a whole number of at least 1 is needed"),
+        ({NEURONS: "8"}, f"width '8' of {NEURONS}: a whole number of at least 1 is needed"),
+        ({NEURONS: True}, f"width True of {NEURONS}: a whole number of at least 1 is needed"),
+        ({NEURONS: 65}, f"width 65 of {NEURONS}: at most intermediate_size, 64, is allowed"),
+        ({LAYER: 8}, f"low_rank gives {LAYER} a width, which is no layer before neurons"),
+        ({"encoder.layer.7.intermediate.dense": 8}, "low_rank gives encoder.layer.7.intermediate.dense a width, which"),
+        (
+            {"encoder.layer.0.intermediate.dense": 8},
+            "8 of 64 neurons (intermediate_size) are left by config.json, and the weights have 64; 64 of",
+        ),
+    ],
+)
+def test_widths_that_no_layer_can_have(
+    widths: Any, reason: str, changed_small: Changed, tmp_path: Path, refused: Refused
+) -> None:
+    model = changed_small(low_rank={"ranks": {}, "widths": widths})
     for command in (["inspect", model], ["densify", model, tmp_path / "out"]):
         assert f"Error: the model in {model} cannot be read: {reason}" in refused(*command)
 

@@ -155,6 +155,7 @@ def made(
         source, size = Source(str(tiny_folder), device="cpu"), RankRequest(Budget(ratio=0.4), embeddings=share)
         compressed, _ = run_compress(CompressRequest(source, room / f"{name}-small", "kfac", size, data))
         assert compressed.report.reconstruction is not None
+        assert compressed.report.plan.widths, "neurons are gone"
         assert (compressed.report.embedding.rank is None) == (share is None)
         models[name] = compressed.model
     for name, model in models.items():

@@ -14,7 +14,7 @@ from torch import Tensor
 from fwsvd_export.ranks import prices
 from fwsvd_export.ranks.cost import factor_weights, grows, planned_weights
 from fwsvd_export.ranks.greedy import plan_greedy
-from fwsvd_export.ranks.prices import MeasuredTimes, latency_price, measure, operations, price_of
+from fwsvd_export.ranks.prices import MeasuredTimes, latency_price, measure, measure_activation, operations, price_of
 from fwsvd_export.records import Budget, LayerSpec, RankLimits
 
 CPU = torch.device("cpu")
@@ -180,7 +180,22 @@ def test_latency_measures_every_shape_once(monkeypatch: pytest.MonkeyPatch) -> N
         return MeasuredTimes((1, 9), (1.0, 9.0), 100.0 + shape[0])
 
     monkeypatch.setattr(prices, "measure", made_up)
+    monkeypatch.setattr(prices, "measure_activation", lambda neurons, device: 0.0)
     price = price_of("latency", [*LAYERS, LayerSpec("again", 24, 24, "key", "a")], CPU)
     assert sorted(measured) == [((24, 24), CPU), ((24, 48), CPU), ((48, 24), CPU)]
     assert price is not None
     assert (price(LAYERS[1], None), price(LAYERS[0], None), price(LAYERS[0], 5)) == (148.0, 124.0, 5.0)
+
+
+def test_neurons_pay_for_their_activation_whatever_the_rank() -> None:
+    table = {(16, 4): MeasuredTimes((1, 2), (1.0, 2.0), 3.0), (4, 16): MeasuredTimes((1, 2), (1.0, 2.0), 3.0)}
+    price = latency_price(table, activation=0.5)
+    inner, outer = LayerSpec("inner", 16, 4, "intermediate", "x"), LayerSpec("outer", 4, 16, "output", "y")
+    assert [price(inner, rank) for rank in (1, 2, None)] == [9.0, 10.0, 11.0]
+    assert [price(outer, rank) for rank in (1, 2, None)] == [1.0, 2.0, 3.0]
+
+
+def test_an_activation_is_measured_by_the_clock() -> None:
+    ticks = iter(range(1000))
+    seconds = measure_activation(8, torch.device("cpu"), clock=lambda: float(next(ticks)))
+    assert seconds == pytest.approx(1 / prices._REPEATS / 8)
