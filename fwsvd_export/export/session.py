@@ -89,6 +89,8 @@ class OnnxModel(ExportedModel):
         runtime = required("onnxruntime")
         options = runtime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
+        # A plan of the memory is kept for every shape that ever came in, and saves no time (docs/log.md)
+        options.enable_mem_pattern = False
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
