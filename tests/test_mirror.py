@@ -39,6 +39,7 @@ TESTED_ELSEWHERE = {
     "compression.regression": "compression/test_reconstruct.py",
     "data.collection_batches": "data/test_collection.py",
     "evaluation.embedded": "evaluation/test_similarity.py",
+    "export.openvino_int8": "cli/test_openvino_int8.py",
     "export.pooled": "cli/test_embedding_tasks.py",
     "evaluation.int8": "cli/test_onnx_target.py",
     "evaluation.labels": "test_api_errors.py",

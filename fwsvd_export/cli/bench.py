@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fwsvd_export.benchmark.runtimes import RUNTIMES, USUAL_RUNTIMES
+from fwsvd_export.benchmark.runtimes import CALIBRATED, RUNTIMES, USUAL_RUNTIMES
 from fwsvd_export.cli import TYPED
 from fwsvd_export.cli.choices import Numbers, SomeOf
 from fwsvd_export.cli.groups import Command, Group, option, together
 from fwsvd_export.cli.options import (
     PATH,
     Options,
+    calibration_request,
     data_options,
     data_request,
     drop_option,
@@ -95,6 +96,12 @@ def latency_plan(options: Options) -> LatencyPlan:
     help="Measure sequences per second too, on so many texts of the data in batches of --batch-size, the longest "
     "together.",
 )
+@option(
+    Group.MEASUREMENT,
+    "--calibration",
+    type=PATH,
+    help="File with text of the task that openvino-int8 takes the ranges of activations from; no label is read.",
+)
 @option(Group.OUTPUT, "-o", "--output", "out", type=PATH, help="Folder for results.json and a picture.")
 @overwrite_option
 @json_option
@@ -109,6 +116,7 @@ def command(dense: str, models: tuple[str, ...], as_json: bool, **options: Any) 
     Example:
       fwsvd-export bench my-model my-model-small --task sst2 --data validation.jsonl -o bench
     """
+    calibration = calibration_request(options, "--runtime openvino-int8" * (CALIBRATED in options["runtimes"]))
     data = data_request(options)
     from fwsvd_export.cli.console import prepare_libraries, print_json, print_table, steps
     from fwsvd_export.report.bench import bench_table, machine_line
@@ -118,7 +126,9 @@ def command(dense: str, models: tuple[str, ...], as_json: bool, **options: Any) 
     trusted, drops = options.pop("trust_remote_code"), options.pop("drop_modules")
     sources = tuple(Source(model, trusted, "cpu", drops) for model in (dense, *models))
     typed = tuple(click.get_current_context().meta[TYPED])
-    request = BenchRequest(sources, plan=latency_plan(options), data=data, command=typed, **options)
+    request = BenchRequest(
+        sources, plan=latency_plan(options), data=data, command=typed, calibration=calibration, **options
+    )
     prepare_libraries()
     result = run_bench(request, steps())
     if as_json:

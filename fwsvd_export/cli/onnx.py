@@ -11,6 +11,7 @@ from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import (
     GATE_NOT_MET,
     PATH,
+    calibration_request,
     confidence_of,
     confidence_option,
     data_options,
@@ -39,6 +40,18 @@ if TYPE_CHECKING:
     "--int8",
     is_flag=True,
     help="Write model_quantized.onnx too, with weights and products in 8 bits.",
+)
+@option(
+    Group.EXPORT,
+    "--openvino-int8",
+    is_flag=True,
+    help="Write openvino_model.xml and .bin too, OpenVINO's own format in 8 bits; needs --calibration.",
+)
+@option(
+    Group.EXPORT,
+    "--calibration",
+    type=PATH,
+    help="File with text of the task that --openvino-int8 takes the ranges of activations from; no label is read.",
 )
 @option(
     Group.EXPORT,
@@ -86,6 +99,7 @@ def command(model: str, as_json: bool, **options: Any) -> None:
       fwsvd-export onnx my-model-small --int8 --task sst2 --data validation.jsonl --max-drop 0.01
     """
     options["confidence"] = confidence_of(options, "--max-drop")
+    options["openvino_int8"] = calibration_request(options, "--openvino-int8" * options["openvino_int8"])
     data, atol = data_request(options), options["atol"]
     if data is not None and not options["int8"]:
         raise click.UsageError("task data measures the int8 model; give --int8 with it")
@@ -142,6 +156,11 @@ def _print_summary(exported: Exported) -> None:
             rows.append(["layers left in float", str(len(int8.kept_float))])
     rows.append(["seconds", ", ".join(f"{name} {value:.1f}" for name, value in record.seconds.items())])
     print_table(f"{exported.folder}", ["what", "value"], rows)
+    if record.openvino_int8 is not None:
+        hint(
+            f"openvino_model.xml, in 8 bits by {counted(record.openvino_int8.texts, 'text')} of "
+            f"{record.openvino_int8.data}, is measured by evaluate --runtime openvino-int8."
+        )
     if int8 is not None and int8.kept_float:
         hint("Left in float: " + ", ".join(grouped(int8.kept_float)))
 

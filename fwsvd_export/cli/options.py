@@ -231,6 +231,28 @@ def in_place_of_data(options: Mapping[str, Any], file: Path) -> Options:
     return {**dict.fromkeys(others), "data": file}
 
 
+def calibration_request(options: Options, wanted: str) -> DataRequest | None:
+    """--calibration as a request, taken out of ``options``; the data's options stay in it.
+
+    Args:
+        options: of the command, with those of the data.
+        wanted: what needs it, as it was typed; empty where nothing does.
+
+    Raises:
+        click.UsageError: one without the other, or without a task.
+    """
+    file = options.pop("calibration")
+    if wanted and file is None:
+        raise click.UsageError(
+            f"{wanted} takes the ranges of activations from text of the task: give --task and --calibration FILE"
+        )
+    if file is None:
+        return None
+    if not wanted:
+        raise click.UsageError("--calibration is for openvino-int8, which is not asked for; leave it out")
+    return data_request({**options, **in_place_of_data(options, file)})
+
+
 # Fields of a ``DataRequest`` that are options of the same name
 _REQUEST = (
     "split", "max_samples", "max_length", "doc_stride", "batch_size", "seed", "on_bad_row", "corpus", "qrels",

@@ -13,10 +13,11 @@ from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer, write_tokenizer
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.identity import Identity
+from fwsvd_export.export.openvino_model import OpenvinoModel
 from fwsvd_export.export.place import Place
 from fwsvd_export.export.saturation import bounded
-from fwsvd_export.export.session import OnnxModel
-from fwsvd_export.storage.file_names import CONFIG_FILE, INT8_FILE, ONNX_FOLDER, TOKENIZER_FILE
+from fwsvd_export.export.session import ExportedModel, OnnxModel
+from fwsvd_export.storage.file_names import CONFIG_FILE, INT8_FILE, ONNX_FOLDER, OPENVINO_INT8_FILE, TOKENIZER_FILE
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output, check_output
 
@@ -70,25 +71,28 @@ def plain_settings(encoder: Encoder) -> dict[str, Any]:
     return {**settings, "architectures": [dense_class], "torch_dtype": "float32"}
 
 
-def open_exported(place: Place, file_name: str, identity: Identity, threads: int | None = None) -> OnnxModel:
-    """The ONNX model at a place, when it was made from the checkpoint of that identity.
+def open_exported(place: Place, file_name: str, identity: Identity, threads: int | None = None) -> ExportedModel:
+    """The exported model at a place, when it was made from the checkpoint of that identity.
 
     Args:
         place: the folder that has ``onnx/``.
-        file_name: of the ONNX file.
+        file_name: of the ONNX file, or of OpenVINO's own.
         identity: of the checkpoint.
         threads: as for ``OnnxModel``.
 
     Raises:
         ExportError: there is none, it cannot be read, it was made from another checkpoint, or it is an int8 model that
             some processors cut off.
-        MissingExtraError: onnxruntime is not installed.
+        MissingExtraError: what runs it is not installed.
     """
     folder = place.parent / ONNX_FOLDER
     file, advice = folder / file_name, place.advice(file_name)
     if not file.is_file():
         raise ExportError(f"{place.parent} has no {ONNX_FOLDER}/{file_name}; make it with {advice}")
-    model = OnnxModel(folder, file_name, threads)
+    if file_name == OPENVINO_INT8_FILE:
+        model: ExportedModel = OpenvinoModel(folder, file_name, "int8", threads)
+    else:
+        model = OnnxModel(folder, file_name, threads)
     made_from = Identity.read(model.metadata)
     if made_from is None:
         raise ExportError(f"{file} does not say which checkpoint it was made from; make it with {advice}")

@@ -8,7 +8,7 @@ from typing import Any
 from fwsvd_export.errors import MissingExtraError
 
 NEEDED = ("onnx", "onnxruntime")
-_EXTRAS = {"openvino": "openvino"}  # library -> the extra that brings it, where it is not ``onnx``
+_EXTRAS = {"openvino": "openvino", "nncf": "openvino"}  # library -> the extra that brings it, where it is not ``onnx``
 
 
 def required(name: str) -> Any:

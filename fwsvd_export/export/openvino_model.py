@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fwsvd_export.errors import ExportError, message_of
 from fwsvd_export.export.libraries import required
+from fwsvd_export.export.openvino_int8 import metadata_of
 from fwsvd_export.export.session import ExportedModel
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ class OpenvinoModel(ExportedModel):
 
     Args:
         folder: with the ONNX file and its config.json.
-        file_name: of the ONNX file, in float32.
-        precision: "f32", or "bf16" for products in bfloat16.
+        file_name: of the ONNX file in float32, or of OpenVINO's own in 8 bits.
+        precision: "f32", "bf16" for products in bfloat16, or "int8" for a file in 8 bits, whose other parts run in
+            bfloat16 where the processor has it.
         threads: for one request; None leaves it to OpenVINO.
 
     Raises:
@@ -32,11 +34,15 @@ class OpenvinoModel(ExportedModel):
     def __init__(self, folder: Path, file_name: str, precision: str = "f32", threads: int | None = None) -> None:
         core = required("openvino").Core()
         check_precision(core, precision)
+        if precision == "int8":
+            precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
         try:
-            self._compiled = core.compile_model(str(folder / file_name), "CPU", settings)
+            model = core.read_model(folder / file_name)
+            self.metadata = metadata_of(model)
+            self._compiled = core.compile_model(model, "CPU", settings)
             ports = self._compiled.inputs, self._compiled.outputs
             super().__init__(folder, *([port.get_any_name() for port in part] for part in ports))
         except Exception as error:  # OpenVINO raises RuntimeError and others
@@ -55,7 +61,7 @@ def check_precision(core: object, precision: str) -> None:
 
     Args:
         core: an ``openvino.Core``.
-        precision: "f32" or "bf16".
+        precision: "f32", "bf16" or "int8", which every processor has.
 
     Raises:
         ExportError: it does not have it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fwsvd_export.storage.file_names import INT8_FILE, ONNX_FOLDER
+from fwsvd_export.storage.file_names import INT8_FILE, ONNX_FOLDER, OPENVINO_INT8_FILE
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Place:
     def advice(self, file_name: str) -> str:
         """The command that makes an ONNX file here, or for a model on the Hub in a folder of the user's."""
         command = f"fwsvd-export onnx {self.source}"
-        int8 = " --int8" if file_name == INT8_FILE else ""
+        asked = {INT8_FILE: " --int8", OPENVINO_INT8_FILE: " --openvino-int8 --task TASK --calibration FILE"}
+        int8 = asked.get(file_name, "")
         if self.fetched:
             return f"{command} -o DIR{int8} and run it with evaluate --onnx DIR"
         out = "" if Path(self.source) == self.parent else f" -o {self.parent}"

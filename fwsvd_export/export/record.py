@@ -119,6 +119,19 @@ class RecordedInt8:
         return content if self.metric is not None else {name: content[name] for name in always if name in content}
 
 
+@dataclass(frozen=True)
+class RecordedOpenvinoInt8:
+    """OpenVINO's model in 8 bits.
+
+    Attributes:
+        data: name of the text that the ranges of activations were taken from.
+        texts: how many of it.
+    """
+
+    data: Line
+    texts: Count
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExportRecord(JsonRecord):
     """The content of ``export.json``; docs/formats.md describes every field."""
@@ -132,6 +145,7 @@ class ExportRecord(JsonRecord):
     opset: Count
     check: RecordedCheck
     int8: RecordedInt8 | None
+    openvino_int8: RecordedOpenvinoInt8 | None = None
     files: dict[str, FileDigest]
     seconds: dict[str, Number] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -140,5 +154,8 @@ class ExportRecord(JsonRecord):
     newest_format = EXPORT_FORMAT
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in ``export.json``."""
-        return {**super().to_json(), "int8": None if self.int8 is None else self.int8.to_json()}
+        """As it stands in ``export.json``; ``openvino_int8`` is left out where there is none."""
+        content = {**super().to_json(), "int8": None if self.int8 is None else self.int8.to_json()}
+        if self.openvino_int8 is None:
+            del content["openvino_int8"]
+        return content

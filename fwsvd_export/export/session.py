@@ -36,9 +36,11 @@ class ExportedModel(ABC):
     Attributes:
         config: the plain configuration beside the file.
         device: of the tensors that come out.
+        metadata: the file's own, by key.
     """
 
     device = torch.device("cpu")
+    metadata: dict[str, str]
 
     def __init__(self, folder: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         from transformers import AutoConfig
@@ -77,9 +79,6 @@ class OnnxModel(ExportedModel):
         file_name: of the ONNX file.
         threads: for one operator; None leaves it to onnxruntime.
 
-    Attributes:
-        metadata: the file's own, by key.
-
     Raises:
         ExportError: the file cannot be read.
         MissingExtraError: onnxruntime is not installed.
@@ -101,7 +100,7 @@ class OnnxModel(ExportedModel):
                 enable_fallback=0,  # what failed would be reported on stdout, and tried again in the same way
             )
             # Texts of the file that are no UTF-8 are noticed only here
-            self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+            self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
             names = [
                 [value.name for value in part] for part in (self._session.get_inputs(), self._session.get_outputs())
             ]

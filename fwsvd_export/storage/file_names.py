@@ -41,5 +41,7 @@ REPORT_FILE = "report.html"  # of ``report``; in the folder of a benchmark, a sw
 ONNX_FOLDER = "onnx"  # inside a checkpoint's folder; the names below are of files in it
 ONNX_FILE = "model.onnx"
 INT8_FILE = "model_quantized.onnx"
+OPENVINO_INT8_FILE = "openvino_model.xml"  # a name that optimum-intel looks for
+OPENVINO_INT8_WEIGHTS = "openvino_model.bin"
 EXPORT_FILE = "export.json"
 TOKENIZER_FILE = "tokenizer.json"  # the one that the tokenizers library reads

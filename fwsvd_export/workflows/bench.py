@@ -20,7 +20,14 @@ from fwsvd_export.benchmark.result import (
     BenchTiming,
 )
 from fwsvd_export.benchmark.run_under import check_runtimes, run_under
-from fwsvd_export.benchmark.runtimes import RUNTIME_FILES, RUNTIMES, TORCH, USUAL_RUNTIMES, libraries_of
+from fwsvd_export.benchmark.runtimes import (
+    CALIBRATED,
+    RUNTIME_FILES,
+    RUNTIMES,
+    TORCH,
+    USUAL_RUNTIMES,
+    libraries_of,
+)
 from fwsvd_export.benchmark.throughput import Throughput, gain, time_passes
 from fwsvd_export.benchmark.turns import Openers, Runner
 from fwsvd_export.checkpoints.load import Checkpoint
@@ -64,6 +71,7 @@ class BenchRequest:
         overwrite: replace it.
         throughput: texts of the data to measure the throughput on, spread over all lengths; None measures none.
         command: what was typed, for the result.
+        calibration: text of the task, without labels, that openvino-int8 needs where models are exported anew.
         exported: run the ONNX files that lie in the models' own folders, in place of exporting every model anew.
     """
 
@@ -76,6 +84,7 @@ class BenchRequest:
     throughput: int | None = None
     command: tuple[str, ...] = ()
     exported: bool = False
+    calibration: DataRequest | None = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.runtimes if name not in RUNTIMES]
@@ -83,6 +92,13 @@ class BenchRequest:
             raise DataError(
                 f"runtime {','.join(unknown) or 'none'}: any of {', '.join(RUNTIMES)}, separated by commas, is allowed"
             )
+        if CALIBRATED in self.runtimes and self.calibration is None and not self.exported:
+            raise DataError(
+                f"{CALIBRATED} takes the ranges of activations from text of the task: give --task and --calibration "
+                "FILE, or leave it out of --runtime"
+            )
+        if CALIBRATED not in self.runtimes and self.calibration is not None:
+            raise DataError(f"--calibration is for {CALIBRATED}; name it in --runtime, or leave --calibration out")
         if self.throughput is not None:
             if self.throughput < 1:
                 raise DataError(f"throughput {self.throughput}: a whole number of texts of at least 1 is allowed")
@@ -118,10 +134,12 @@ class _Candidate:
         return lambda batch: model(**{name: batch[name] for name in inputs if name in batch})
 
     def bytes_of(self, runtime: str) -> int:
-        """Size of the file that the runtime reads."""
+        """Size of what the runtime reads."""
         if runtime == TORCH:
             return sum(file.stat().st_size for file in weights_files(self.checkpoint.folder))
-        return (self.folder / ONNX_FOLDER / RUNTIME_FILES[runtime]).stat().st_size
+        file = self.folder / ONNX_FOLDER / RUNTIME_FILES[runtime]
+        weights = file.with_suffix(".bin")  # of OpenVINO's format, which has two files
+        return sum(part.stat().st_size for part in {file, weights} if part.is_file())
 
 
 def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
@@ -139,7 +157,7 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
         check_output(request.out, request.overwrite)
     exported = [runtime for runtime in request.runtimes if runtime != TORCH]
     if exported:
-        check_libraries(*libraries_of(request.runtimes))
+        check_libraries(*libraries_of(request.runtimes), *(("nncf",) if request.calibration else ()))
         check_runtimes(request.runtimes)
     with scratch_folder("bench") as scratch:
         candidates = _candidates(request, scratch)
@@ -147,7 +165,7 @@ def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:
         data = {} if request.data is None else _batches(request.data, candidates)
         if exported:
             for candidate in candidates:
-                _prepare_onnx(candidate, exported, request.exported, steps)
+                _prepare_onnx(candidate, exported, request, steps)
         scores = {
             candidate.source.model: _scores(candidate, request, data.get(candidate.source.model), steps)
             for candidate in candidates
@@ -180,10 +198,11 @@ def _candidates(request: BenchRequest, scratch: Path) -> list[_Candidate]:
     return [_Candidate(*parts) for parts in zip(request.models, loaded, names, folders, strict=True)]
 
 
-def _prepare_onnx(candidate: _Candidate, runtimes: Sequence[str], exported: bool, steps: Steps) -> None:
+def _prepare_onnx(candidate: _Candidate, runtimes: Sequence[str], request: BenchRequest, steps: Steps) -> None:
     """Exports a model; where that was done before, makes sure that its files are there and its own."""
-    if not exported:
-        run_onnx(OnnxRequest(candidate.source, candidate.folder, int8="onnxruntime-int8" in runtimes), steps)
+    if not request.exported:
+        int8 = "onnxruntime-int8" in runtimes
+        run_onnx(OnnxRequest(candidate.source, candidate.folder, int8=int8, openvino_int8=request.calibration), steps)
         return
     identity, place = Identity.of(candidate.checkpoint), Place(candidate.folder, candidate.source.model)
     for runtime in runtimes:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from torch import Tensor
 
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.checkpoints.load import Checkpoint
@@ -28,6 +30,7 @@ from fwsvd_export.export.folder import (
 )
 from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.libraries import check_libraries, required
+from fwsvd_export.export.openvino_int8 import CALIBRATION_TEXTS, write_openvino_int8
 from fwsvd_export.export.pooled import check_pooled
 from fwsvd_export.export.quantize import SMALLEST_PRODUCT
 from fwsvd_export.export.record import (
@@ -36,6 +39,7 @@ from fwsvd_export.export.record import (
     RecordedCheck,
     RecordedDifference,
     RecordedInt8,
+    RecordedOpenvinoInt8,
     RecordedSaturation,
 )
 from fwsvd_export.export.saturation import proven
@@ -61,6 +65,7 @@ class OnnxRequest:
         atol: how far any output may be from torch's.
         int8: whether to write a quantised model too.
         pooled: whether the embedding of a text is one more output.
+        openvino_int8: text of the task, without labels, for OpenVINO's model in 8 bits; None writes none.
         data: to measure the quantised model on.
         max_drop: how far the quantised model's metric may be below the float one's.
         confidence: that it is no further.
@@ -77,6 +82,7 @@ class OnnxRequest:
     confidence: float = CONFIDENCE
     overwrite: bool = False
     pooled: bool = False
+    openvino_int8: DataRequest | None = None
 
     def __post_init__(self) -> None:
         if not is_whole(self.opset) or self.opset not in OPSETS:
@@ -129,7 +135,7 @@ def run_onnx(request: OnnxRequest, steps: Steps = silent) -> Exported:
         MissingExtraError: the ``onnx`` extra is not installed.
         OutputError: the folder exists, or the disk is full.
     """
-    check_libraries()
+    check_libraries(*(("openvino", "nncf") if request.openvino_int8 else ()))
     parent = _parent_of(request.source, request.out)
     check_onnx_output(parent, request.overwrite)
     clock = Stopwatch()
@@ -177,14 +183,23 @@ def export_into(
             report = write_int8(graph, Int8Files(folder, ONNX_FILE, INT8_FILE), data, steps)
             saturation = proven(folder / INT8_FILE, graph)
             int8 = _recorded_int8(report, _int8_shift(encoder, folder, shapes), saturation)
+    calibrated = None
+    if request.openvino_int8 is not None:
+        with clock.phase("openvino-int8"), steps("quantising for OpenVINO", 1) as advance:
+            texts = calibration_texts(request.openvino_int8, checkpoint)
+            write_openvino_int8(folder / ONNX_FILE, folder, texts, identity)
+            calibrated = RecordedOpenvinoInt8(request.openvino_int8.name, len(texts))
+            advance()
+    written = (*sorted(folder.glob("*.onnx")), *sorted(folder.glob("openvino_model.*")))
     record = ExportRecord(
         **{**asdict(identity), "settings": json.loads(identity.settings)},
         opset=request.opset,
         check=_verdict(found, request.atol),
         int8=int8,
-        files={file.name: FileDigest.of(file) for file in sorted(folder.glob("*.onnx"))},
+        openvino_int8=calibrated,
+        files={file.name: FileDigest.of(file) for file in written},
         seconds=clock.seconds,
-        versions=library_versions("onnx", "onnxruntime"),
+        versions=library_versions("onnx", "onnxruntime", *(("openvino", "nncf") if calibrated else ())),
         pooled=request.pooled,
     )
     write_json(folder / EXPORT_FILE, record.to_json())
@@ -202,6 +217,12 @@ def _parent_of(source: Source, given: Path | None) -> Path:
             "where to write"
         )
     return folder
+
+
+def calibration_texts(data: DataRequest, checkpoint: Checkpoint) -> list[dict[str, Tensor]]:
+    """Texts of the task one by one, spread over all lengths; no label of them is read."""
+    request = replace(data.without_labels(), batch_size=1)
+    return list(load_batches(request, load_tokenizer(checkpoint), checkpoint.encoder).spread(CALIBRATION_TEXTS))
 
 
 def _int8_data(request: OnnxRequest, checkpoint: Checkpoint) -> Int8Data | None:

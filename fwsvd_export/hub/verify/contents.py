@@ -20,6 +20,8 @@ from fwsvd_export.storage.file_names import (
     MEASUREMENTS_FILE,
     MODULE_FOLDER,
     ONNX_FOLDER,
+    OPENVINO_INT8_FILE,
+    OPENVINO_INT8_WEIGHTS,
     SENTENCE_FILES,
     SHARDS_INDEX,
     TOKENIZER_FILES,
@@ -48,7 +50,8 @@ _TRAINING = re.compile(
     r"|(all|train|eval|predict|test)_results\.json|(checkpoint-\d+|runs)/"
 )
 _OF_A_MODULE = {"config.json", WEIGHTS_FILE}  # of sentence-transformers
-_ONNX_PLAIN = {"config.json", "generation_config.json", "ort_config.json", EXPORT_FILE, *TOKENIZER_FILES}
+_OPENVINO = {OPENVINO_INT8_FILE, OPENVINO_INT8_WEIGHTS}
+_ONNX_PLAIN = {"config.json", "generation_config.json", "ort_config.json", EXPORT_FILE, *_OPENVINO, *TOKENIZER_FILES}
 # What Python's pickle, torch, joblib and Keras write; loading such a file can run any code
 _PICKLED_ENDINGS = {
     ".bin",
@@ -158,7 +161,8 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 def _pickle_in(path: Path) -> str:
     """What makes a file a pickle, by its name and by its first bytes; empty for none."""
-    if path.suffix.lower() in _PICKLED_ENDINGS:
+    openvino = path.parent.name == ONNX_FOLDER and path.name == OPENVINO_INT8_WEIGHTS  # its digest is checked
+    if path.suffix.lower() in _PICKLED_ENDINGS and not openvino:
         return f"is in a format ({path.suffix}) that can run code when it is loaded"
     if path.suffix == ".safetensors":
         try:

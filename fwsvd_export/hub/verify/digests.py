@@ -14,7 +14,13 @@ from fwsvd_export.errors import CardError, message_of, shown
 from fwsvd_export.export.record import ExportRecord
 from fwsvd_export.hub.verify.findings import SAVE_AGAIN, Finding
 from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.storage.file_names import COMPRESSION_FILE, EXPORT_FILE, ONNX_FOLDER
+from fwsvd_export.storage.file_names import (
+    COMPRESSION_FILE,
+    EXPORT_FILE,
+    ONNX_FOLDER,
+    OPENVINO_INT8_FILE,
+    OPENVINO_INT8_WEIGHTS,
+)
 from fwsvd_export.storage.json_files import read_json
 
 _CONFIGS = ("config.json", "tokenizer_config.json")
@@ -52,7 +58,7 @@ def check_weights(folder: Path, files: Mapping[str, int], record: CompressionRec
 
 def check_onnx(folder: Path, files: Mapping[str, int]) -> Iterator[Finding]:
     """The ONNX files against their record, the record against the checkpoint, and what the export's own check said."""
-    graphs = [path for path in files if path.endswith(".onnx")]
+    graphs = [path for path in files if path.endswith((".onnx", OPENVINO_INT8_FILE, OPENVINO_INT8_WEIGHTS))]
     if not any(path.startswith(f"{ONNX_FOLDER}/") for path in files):
         return
     record_path = f"{ONNX_FOLDER}/{EXPORT_FILE}"
