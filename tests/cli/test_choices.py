@@ -94,7 +94,10 @@ def test_names_of_devices_pass_without_a_look_at_the_machine(name: str) -> None:
         ("fisher --collect kfac,", ["kfac,row", "kfac,element"]),
         (
             "bench --runtime torch,onnxruntime,o",
-            [f"torch,onnxruntime,{name}" for name in ("onnxruntime-int8", "openvino", "openvino-bf16", "openvino-int8")],
+            [
+                f"torch,onnxruntime,{name}"
+                for name in ("onnxruntime-int8", "openvino", "openvino-bf16", "openvino-int8")
+            ],
         ),
         ("comp", ["compress"]),
     ],
