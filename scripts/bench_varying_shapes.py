@@ -35,6 +35,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--setting", choices=SETTINGS, help="Only this one, in this process.")
     arguments = parser.parse_args()
+    if arguments.shapes < WARM:
+        parser.error(f"--shapes {arguments.shapes}: at least {WARM} are needed")
     if arguments.setting is not None:
         print(json.dumps(measured(arguments)))
         return

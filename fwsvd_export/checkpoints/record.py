@@ -345,6 +345,13 @@ class CompressionRecord:
         """What was done after the compression, in order and in words."""
         return tuple(_with_change(entry, before) for before, entry in pairwise(self.history))
 
+    @property
+    def neurons(self) -> tuple[list[int], int] | None:
+        """What feed-forward parts that lost neurons have left, and how many each had; None where none did."""
+        narrow = [layer for layer in self.layers if layer.width is not None]
+        firsts = narrow[::2]  # the layers before an activation and behind it follow each other
+        return ([layer.width or 0 for layer in firsts], firsts[0].shape[0]) if firsts else None
+
     def describes(self, folder: Path) -> bool:
         """Whether the weights files in a folder are, by their digests, those that the record names."""
         found = {file.name: file for file in folder.glob("*.safetensors")}

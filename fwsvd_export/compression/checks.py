@@ -88,15 +88,16 @@ def _allocator_of(solver: Solver, size: RankRequest) -> str:
     return size.allocate
 
 
-def widths_of(solver: Solver, size: RankRequest) -> str:
+def widths_of(encoder: Encoder, solver: Solver, size: RankRequest) -> str:
     """Whether feed-forward parts may lose neurons: as asked, else where it can be done.
 
     Raises:
-        RankError: an unknown wish, or a removal with a method without both Kronecker factors, or with ranks that are
-            not greedy.
+        RankError: an unknown wish, or a removal with a method without both Kronecker factors, with ranks that are not
+            greedy, or of a family whose feed-forward parts are not known.
     """
     if size.widths is None:
-        return "auto" if solver.norm is Kronecker and allocator_of(solver, size) == "greedy" else "keep"
+        able = solver.norm is Kronecker and allocator_of(solver, size) == "greedy" and bool(encoder.feed_forwards)
+        return "auto" if able else "keep"
     if size.widths not in WIDTHS:
         raise RankError(f"widths {size.widths!r}: one of {', '.join(WIDTHS)} is allowed")
     if size.widths == "auto" and solver.norm is not Kronecker:
@@ -109,21 +110,12 @@ def widths_of(solver: Solver, size: RankRequest) -> str:
             f"widths {size.widths} is one more choice of a greedy allocation, and these ranks are {chosen}; "
             "give --ratio, or leave out --widths"
         )
-    return size.widths
-
-
-def check_widths(encoder: Encoder, solver: Solver, size: RankRequest) -> None:
-    """Refuses the removal of neurons where nothing can say which.
-
-    Raises:
-        RankError: as ``widths_of``, or it was asked for a family whose feed-forward parts are not known.
-    """
-    widths_of(solver, size)
     if size.widths == "auto" and not encoder.feed_forwards:
         raise RankError(
             f"widths {size.widths} needs to run a model layer by layer, and how is not known of "
             f"{encoder.family.model_type}; leave out --widths"
         )
+    return size.widths
 
 
 def can_reconstruct(solver: Solver) -> bool:

@@ -65,12 +65,3 @@ class Moments:
     def of_outputs(self, kept: Tensor) -> Moments:
         """With some of the targets alone."""
         return replace(self, cross_moment=self.cross_moment[kept], target_mean=self.target_mean[kept])
-
-    def of_inputs(self, kept: Tensor) -> Moments:
-        """With some of the inputs alone."""
-        return replace(
-            self,
-            input_moment=self.input_moment[kept][:, kept],
-            cross_moment=self.cross_moment[:, kept],
-            input_mean=self.input_mean[kept],
-        )

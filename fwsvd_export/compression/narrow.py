@@ -106,8 +106,7 @@ def surgeries_of(encoder: Encoder, statistics: Statistics, steps: Steps = silent
     found = {}
     with steps("ordering neurons", len(parts)) as advance:
         for part in parts:
-            seen = statistics.layers[part.output.name].input_gram
-            if seen is not None and bool(seen.any()):  # else nothing tells one neuron from another
+            if widths_of(part.neurons) and _tells_neurons_apart(part, statistics):
                 found[part.intermediate.name] = Surgery.of(part, encoder, statistics)
             advance()
     return found
@@ -118,6 +117,13 @@ def widths_of(neurons: int) -> tuple[int, ...]:
     multiple = MULTIPLE if neurons * min(SHARES) >= MULTIPLE else 1
     found = {max(multiple, int(neurons * share) // multiple * multiple) for share in SHARES}
     return tuple(sorted((width for width in found if width < neurons), reverse=True))
+
+
+def _tells_neurons_apart(part: FeedForward, statistics: Statistics) -> bool:
+    """Whether the statistics say anything of a part; the neurons of one that the task never uses all stay."""
+    inner, outer = (statistics.layers[layer.name] for layer in part.layers)
+    needed = (inner.gradient_gram, outer.gradient_gram, outer.input_gram)
+    return all(gram is not None and bool(gram.any()) for gram in needed)
 
 
 def _weightings(name: str, statistics: Statistics, device: torch.device) -> tuple[Weighting, Weighting]:

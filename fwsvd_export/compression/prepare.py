@@ -90,7 +90,7 @@ def prepare(inputs: Inputs, steps: Steps = silent) -> Prepared:
     embedding = _solved_embedding(inputs)
     decompositions = decompose_layers(encoder, form, inputs.statistics, options=inputs.options, steps=steps)
     surgeries = {}
-    if widths_of(inputs.solver, inputs.size) == "auto":
+    if widths_of(encoder, inputs.solver, inputs.size) == "auto":
         assert inputs.statistics is not None, "kfac, which alone has widths, has them"
         surgeries = surgeries_of(encoder, inputs.statistics, steps)
     widths = tuple(surgery.choices() for surgery in surgeries.values())

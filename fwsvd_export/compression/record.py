@@ -60,7 +60,7 @@ def _asked(inputs: Inputs) -> Asked:
         limits=RecordedLimits(limits.multiple, limits.smallest, limits.largest, tuple(limits.keep_dense)),
         embeddings=inputs.size.embeddings,
         cost=inputs.size.cost,
-        widths=widths_of(inputs.solver, inputs.size),
+        widths=widths_of(inputs.encoder, inputs.solver, inputs.size),
         solver_options=options_to_json(options),
     )
 

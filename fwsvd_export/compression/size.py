@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from fwsvd_export.architectures.counts import total_parameters
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.compression.checks import allocator_of, check_widths
+from fwsvd_export.compression.checks import allocator_of, widths_of
 from fwsvd_export.errors import RankError
 from fwsvd_export.ranks.cost import factor_weights
 from fwsvd_export.ranks.uniform import plan_uniform
@@ -22,7 +22,7 @@ def check_size(encoder: Encoder, solver: Solver, size: RankRequest) -> None:
         RankError: as the plan itself would.
     """
     allocator_of(solver, size)
-    check_widths(encoder, solver, size)
+    widths_of(encoder, solver, size)
     plan_uniform(encoder.layers, size.budget, parameters_beside(encoder, size), size.limits)
 
 

@@ -80,12 +80,18 @@ def measure_layer_losses(
 
 
 def _whole(solution: Solution, product: Tensor, like: Tensor) -> Tensor:
-    """The product of the factors in the dense weight's shape: zero where a neuron is gone."""
+    """The product of the factors in the dense weight's shape, where neurons are gone.
+
+    What enters them stays as it was, because the layer's loss is that of the others; what they give is no longer read.
+    """
     if solution.neurons is None:
         return product
-    whole = torch.zeros_like(like)
-    rows = len(product) < len(like)
-    whole[solution.neurons if rows else slice(None), slice(None) if rows else solution.neurons] = product.to(like)
+    if len(product) < len(like):
+        whole = like.clone()
+        whole[solution.neurons] = product.to(like)
+    else:
+        whole = torch.zeros_like(like)
+        whole[:, solution.neurons] = product.to(like)
     return whole
 
 

@@ -16,8 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from fwsvd_export.architectures.inputs import IDS, MASK
 from fwsvd_export.errors import ExportError, message_of
 from fwsvd_export.export.identity import PREFIX, Identity
 from fwsvd_export.export.libraries import required
@@ -43,7 +45,7 @@ def write_openvino_int8(graph: Path, folder: Path, texts: Sequence[Mapping[str, 
     openvino, nncf = required("openvino"), _quiet_nncf()
     model = openvino.Core().read_model(graph)
     inputs = [port.get_any_name() for port in model.inputs]
-    arrays = [{name: text[name].numpy() for name in inputs} for text in texts]
+    arrays = [{name: _input(text, name).numpy() for name in inputs} for text in texts]
     try:
         with redirect_stdout(io.StringIO()):  # its progress bars would stand between the lines of ours
             quantized = nncf.quantize(
@@ -61,6 +63,12 @@ def write_openvino_int8(graph: Path, folder: Path, texts: Sequence[Mapping[str, 
     for name, value in asdict(identity).items():
         quantized.set_rt_info(value, [_SECTION, name])
     openvino.save_model(quantized, folder / OPENVINO_INT8_FILE, compress_to_fp16=False)
+
+
+def _input(text: Mapping[str, Tensor], name: str) -> Tensor:
+    """What a text has of an input; without it the mask is all ones and the rest is all zero, as when the model runs."""
+    found = text.get(name)
+    return torch.full_like(text[IDS], int(name == MASK)) if found is None else found
 
 
 def products_of_activations(model: Any) -> list[str]:

@@ -8,9 +8,13 @@ inverse are those of what is left.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
+# As a share of the mean diagonal, where a moment is not positive definite; ten times more each time
+LEAST_DAMPING = 1e-8
 BLOCKS = 96  # in which all inputs but the last would go: one at a time is no better and takes so much longer
 
 
@@ -29,7 +33,7 @@ def removal_order(readout: Tensor, moment: Tensor, keep: int) -> Tensor:
     left = torch.arange(moment.shape[0], device=moment.device)
     block = max(1, len(left) // BLOCKS)
     weights = readout.double()
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(moment.double()))
+    inverse = torch.cholesky_inverse(_triangle(moment.double()))
     gone = []
     while len(left) > keep:
         rises = weights.square().sum(dim=0) / inverse.diagonal()
@@ -55,5 +59,15 @@ def refitted(weight: Tensor, moment: Tensor, kept: Tensor) -> Tensor:
     """
     moment = moment.double()
     cross = weight.double() @ moment[:, kept]
-    factor = torch.linalg.cholesky(moment[kept][:, kept])
-    return torch.cholesky_solve(cross.T, factor).T
+    return torch.cholesky_solve(cross.T, _triangle(moment[kept][:, kept])).T
+
+
+def _triangle(moment: Tensor) -> Tensor:
+    """The Cholesky factor of a moment, with as much more damping as rounding has left it in need of."""
+    triangle, failed = torch.linalg.cholesky_ex(moment)
+    share = LEAST_DAMPING
+    while bool(failed):
+        more = share * moment.diagonal().mean() * torch.eye(len(moment), dtype=moment.dtype, device=moment.device)
+        triangle, failed = torch.linalg.cholesky_ex(moment + more)
+        share *= 10
+    return cast(Tensor, triangle)

@@ -88,7 +88,8 @@ def curve_of_part(
 ) -> list[Candidate]:
     """The choices of both layers of a feed-forward part together, of all its widths, rising in price.
 
-    At one width the two layers compete as any two do; of all widths those choices are kept that no cheaper one equals.
+    At one width the two layers compete as any two do; of all widths those choices are kept that no cheaper one equals,
+    and the largest with all neurons in any case: a part that is predicted to lose nothing may stay as it is.
 
     Args:
         choice: the part, and losses of its narrower widths.
@@ -103,6 +104,7 @@ def curve_of_part(
         for one in (choice_of(layer, limits) for layer in part.layers)
     )
     found = _merged(first, second, {})
+    largest = found[-1]
     for width, narrow in choice.losses.items():
         layers = part.narrowed(width).layers
         both = [choice_of(layer, limits) for layer in layers]
@@ -115,7 +117,8 @@ def curve_of_part(
         merged = _merged(first, second, {layer.name: width for layer in layers})
         room = part.neurons - width if choice.biased and count_biases else 0
         found += [replace(candidate, weights=candidate.weights - room) for candidate in merged]
-    return _undominated(found)
+    kept = _undominated(found)
+    return kept if largest.price < kept[-1].price * LEAST_RISE else [*kept, largest]
 
 
 def lower_hull(curve: Sequence[Candidate]) -> list[int]:

@@ -97,8 +97,10 @@ class BenchRequest:
                 f"{CALIBRATED} takes the ranges of activations from text of the task: give --task and --calibration "
                 "FILE, or leave it out of --runtime"
             )
-        if CALIBRATED not in self.runtimes and self.calibration is not None:
-            raise DataError(f"--calibration is for {CALIBRATED}; name it in --runtime, or leave --calibration out")
+        if self.calibration is not None and (CALIBRATED not in self.runtimes or self.exported):
+            raise DataError(
+                f"--calibration is for {CALIBRATED} of models that are exported anew; leave --calibration out"
+            )
         if self.throughput is not None:
             if self.throughput < 1:
                 raise DataError(f"throughput {self.throughput}: a whole number of texts of at least 1 is allowed")

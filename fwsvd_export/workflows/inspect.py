@@ -24,7 +24,8 @@ def inspect_checkpoint(source: str, *, trust_remote_code: bool = False) -> dict[
     record = read_compression(checkpoint.folder) if recorded else None
     losses = {layer.name: layer.predicted_loss for layer in record.layers} if record else {}
     ranks = model.config.low_rank["ranks"] if checkpoint.compressed else {}
-    parts, neurons = encoder.feed_forwards, encoder.family.neurons_of(model.config)
+    parts = encoder.feed_forwards
+    neurons = encoder.family.neurons_of(model.config) if parts else 0
     whole = {layer.name: layer for part in parts for layer in part.narrowed(neurons).layers}
     layers, table = encoder.layers, encoder.embedding
     return {

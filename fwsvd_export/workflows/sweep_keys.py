@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-import torch
-
 from fwsvd_export.architectures.embed import modules_of
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.compression.checks import widths_of
 from fwsvd_export.export.identity import Identity
@@ -29,13 +28,13 @@ class SweepKeys:
         request: what was asked for.
         made_from: what all models are made from.
         teacher: of the models that are distilled.
-        device: that models are trained on, which chooses the precision.
+        encoder: of the dense model, on the device that models are trained on, which chooses the precision.
     """
 
     request: SweepRequest
     made_from: MadeFrom
     teacher: Identity
-    device: torch.device
+    encoder: Encoder
 
     @classmethod
     def of(cls, request: SweepRequest, dense: Checkpoint, teacher: Checkpoint, data: SweepData) -> SweepKeys:
@@ -44,7 +43,7 @@ class SweepKeys:
         modules = modules_of(dense.encoder.embed)
         made_from = MadeFrom(base, request.data, *rows, request.labels, request.temperature, request.size, modules)
         taught_by = base if teacher is dense else Identity.of(teacher)
-        return cls(request, made_from, taught_by, dense.encoder.device)
+        return cls(request, made_from, taught_by, dense.encoder)
 
     def subject(self, validation: str) -> Subject:
         """What the folder of the sweep is for."""
@@ -75,7 +74,7 @@ class SweepKeys:
 
     def trained(self, cell: Cell) -> Parts:
         """What a model that is trained is made from."""
-        settings = asdict(self.request.settings_of(cell, self.device))
+        settings = asdict(self.request.settings_of(cell, self.encoder.device))
         training = {**settings, "samples": self.request.train_samples}
         teacher = self.teacher if cell.training == "distilled" else None
         return self.made_from.trained(self._start(cell), training, teacher, cell.seed)
@@ -87,5 +86,5 @@ class SweepKeys:
             request.options_of(method),
             solver.needs,
             reconstruct=request.reconstructs(method),
-            widths=widths_of(solver, replace(request.size, budget=cell.budget)),
+            widths=widths_of(self.encoder, solver, replace(request.size, budget=cell.budget)),
         )

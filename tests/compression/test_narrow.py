@@ -58,7 +58,7 @@ def test_the_predicted_losses_are_those_of_the_factors(tiny_model: Any, statisti
                 assert solution.loss == pytest.approx(direct, rel=1e-3, abs=1e-9)
 
 
-@pytest.mark.parametrize("neurons", [2, 8, 64, 128, 1536, 3072])
+@pytest.mark.parametrize("neurons", [1, 2, 8, 64, 128, 1536, 3072])
 def test_widths_are_fewer_neurons_in_whole_blocks(neurons: int) -> None:
     found = widths_of(neurons)
     assert all(1 <= width < neurons for width in found)
@@ -146,6 +146,25 @@ def test_a_family_that_is_not_run_layer_by_layer_keeps_its_neurons(
     sentence = "widths auto needs to run a model layer by layer, and how is not known of bert; leave out --widths"
     with pytest.raises(RankError, match=f"^{sentence}$"):
         fe.compress(tiny_model, batches, statistics=statistics, ratio=0.5, widths="auto")
+    small = fe.compress(tiny_model, statistics=statistics, ratio=0.5, reconstruct=False)
+    assert small.compression.plan.widths == {}
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.9])
+def test_a_model_whose_task_uses_nothing_is_not_made_smaller_than_asked(
+    ratio: float, make_head: Callable[..., Any], make_batches: Callable[..., Batches]
+) -> None:
+    dense = make_head("BertForSequenceClassification", intermediate_size=128)
+    with torch.no_grad():
+        dense.classifier.weight.zero_()
+    small = fe.compress(dense, make_batches(24, 8), ratio=ratio, reconstruct=False)
+    assert small.config.low_rank.get("widths", {}) == {}
+    assert small.compression.parameters.linear_compressed > (ratio - 0.05) * small.compression.parameters.linear_dense
+
+
+def test_one_neuron_stays(make_head: Callable[..., Any], make_batches: Callable[..., Batches]) -> None:
+    small = fe.compress(make_head("BertForSequenceClassification", intermediate_size=1), make_batches(24, 8), ratio=0.5)
+    assert small.compression.plan.widths == {}
 
 
 def test_neurons_that_never_vary_stay(make_head: Callable[..., Any], make_batches: Callable[..., Batches]) -> None:

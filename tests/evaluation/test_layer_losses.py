@@ -16,12 +16,13 @@ from transformers import AutoTokenizer
 from fwsvd_export import collect_statistics
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
+from fwsvd_export.compression.narrow import Surgery
 from fwsvd_export.compression.prepare import compress_model
 from fwsvd_export.data.batches import Batches
 from fwsvd_export.data.tasks import TASKS
 from fwsvd_export.evaluation import layer_losses
 from fwsvd_export.evaluation.layer_losses import LayerLosses, measure_layer_losses
-from fwsvd_export.records import TEMPERATURE, Budget, Factors, RankLimits, RankRequest, Solution
+from fwsvd_export.records import TEMPERATURE, Budget, Factors, RankLimits, RankPlan, RankRequest, Solution
 from tests.helpers import inputs_of
 
 LAYER = "encoder.layer.0.intermediate.dense"
@@ -169,3 +170,16 @@ def test_predicted_losses_of_kfac_order_the_layers_as_the_measured_ones(tiny_mod
     assert [loss.measured for loss in measure_layer_losses(encoder_of(tiny_model), worse, batches).layers] == [
         loss.measured for loss in losses
     ]
+
+
+def test_the_loss_of_a_narrow_layer_is_that_of_the_neurons_that_are_left(tiny_model: Any, batches: Batches) -> None:
+    """At full rank a layer before an activation loses nothing, and what the removal costs is the readout's."""
+    encoder = encoder_of(tiny_model)
+    statistics = collect_statistics(tiny_model, batches)
+    part = encoder.feed_forwards[0]
+    names = [layer.name for layer in part.layers]
+    plan = RankPlan(dict.fromkeys(names, 32), "greedy")
+    solutions = Surgery.of(part, encoder, statistics).solutions(48, plan)
+    found = by_name(measure_layer_losses(encoder, solutions, batches))
+    assert found[names[0]] == pytest.approx(0, abs=1e-6)
+    assert found[names[1]] > 10 * abs(found[names[0]])

@@ -59,6 +59,14 @@ def test_blocks_cost_little_more_than_one_at_a_time() -> None:
     assert in_blocks < 0.7 * at_random
 
 
+def test_a_moment_that_rounding_left_indefinite_is_damped_a_little_more() -> None:
+    weight, moment = problem(6, 2, 0)
+    low, vectors = torch.linalg.eigh(moment)
+    indefinite = (vectors * torch.cat([-1e-7 * low[-1:], low[1:]])) @ vectors.T
+    assert sorted(removal_order(weight, indefinite, 2).tolist()) == list(range(6))
+    assert refitted(weight, indefinite, torch.arange(6)).isfinite().all()
+
+
 def test_a_twin_goes_without_loss() -> None:
     """Two inputs that are always equal: one is enough, whatever the readout takes from either."""
     moment = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]).double() + 1e-9 * torch.eye(3)

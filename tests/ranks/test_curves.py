@@ -77,7 +77,9 @@ def test_choices_rise_in_price_and_fall_in_loss(
 ) -> None:
     choice, losses = case
     curve = curve_of_part(choice, RankLimits(), losses, price)
-    assert all(low.price < high.price and low.loss > high.loss for low, high in pairwise(curve))
+    assert all(low.price < high.price and low.loss >= high.loss for low, high in pairwise(curve))
+    assert all(low.loss > high.loss for low, high in pairwise(curve[:-1]))
+    assert curve[-1].loss == 0, "the dense part is among them"
     slopes = [slope(curve[low], curve[high]) for low, high in pairwise(lower_hull(curve))]
     assert all(steep > flat for steep, flat in pairwise(slopes))
 

@@ -25,6 +25,7 @@ from fwsvd_export.storage.file_names import (
 )
 from fwsvd_export.storage.json_files import read_json
 from fwsvd_export.storage.schema import Line, Size, read_as, to_builtins
+from fwsvd_export.wording import neurons_in_words
 
 Facts = dict[str, Any]
 _REMEDY = "save the model into the folder again"
@@ -74,6 +75,7 @@ def gather_facts(folder: Path, record: CompressionRecord, measurements: Measurem
         since.append(_RESHAPED.format(parameters, before))
     return {
         "compression": {name: value for name, value in record.to_json().items() if name not in ("layers", "seconds")},
+        "neurons": None if record.neurons is None else neurons_in_words(*record.neurons),
         "layers": {"all": len(record.layers), "kept_dense": sum(layer.kept_dense for layer in record.layers)},
         "model": {
             **classes,

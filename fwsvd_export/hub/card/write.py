@@ -31,6 +31,7 @@ from fwsvd_export.wording import counted
 _TEMPLATE = Path(__file__).with_name("card.md.jinja")
 _BEGIN, _END = "\x00begin {}\x00", "\x00end\x00"  # no text from outside holds a zero byte: ``markdown`` drops them
 _BLOCK = re.compile("\x00begin ([a-z]+)\x00(.*?)\x00end\x00", flags=re.DOTALL)
+_NAMED = ("compression", "since", "retrained", "neurons")  # facts that the template is given on their own
 _ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
 
 
@@ -126,13 +127,14 @@ def _blocks(facts: Facts) -> dict[str, str]:
     scores = score_table(measurements["scores"])
     counts = compression["parameters"]
     text = _template().render(
-        **{name: value for name, value in facts.items() if name not in ("compression", "since", "retrained")},
+        **{name: value for name, value in facts.items() if name not in _NAMED},
         compression={**_OPTIONAL, **compression},
         begin=_BEGIN.format,
         end=lambda name: _END,
         plain_model=plain_model,
         now=facts["model"].get("parameters") or counts["total_dense" if plain_model else "total_compressed"],
         retrained=facts.get("retrained", False),
+        neurons=facts.get("neurons"),
         base_digest=_base_digest(compression),
         since="; ".join(map(plain, facts.get("since", ()))),
         code=code,

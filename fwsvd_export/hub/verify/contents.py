@@ -161,7 +161,8 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 def _pickle_in(path: Path) -> str:
     """What makes a file a pickle, by its name and by its first bytes; empty for none."""
-    openvino = path.parent.name == ONNX_FOLDER and path.name == OPENVINO_INT8_WEIGHTS  # its digest is checked
+    # OpenVINO's weights, which nothing unpickles, are known by the model beside them
+    openvino = path.name == OPENVINO_INT8_WEIGHTS and (path.parent / OPENVINO_INT8_FILE).is_file()
     if path.suffix.lower() in _PICKLED_ENDINGS and not openvino:
         return f"is in a format ({path.suffix}) that can run code when it is loaded"
     if path.suffix == ".safetensors":

@@ -58,7 +58,11 @@ def check_weights(folder: Path, files: Mapping[str, int], record: CompressionRec
 
 def check_onnx(folder: Path, files: Mapping[str, int]) -> Iterator[Finding]:
     """The ONNX files against their record, the record against the checkpoint, and what the export's own check said."""
-    graphs = [path for path in files if path.endswith((".onnx", OPENVINO_INT8_FILE, OPENVINO_INT8_WEIGHTS))]
+    graphs = [
+        path
+        for path in files
+        if path.endswith(".onnx") or path.rpartition("/")[2] in (OPENVINO_INT8_FILE, OPENVINO_INT8_WEIGHTS)
+    ]
     if not any(path.startswith(f"{ONNX_FOLDER}/") for path in files):
         return
     record_path = f"{ONNX_FOLDER}/{EXPORT_FILE}"

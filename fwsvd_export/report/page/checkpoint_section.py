@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fwsvd_export.checkpoints.record import RecordedLayer
 from fwsvd_export.hub.card.measurements import COMPRESSED, DENSE, Score
 from fwsvd_export.report.page.cells import (
     EMPTY,
@@ -65,10 +66,14 @@ def _rank_map(facts: CheckpointFacts) -> RankMap:
     return RankMap(
         facts.label,
         {layer.name: layer.rank for layer in layers},
-        {layer.name: min(layer.shape) for layer in layers},
-        {layer.name: f"{layer.shape[0]:,} × {layer.shape[1]:,}, predicted loss {layer.predicted_loss:.2e}"
-         for layer in layers},
-    )  # fmt: skip
+        {layer.name: min(*layer.shape, layer.width or layer.shape[0]) for layer in layers},
+        {layer.name: _note(layer) for layer in layers},
+    )
+
+
+def _note(layer: RecordedLayer) -> str:
+    left = "" if layer.width is None else f", {layer.width:,} neurons left"
+    return f"{layer.shape[0]:,} × {layer.shape[1]:,}{left}, predicted loss {layer.predicted_loss:.2e}"
 
 
 def _size_figures(checkpoints: Sequence[CheckpointFacts]) -> list[Figure]:
