@@ -100,7 +100,8 @@ def test_statistics_are_those_of_the_same_layers(minilm: Any, relaid: Any) -> No
 
 @pytest.mark.parametrize("reconstruct", [False, True])
 def test_it_is_compressed_to_the_same_ranks_and_the_same_function(reconstruct: bool, minilm: Any, relaid: Any) -> None:
-    options = {"ratio": 0.25, "labels": "sampled", "reconstruct": reconstruct}
+    # Which of two neurons that are needed alike goes first is decided by rounding, and everything after it follows
+    options = {"ratio": 0.25, "labels": "sampled", "reconstruct": reconstruct, "widths": "keep"}
     theirs, ours = (fe.compress(model, batches(), **options) for model in (minilm, relaid))
     expected, found = (list(small.compression.plan.ranks.values()) for small in (theirs, ours))
     # A component more or less, where the losses of two differ by no more than rounding

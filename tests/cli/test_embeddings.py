@@ -76,8 +76,9 @@ def test_a_ratio_of_the_layers_goes_with_a_share_of_the_words(
     assert_counted(said, tmp_path / "small", rank)
     assert said["asked"]["embeddings"] == share
     assert said["parameters"]["linear_compressed"] <= 0.4 * LINEAR
+    biases = sum(64 - layer["width"] for layer in said["layers"] if layer["width"] and layer["shape"] == [64, 32])
     assert said["parameters"]["total_compressed"] == TOTAL - LINEAR + said["parameters"]["linear_compressed"] - (
-        25 * 32 - rank * (25 + 32)
+        25 * 32 - rank * (25 + 32) + biases
     )
 
 

@@ -11,10 +11,15 @@ import openvino
 import pytest
 import torch
 
+from fwsvd_export.data.request import DataRequest
+from fwsvd_export.data.tasks import task_named
+from fwsvd_export.errors import DataError
 from fwsvd_export.export.openvino_int8 import products_of_activations
 from fwsvd_export.export.openvino_model import OpenvinoModel
 from fwsvd_export.export.session import OnnxModel
 from fwsvd_export.storage.file_names import ONNX_FILE, ONNX_FOLDER, OPENVINO_INT8_FILE, OPENVINO_INT8_WEIGHTS
+from fwsvd_export.workflows.bench import BenchRequest
+from fwsvd_export.workflows.source import Source
 from tests.cli.conftest import invoke
 
 Succeed = Callable[..., str]
@@ -94,7 +99,7 @@ def test_a_folder_with_it_can_be_pushed_and_a_changed_one_cannot(
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
     answer = invoke("push", folder, "someone/small", "--dry-run")
     assert answer.exit_code == 1
-    assert f"{ONNX_FOLDER}/{OPENVINO_INT8_WEIGHTS} is not the file that export.json describes" in answer.output
+    assert f"{ONNX_FOLDER}/{OPENVINO_INT8_WEIGHTS}: is not the file that export.json describes" in answer.output
 
 
 def test_a_file_of_another_checkpoint_is_refused(
@@ -133,6 +138,28 @@ def test_ranges_need_text_and_text_needs_a_use(
 ) -> None:
     given = [option.format(data=data_file) for option in options]
     assert words in refused(command, tiny_folder, *given, code=2)
+
+
+def test_a_graph_that_cannot_be_quantised_is_named(
+    compressed_folder: Path, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise RuntimeError("no such product")
+
+    monkeypatch.setattr("nncf.quantize", fail)
+    words = ["--openvino-int8", "--task", "sst2", "--calibration", data_file, "-o", tmp_path / "out"]
+    sentence = refused("onnx", compressed_folder, *words)
+    assert "NNCF cannot quantise model.onnx (no such product); leave --openvino-int8 out" in sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_text_to_calibrate_on_is_for_models_that_are_exported_anew(tiny_folder: Path, data_file: Path) -> None:
+    text = DataRequest(task_named("sst2"), file=data_file)
+    sentence = "--calibration is for openvino-int8 of models that are exported anew; leave --calibration out"
+    for changes in ({"exported": True}, {"runtimes": ("torch",)}):
+        given = {"runtimes": ("openvino-int8",), **changes}
+        with pytest.raises(DataError, match=f"^{sentence}$"):
+            BenchRequest((Source(str(tiny_folder)),), calibration=text, **given)  # type: ignore[arg-type]
 
 
 def test_it_lacks_what_onnx_did_not_write(compressed_folder: Path, data_file: Path, refused: Refused) -> None:
