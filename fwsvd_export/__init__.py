@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from fwsvd_export.compression.compress import compress as compress
     from fwsvd_export.compression.densify import densify as densify
     from fwsvd_export.compression.report import CompressionReport as CompressionReport
+    from fwsvd_export.compression.report import EmbeddingReport as EmbeddingReport
+    from fwsvd_export.compression.report import LayerReport as LayerReport
+    from fwsvd_export.compression.report import ParameterCounts as ParameterCounts
     from fwsvd_export.compression.report import Reconstruction as Reconstruction
     from fwsvd_export.errors import CheckpointWarning as CheckpointWarning
     from fwsvd_export.errors import CompressionWarning as CompressionWarning
@@ -40,10 +43,7 @@ if TYPE_CHECKING:
     from fwsvd_export.fisher.files import load_statistics as load_statistics
     from fwsvd_export.fisher.files import save_statistics as save_statistics
     from fwsvd_export.fisher.sample import CalibrationSample as CalibrationSample
-    from fwsvd_export.records import EmbeddingReport as EmbeddingReport
-    from fwsvd_export.records import LayerReport as LayerReport
     from fwsvd_export.records import Measurement as Measurement
-    from fwsvd_export.records import ParameterCounts as ParameterCounts
     from fwsvd_export.records import RankLimits as RankLimits
     from fwsvd_export.records import RankPlan as RankPlan
     from fwsvd_export.records import Statistics as Statistics
@@ -66,14 +66,14 @@ _HOMES = {
     "CompressionReport": "fwsvd_export.compression.report",
     "CompressionWarning": "fwsvd_export.errors",
     "Embed": "fwsvd_export.architectures.embed",
-    "EmbeddingReport": "fwsvd_export.records",
+    "EmbeddingReport": "fwsvd_export.compression.report",
     "ExportRecord": "fwsvd_export.export.record",
     "Exported": "fwsvd_export.workflows.export",
     "FwsvdExportError": "fwsvd_export.errors",
-    "LayerReport": "fwsvd_export.records",
+    "LayerReport": "fwsvd_export.compression.report",
     "Measurement": "fwsvd_export.records",
     "OutputWarning": "fwsvd_export.errors",
-    "ParameterCounts": "fwsvd_export.records",
+    "ParameterCounts": "fwsvd_export.compression.report",
     "RankLimits": "fwsvd_export.records",
     "RankOptions": "fwsvd_export.compression.compress",
     "RankPlan": "fwsvd_export.records",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fwsvd_export.errors import RankError, StatisticsError, at_least, given, is_number, share_of
 
@@ -375,50 +375,6 @@ class RankRequest:
             object.__setattr__(
                 self, "embeddings", share_of("embeddings", self.embeddings, "the word embeddings' weights")
             )
-
-
-@dataclass(frozen=True)
-class LayerReport:
-    """One row of ``compression.json``'s layers; ``width`` is the neurons that are left, None for all of them."""
-
-    name: str
-    shape: tuple[int, int]
-    rank: int | None
-    kept_dense: bool
-    predicted_loss: float
-    status: str
-    settled: bool
-    width: int | None = None
-
-
-@dataclass(frozen=True)
-class EmbeddingReport:
-    """What became of the word embeddings, as it stands in ``compression.json``; ``shape`` is (vocabulary, width)."""
-
-    name: str
-    shape: tuple[int, int]
-    rank: int | None
-    predicted_loss: float
-
-
-@dataclass(frozen=True)
-class ParameterCounts:
-    """Parameters before and after; the linear ones are the weights of the compressible layers."""
-
-    linear_dense: int
-    linear_compressed: int
-    total_dense: int
-    total_compressed: int
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in ``compression.json``."""
-        return {
-            "linear_dense": self.linear_dense,
-            "linear_compressed": self.linear_compressed,
-            "ratio": self.linear_compressed / self.linear_dense,
-            "total_dense": self.total_dense,
-            "total_compressed": self.total_compressed,
-        }
 
 
 @dataclass(frozen=True)

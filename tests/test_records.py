@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import torch
 
+from fwsvd_export.compression.report import ParameterCounts
 from fwsvd_export.errors import RankError, StatisticsError
 from fwsvd_export.records import (
     Budget,
     Factors,
     LayerSpec,
     LayerStatistics,
-    ParameterCounts,
     RankLimits,
     RankRequest,
     Statistics,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fwsvd_export.architectures.encoder import Encoder
@@ -20,3 +21,18 @@ def linear_weights(encoder: Encoder) -> int:
 def total_parameters(model: Any) -> int:
     """All parameters, tied ones once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def removed_biases(encoder: Encoder, widths: Mapping[str, int]) -> int:
+    """Biases of neurons that are gone, of a dense model's feed-forward parts.
+
+    Args:
+        encoder: of the dense model.
+        widths: layer name -> neurons that are left, where some are gone.
+    """
+    gone = 0
+    for part in encoder.feed_forwards:
+        name = part.intermediate.name
+        if name in widths and encoder.module(name).bias is not None:
+            gone += part.neurons - widths[name]
+    return gone

@@ -41,7 +41,7 @@ from fwsvd_export.wording import counted, grouped, neurons_in_words
 if TYPE_CHECKING:
     from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedRefinement
     from fwsvd_export.compression.build import Compressed
-    from fwsvd_export.records import EmbeddingReport
+    from fwsvd_export.compression.report import EmbeddingReport
     from fwsvd_export.workflows.compress_request import CompressRequest
 
 

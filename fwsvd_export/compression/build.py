@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fwsvd_export.architectures.assembly import assemble, carried_settings, tied_decoder
-from fwsvd_export.architectures.counts import total_parameters
+from fwsvd_export.architectures.counts import removed_biases, total_parameters
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.compression.report import CompressionReport
-from fwsvd_export.compression.size import removed_biases
+from fwsvd_export.compression.report import CompressionReport, EmbeddingReport, LayerReport, ParameterCounts
 from fwsvd_export.ranks.cost import factor_weights, planned_weights
-from fwsvd_export.records import EmbeddingReport, LayerReport, ParameterCounts, RankPlan, Solution
+from fwsvd_export.records import RankPlan, Solution
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def assembled(
     rank = None if embedding.factors is None else embedding.factors.rank
     dense, kept = sum(layer.weights for layer in layers), planned_weights(layers, plan.ranks, plan.widths)
     before = total_parameters(encoder.model)
-    after = before - dense + kept - removed_biases(encoder, plan)
+    after = before - dense + kept - removed_biases(encoder, plan.widths)
     if rank is not None:
         after += factor_weights(table, rank) - table.weights
     words = EmbeddingReport(table.name, (table.out_features, table.in_features), rank, embedding.loss)

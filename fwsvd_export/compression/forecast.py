@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fwsvd_export.architectures.counts import removed_biases
 from fwsvd_export.compression.collapse import Guessing, guessing_of
 from fwsvd_export.compression.prepare import Prepared
-from fwsvd_export.compression.size import parameters_beside, removed_biases
+from fwsvd_export.compression.size import parameters_beside
 from fwsvd_export.ranks.choices import smallest_ratio
 from fwsvd_export.ranks.cost import planned_weights
 from fwsvd_export.records import Budget, Kronecker
@@ -80,7 +81,7 @@ def _size(prepared: Prepared, budget: Budget, asked: bool = False) -> ForecastSi
     curves, loss = prepared.decompositions, plan.loss
     if loss is None:
         loss = sum(float(curves[name].losses[rank]) for name, rank in plan.ranks.items() if rank is not None)
-    beside = parameters_beside(encoder, prepared.inputs.size) - removed_biases(encoder, plan)
+    beside = parameters_beside(encoder, prepared.inputs.size) - removed_biases(encoder, plan.widths)
     return ForecastSize(kept / dense, beside + kept, loss, asked)
 
 

@@ -3,9 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from fwsvd_export.records import EmbeddingReport, LayerReport, ParameterCounts, RankPlan
+from fwsvd_export.records import RankPlan
 from fwsvd_export.wording import counted
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One row of ``compression.json``'s layers; ``width`` is the neurons that are left, None for all of them."""
+
+    name: str
+    shape: tuple[int, int]
+    rank: int | None
+    kept_dense: bool
+    predicted_loss: float
+    status: str
+    settled: bool
+    width: int | None = None
+
+
+@dataclass(frozen=True)
+class EmbeddingReport:
+    """What became of the word embeddings, as it stands in ``compression.json``; ``shape`` is (vocabulary, width)."""
+
+    name: str
+    shape: tuple[int, int]
+    rank: int | None
+    predicted_loss: float
+
+
+@dataclass(frozen=True)
+class ParameterCounts:
+    """Parameters before and after; the linear ones are the weights of the compressible layers."""
+
+    linear_dense: int
+    linear_compressed: int
+    total_dense: int
+    total_compressed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in ``compression.json``."""
+        return {
+            "linear_dense": self.linear_dense,
+            "linear_compressed": self.linear_compressed,
+            "ratio": self.linear_compressed / self.linear_dense,
+            "total_dense": self.total_dense,
+            "total_compressed": self.total_compressed,
+        }
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fwsvd_export.compression.checks import allocator_of, widths_of
 from fwsvd_export.errors import RankError
 from fwsvd_export.ranks.cost import factor_weights
 from fwsvd_export.ranks.uniform import plan_uniform
-from fwsvd_export.records import LayerSpec, RankPlan, RankRequest
+from fwsvd_export.records import LayerSpec, RankRequest
 from fwsvd_export.solvers.solver import Solver
 from fwsvd_export.wording import counted
 
@@ -55,13 +55,3 @@ def embedding_rank(table: LayerSpec, size: RankRequest) -> int | None:
             f"({factor_weights(table, multiple):,}); ask for at least {enough:g}"
         )
     return rank
-
-
-def removed_biases(encoder: Encoder, plan: RankPlan) -> int:
-    """Biases of neurons that are gone under a plan."""
-    gone = 0
-    for part in encoder.feed_forwards:
-        name = part.intermediate.name
-        if name in plan.widths and encoder.module(name).bias is not None:
-            gone += part.neurons - plan.widths[name]
-    return gone

@@ -149,10 +149,8 @@ def narrow(base_model: nn.Module, widths: dict[str, int], readouts: tuple[str, s
         first, second = modules.get(name), modules.get(after)
         if not isinstance(first, nn.Linear) or not isinstance(second, nn.Linear):
             raise ValueError(f"low_rank gives {name!s:.100} a width, which is no layer before neurons of this model")
-        for place, dense, sides in (
-            (name, first, (first.in_features, width)),
-            (after, second, (width, second.out_features)),
-        ):
+        made = ((name, first, (first.in_features, width)), (after, second, (width, second.out_features)))
+        for place, dense, sides in made:
             layer = nn.Linear(*sides, bias=dense.bias is not None)
             parent, _, attribute = place.rpartition(".")
             setattr(modules[parent], attribute, layer.to(device=dense.weight.device, dtype=dense.weight.dtype))

@@ -17,10 +17,11 @@ from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.checkpoints.weights import weights_sha256
 from fwsvd_export.compression.embeddings import WORD_DAMPING, solve_embedding
 from fwsvd_export.compression.prepare import compress_model
+from fwsvd_export.compression.report import EmbeddingReport
 from fwsvd_export.compression.size import embedding_rank
 from fwsvd_export.errors import RankError, StatisticsError
 from fwsvd_export.linalg.weighting import GRADIENT_DAMPING
-from fwsvd_export.records import Budget, EmbeddingReport, RankLimits, RankRequest, Statistics
+from fwsvd_export.records import Budget, RankLimits, RankRequest, Statistics
 from fwsvd_export.solvers.table import SOLVERS
 from tests.helpers import inputs_of
 
