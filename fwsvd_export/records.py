@@ -48,9 +48,8 @@ class LayerSpec:
 
     def narrowed(self, neurons: int) -> LayerSpec:
         """A layer of a feed-forward part with fewer neurons: outputs of "intermediate", inputs of "output"."""
-        if self.role == "intermediate":
-            return replace(self, out_features=neurons)
-        return replace(self, in_features=neurons)
+        inner = self.role == "intermediate"
+        return replace(self, out_features=neurons) if inner else replace(self, in_features=neurons)
 
 
 @dataclass(frozen=True)
@@ -357,8 +356,7 @@ class RankRequest:
         limits: of the ranks.
         embeddings: fraction of the word embeddings' weights that may be used, 0 < embeddings <= 1; None keeps them.
         cost: what a greedy allocation counts as a component's price: params, flops or latency.
-        widths: "keep" for all neurons of feed-forward parts, "auto" for as many as the allocation leaves; None is auto
-            where that can be done.
+        widths: "keep" for all neurons, "auto" for as many as the allocation leaves; None is auto where that can be done.
     """
 
     budget: Budget

@@ -13,7 +13,6 @@ from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer, write_tokenizer
 from fwsvd_export.errors import ExportError
 from fwsvd_export.export.identity import Identity
-from fwsvd_export.export.openvino_model import OpenvinoModel
 from fwsvd_export.export.place import Place
 from fwsvd_export.export.saturation import bounded
 from fwsvd_export.export.session import ExportedModel, OnnxModel
@@ -90,6 +89,8 @@ def open_exported(place: Place, file_name: str, identity: Identity, threads: int
     if not file.is_file():
         raise ExportError(f"{place.parent} has no {ONNX_FOLDER}/{file_name}; make it with {advice}")
     if file_name == OPENVINO_INT8_FILE:
+        from fwsvd_export.export.openvino_model import OpenvinoModel  # late: few files are OpenVINO's
+
         model: ExportedModel = OpenvinoModel(folder, file_name, "int8", threads)
     else:
         model = OnnxModel(folder, file_name, threads)
