@@ -356,7 +356,7 @@ class RankRequest:
         limits: of the ranks.
         embeddings: fraction of the word embeddings' weights that may be used, 0 < embeddings <= 1; None keeps them.
         cost: what a greedy allocation counts as a component's price: params, flops or latency.
-        widths: "keep" for all neurons, "auto" for as many as the allocation leaves; None is auto where that can be done.
+        widths: "keep" for all neurons, "auto" for those that the plan leaves; None is auto where that can be done.
     """
 
     budget: Budget

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from fwsvd_export.export.identity import Identity
 from fwsvd_export.export.place import Place
 from fwsvd_export.export.saturation import bounded
 from fwsvd_export.export.session import ExportedModel, OnnxModel
-from fwsvd_export.storage.file_names import CONFIG_FILE, INT8_FILE, ONNX_FOLDER, OPENVINO_INT8_FILE, TOKENIZER_FILE
+from fwsvd_export.storage.file_names import CONFIG_FILE, INT8_FILE, ONNX_FOLDER, TOKENIZER_FILE
 from fwsvd_export.storage.json_files import write_json
 from fwsvd_export.storage.output import atomic_output, check_output
 
@@ -70,7 +70,13 @@ def plain_settings(encoder: Encoder) -> dict[str, Any]:
     return {**settings, "architectures": [dense_class], "torch_dtype": "float32"}
 
 
-def open_exported(place: Place, file_name: str, identity: Identity, threads: int | None = None) -> ExportedModel:
+def open_exported(
+    place: Place,
+    file_name: str,
+    identity: Identity,
+    threads: int | None = None,
+    run: Callable[[Path], ExportedModel] | None = None,
+) -> ExportedModel:
     """The exported model at a place, when it was made from the checkpoint of that identity.
 
     Args:
@@ -78,6 +84,7 @@ def open_exported(place: Place, file_name: str, identity: Identity, threads: int
         file_name: of the ONNX file, or of OpenVINO's own.
         identity: of the checkpoint.
         threads: as for ``OnnxModel``.
+        run: opens the file in the folder; None is onnxruntime.
 
     Raises:
         ExportError: there is none, it cannot be read, it was made from another checkpoint, or it is an int8 model that
@@ -88,12 +95,7 @@ def open_exported(place: Place, file_name: str, identity: Identity, threads: int
     file, advice = folder / file_name, place.advice(file_name)
     if not file.is_file():
         raise ExportError(f"{place.parent} has no {ONNX_FOLDER}/{file_name}; make it with {advice}")
-    if file_name == OPENVINO_INT8_FILE:
-        from fwsvd_export.export.openvino_model import OpenvinoModel  # late: few files are OpenVINO's
-
-        model: ExportedModel = OpenvinoModel(folder, file_name, "int8", threads)
-    else:
-        model = OnnxModel(folder, file_name, threads)
+    model = OnnxModel(folder, file_name, threads) if run is None else run(folder)
     made_from = Identity.read(model.metadata)
     if made_from is None:
         raise ExportError(f"{file} does not say which checkpoint it was made from; make it with {advice}")

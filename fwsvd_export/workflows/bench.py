@@ -208,7 +208,8 @@ def _prepare_onnx(candidate: _Candidate, runtimes: Sequence[str], request: Bench
         return
     identity, place = Identity.of(candidate.checkpoint), Place(candidate.folder, candidate.source.model)
     for runtime in runtimes:
-        open_exported(place, RUNTIME_FILES[runtime], identity)
+        run = partial(run_under, runtime) if runtime == CALIBRATED else None  # has a file of its own
+        open_exported(place, RUNTIME_FILES[runtime], identity, run=run)
 
 
 def _row(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fwsvd_export.benchmark.run_under import run_under
-from fwsvd_export.benchmark.runtimes import OPENVINO, RUNTIME_FILES, libraries_of
+from fwsvd_export.benchmark.runtimes import CALIBRATED, OPENVINO, RUNTIME_FILES, libraries_of
 from fwsvd_export.checkpoints.load import Checkpoint
 from fwsvd_export.checkpoints.tokenizer import load_tokenizer
 from fwsvd_export.data.batches import Batches
@@ -105,7 +106,8 @@ def run_evaluate_exported(
         )
     checkpoint = load_source(Source(source.model, source.trust_remote_code, "cpu"))
     place = _place_of(source, checkpoint, RUNTIME_FILES[runtime], parent)
-    model: ExportedModel = open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint))
+    run = partial(run_under, runtime) if runtime == CALIBRATED else None  # has a file of its own
+    model: ExportedModel = open_exported(place, RUNTIME_FILES[runtime], Identity.of(checkpoint), run=run)
     if runtime in OPENVINO:
         model = run_under(runtime, place.parent / ONNX_FOLDER)
     return _evaluated(model, checkpoint, data, steps, against)
