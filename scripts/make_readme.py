@@ -110,7 +110,7 @@ def speed_table() -> str:
             cells.append(f"{median:.1f} ms" + ("" if median == base else f" (x{base / median:.2f})"))
         lines.append(f"| {' | '.join(cells)} |")
     where = f"{environment.task}, {dense.examples} sentences; {environment.cpu}, {environment.threads} threads"
-    return "\n".join([*lines, "", f"({where}; medians, faster than dense float32 in brackets)"])
+    return "\n".join([*lines, "", f"({where}; `--widths keep`; medians, against dense float32 in brackets)"])
 
 
 def bench_rows() -> str:

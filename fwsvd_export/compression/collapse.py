@@ -68,10 +68,9 @@ def collapse_of(inputs: Inputs, solutions: Mapping[str, Solution], plan_at: Call
         return None
 
     def is_sane(thousandths: int) -> bool:
-        plan, loss = plan_at(Budget(ratio=thousandths / RATIOS)), 0.0
-        if plan.loss is not None:
-            loss = plan.loss
-        else:
+        plan = plan_at(Budget(ratio=thousandths / RATIOS))
+        loss = plan.loss
+        if loss is None:
             curves = ((solutions[name].losses, rank) for name, rank in plan.ranks.items() if rank is not None)
             loss = sum(float(curve[rank]) for curve, rank in curves if curve is not None)
         return guessing.decisions * loss <= guessing.loss
