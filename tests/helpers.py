@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from fwsvd_export.architectures.registry import FAMILIES, encoder_of
+from fwsvd_export.architectures.registry import FAMILIES, encoder_of, family_of_class
 from fwsvd_export.compression.inputs import Inputs
 from fwsvd_export.records import RankRequest
 from fwsvd_export.solvers.table import SOLVERS
@@ -22,16 +22,57 @@ WORDS = [
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = len(SPECIAL) + len(WORDS)
 
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 # Configurations of two layers, 32 wide, 64 in the feed-forward, with weights of ordinary size: with the usual 0.02 a
 # model this small predicts the same of everything. A new family adds its line.
 TINY: dict[str, dict[str, Any]] = {
-    "bert": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64},
+    "bert": SIZES,
     "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64},
+    **{name: {**SIZES, "pad_token_id": 0, "type_vocab_size": 1} for name in ("roberta", "xlm-roberta", "camembert")},
+    "electra": {**SIZES, "embedding_size": 24},
+    "mpnet": {**SIZES, "pad_token_id": 0},
+    "deberta-v2": {
+        **SIZES,
+        "relative_attention": True,
+        "share_att_key": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_buckets": 8,
+        "norm_rel_ebd": "layer_norm",
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+    },
+    "modernbert": {
+        **SIZES,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "cls_token_id": 2,
+        "sep_token_id": 3,
+        "global_attn_every_n_layers": 2,
+        "local_attention": 6,
+    },
+    "esm": {
+        **SIZES,
+        "pad_token_id": 0,
+        "mask_token_id": 4,
+        "position_embedding_type": "rotary",
+        "token_dropout": True,
+    },
 }
 SHARED = {"vocab_size": VOCABULARY, "max_position_embeddings": 64, "initializer_range": 0.3}
 
+# RoBERTa under other names: these classes stand for all of them
+_SAME = ("xlm-roberta", "camembert")
+_STANDING = ("Model", "ForMaskedLM", "ForSequenceClassification")
 # Every dense class name of every family
-HEADS = [family.dense_name(head) for family in FAMILIES.values() for head in family.heads]
+HEADS = [
+    family.dense_name(head)
+    for family in FAMILIES.values()
+    for head in family.heads
+    if family.model_type not in _SAME or head.ending in _STANDING
+]
+# Those whose encoder is rewritten for export
+FAST_HEADS = [name for name in HEADS if family_of_class(name).post_norm is not None]
 
 # The bound of the sums in an int8 file, as export.json says it
 BOUND = {
@@ -46,7 +87,7 @@ BOUND = {
 
 def heads_ending(*endings: str) -> list[str]:
     """The dense class names of all families with one of these endings."""
-    return [family.dense_name(head) for family in FAMILIES.values() for head in family.heads if head.ending in endings]
+    return [name for name in HEADS if family_of_class(name).head(name).ending in endings]
 
 
 def tiny_config(model_type: str = "bert", **changes: Any) -> Any:
@@ -62,14 +103,16 @@ def tiny_head(class_name: str, **changes: Any) -> Any:
     return model_class(tiny_config(model_class.config_class.model_type, **changes)).eval()
 
 
-TIED_HEADS = heads_ending("ForMaskedLM", "ForPreTraining")  # with an output layer tied to the word embeddings
+# With an output layer tied to the word embeddings
+TIED_HEADS = [name for name in heads_ending("ForMaskedLM", "ForPreTraining") if name != "ElectraForPreTraining"]
 
 
-def decoder_of(model: Any) -> tuple[Any, torch.nn.Parameter]:
-    """The output layer over the vocabulary of a dense or compressed language model, and its bias."""
+def decoder_of(model: Any) -> tuple[Any, torch.nn.Parameter | None]:
+    """The output layer over the vocabulary of a dense or compressed language model, and its bias where it has one."""
     encoder = encoder_of(model)
-    name, bias = encoder.family.low_rank_class(encoder.dense_class_name).decoder
-    return model.get_submodule(name), model.get_parameter(bias)
+    name, bias = encoder.family.low_rank_class(encoder.dense_class_name).tied_layer
+    decoder = model.get_submodule(name)
+    return decoder, model.get_parameter(bias) if bias else decoder.bias
 
 
 def words_of(model: Any) -> Any:

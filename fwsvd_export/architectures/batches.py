@@ -109,7 +109,7 @@ def _check_ranges(encoder: Encoder, batch: Mapping[str, Tensor]) -> None:
             f"a batch has {length:,} tokens per example, and the model takes {encoder.usable_length:,}; cut the texts "
             f"with the tokenizer's truncation=True, max_length={encoder.usable_length}"
         )
-    for name, known in {**encoder.ranges, POSITIONS: encoder.usable_length}.items():
+    for name, known in {**encoder.ranges, POSITIONS: encoder.positions}.items():
         if (values := batch.get(name)) is None:
             continue
         if str(values.dtype) not in _WHOLE:

@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.architectures.embed import Embed, mean_pooled
+from fwsvd_export.architectures.encoder_layer import EncoderLayer
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.architectures.heads import POOLED, Axes, Head
 from fwsvd_export.architectures.inputs import IDS, POSITIONS
-from fwsvd_export.architectures.post_norm import ROLES, PostNormLayer
+from fwsvd_export.architectures.post_norm import PostNormLayer
+from fwsvd_export.architectures.stage import Stage
 from fwsvd_export.records import FeedForward, LayerSpec
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One residual branch of an encoder layer: hidden -> norm(readout(inner(hidden)) + hidden).
-
-    Hidden states are (sequences, length, width); sequences have no padding.
-
-    Attributes:
-        projections: names of the linear layers that read the hidden states.
-        readout: name of the linear layer whose output is added to the hidden states.
-        inner: what the readout reads.
-        norm: what follows the addition.
-        activation: of a feed-forward part, between its only projection and the readout; None for attention.
-    """
-
-    projections: tuple[str, ...]
-    readout: str
-    inner: Callable[[Tensor], Tensor]
-    norm: Callable[[Tensor], Tensor]
-    activation: Callable[[Tensor], Tensor] | None = None
 
 
 class Encoder(ABC):
@@ -97,7 +77,12 @@ class Encoder(ABC):
     @property
     def usable_length(self) -> int:
         """Tokens at most in one sequence."""
-        return self.family.usable_length(int(self.model.config.max_position_embeddings))
+        return self.family.usable_length(self.model.config)
+
+    @property
+    def positions(self) -> int:
+        """How many different positions a token may be given."""
+        return int(self.model.config.max_position_embeddings)
 
     @cached_property
     def ranges(self) -> dict[str, int]:
@@ -114,14 +99,12 @@ class Encoder(ABC):
     @cached_property
     def layers(self) -> tuple[LayerSpec, ...]:
         """Every compressible linear layer, first to last, in its dense shape."""
-        specs = []
-        for layer in self.post_norm_layers or ():
-            for role in ROLES:
-                linear = layer.part(role)
-                specs.append(
-                    LayerSpec(layer.linear_name(role), linear.out_features, linear.in_features, role, layer.reads(role))
-                )
-        return tuple(specs)
+        return tuple(spec for layer in self.encoder_layers for spec in layer.specs)
+
+    @property
+    def repeated(self) -> frozenset[str]:
+        """Names of layers that read something beside hidden states in every forward pass, by a call of their own."""
+        return frozenset()
 
     @property
     def feed_forwards(self) -> tuple[FeedForward, ...]:
@@ -140,7 +123,13 @@ class Encoder(ABC):
         import torch  # late: who only asks for names does not wait for it
 
         ids = batch[IDS].reshape(-1, batch[IDS].shape[-1])
-        return {IDS: ids, POSITIONS: torch.arange(ids.shape[1], device=ids.device).expand_as(ids)}
+        if self.family.positions_after_padding:
+            padding = self.module("embeddings").padding_idx
+            kept = (ids != padding).long()
+            positions = kept.cumsum(dim=1) * kept + padding
+        else:
+            positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        return {IDS: ids, POSITIONS: given_or(batch, POSITIONS, positions)}
 
     @abstractmethod
     def entering(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -151,33 +140,44 @@ class Encoder(ABC):
         """
 
     @property
+    def closing(self) -> nn.Module | None:
+        """The norm behind the last encoder layer, of a family whose layers do not end with one."""
+        return None
+
+    def attention_bias(self, hidden: Tensor) -> Tensor | None:
+        """What is added to the scores of all heads in every layer, (1, heads, length, length); None for nothing."""
+        return None
+
+    @property
     def post_norm_layers(self) -> tuple[PostNormLayer, ...] | None:
         """The encoder layers as post-norm layers; None for a family that is built otherwise.
 
-        ``layers``, ``blocks`` and the exporter's rewritten encoder come from them.
+        The exporter's rewritten encoder comes from them.
         """
         names, config = self.family.post_norm, self.model.config
         if names is None:
             return None
-        places = (self.family.layer.format(index) for index in range(config.num_hidden_layers))
-        return tuple(PostNormLayer(self.module(place), place, names, config.num_attention_heads) for place in places)
+        bias = self.attention_bias if self.family.has_attention_bias else None
+        heads = config.num_attention_heads
+        return tuple(PostNormLayer(self.module(place), place, names, heads, bias) for place in self._places)
+
+    @property
+    def encoder_layers(self) -> Sequence[EncoderLayer]:
+        """The encoder layers; ``layers`` and ``blocks`` come from them."""
+        return self.post_norm_layers or ()
+
+    @property
+    def _places(self) -> tuple[str, ...]:
+        """Names of the encoder layers."""
+        return tuple(map(self.family.layer.format, range(self.model.config.num_hidden_layers)))
 
     @property
     def blocks(self) -> tuple[tuple[Stage, ...], ...]:
-        """The n-th encoder layer as its stages, in order; empty for a family that cannot be run layer by layer."""
-        return tuple(_stages(layer) for layer in self.post_norm_layers or ())
+        """The n-th encoder layer as its stages, in order."""
+        return tuple(layer.stages for layer in self.encoder_layers)
 
 
 def given_or(batch: Mapping[str, Any], name: str, default: Tensor) -> Tensor:
     """An input of a batch as (sequences, length), or the default of that shape where the batch has none."""
     values = batch.get(name)
     return default if values is None else values.reshape(-1, values.shape[-1]).expand_as(default)
-
-
-def _stages(layer: PostNormLayer) -> tuple[Stage, ...]:
-    name = layer.linear_name
-    projections = tuple(name(role) for role, shares in ROLES.items() if shares)
-    return (
-        Stage(projections, name("attention_output"), layer.context, layer.part("attention_norm")),
-        Stage((name("intermediate"),), name("output"), layer.activated, layer.part("norm"), layer.part("activation")),
-    )

@@ -56,7 +56,13 @@ class Family:
         settings: a ``TypedDict`` of settings that this family's models read, with what they may be.
         function_settings: settings that change what is computed and that the weights do not tell.
         adapter: (model, family, head, how to embed) -> the ``Encoder`` of a loaded model.
-        reserved_positions: positions that no token takes.
+        positions: the ``position_embedding_type`` of the supported models.
+        positions_after_padding: whether positions are counted from the number behind the padding token's id, and those
+            up to it are no token's.
+        has_attention_bias: whether something is added to the scores of the attention (``Encoder.attention_bias``).
+        beside_layers: modules of the base model, beside embeddings and encoder layers, that some models have.
+        own_heads: rows in the place of those of ``heads.HEADS``.
+        tokenizer: transformers' tokenizer class, where it is not named after the family.
     """
 
     model_type: str
@@ -72,12 +78,17 @@ class Family:
     settings: type[Any]
     function_settings: tuple[str, ...]
     adapter: Callable[..., Encoder]
-    reserved_positions: int = 0
+    positions: str = "absolute"
+    positions_after_padding: bool = False
+    has_attention_bias: bool = False
+    beside_layers: tuple[str, ...] = ()
+    own_heads: tuple[Head, ...] = ()
+    tokenizer: str = ""
 
     @property
     def low_rank_type(self) -> str:
         """``model_type`` of the compressed configuration."""
-        return f"lowrank_{self.model_type}"
+        return f"lowrank_{self.model_type.replace('-', '_')}"  # also of files that Python imports
 
     @property
     def code_files(self) -> tuple[str, ...]:
@@ -87,11 +98,16 @@ class Family:
     @property
     def tokenizer_class(self) -> str:
         """Transformers' tokenizer class, under the name that all its versions know."""
-        return f"{self.prefix}Tokenizer"
+        return self.tokenizer or f"{self.prefix}Tokenizer"
 
-    def usable_length(self, max_position_embeddings: int) -> int:
-        """Tokens at most in one sequence of a model with so many positions."""
-        return max_position_embeddings - self.reserved_positions
+    def usable_length(self, config: Any) -> int:
+        """Tokens at most in one sequence of a model.
+
+        Args:
+            config: has ``max_position_embeddings`` and ``pad_token_id``.
+        """
+        taken = 0 if not self.positions_after_padding else (config.pad_token_id or 0) + 1
+        return int(config.max_position_embeddings) - taken
 
     def neurons_of(self, config: Any) -> int:
         """Neurons of every feed-forward part of the dense model."""
@@ -114,7 +130,8 @@ class Family:
     @property
     def heads(self) -> tuple[Head, ...]:
         """The supported heads, the bare encoder first."""
-        return tuple(HEADS[ending] for ending in self.endings)
+        own = {head.ending: head for head in self.own_heads}
+        return tuple(own.get(ending) or HEADS[ending] for ending in self.endings)
 
     def head(self, class_name: str) -> Head:
         """The head of a dense or compressed class name.
@@ -139,7 +156,13 @@ class Family:
 
     def dense_class(self, class_name: str) -> Any:
         """Transformers' model class for a dense or compressed class name."""
-        return getattr(import_module("transformers"), self.dense_name(self.head(class_name)))
+        name, transformers = self.dense_name(self.head(class_name)), import_module("transformers")
+        if not hasattr(transformers, name):
+            raise UnsupportedModelError(
+                f"{name} is newer than the installed transformers {transformers.__version__}; install a newer one: pip "
+                'install --upgrade "transformers<6"'
+            )
+        return getattr(transformers, name)
 
     def dense_config_class(self) -> Any:
         """Transformers' configuration class."""

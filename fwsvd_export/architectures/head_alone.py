@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,12 +23,14 @@ class HeadAlone:
     """
 
     def __init__(self, encoder: Encoder) -> None:
-        family = encoder.family
-        embeddings = encoder.prefix + family.word_embeddings.rpartition(".")[0]
-        layers = encoder.prefix + family.layer.rpartition(".")[0]
-        without = _with_modules(encoder.model, {embeddings: _Given(), layers: nn.ModuleList()})
+        model: Any = encoder.model
+        self._given = _Given(getattr(encoder.base, "pooler", None), encoder.closing)
+        without: Any = self._given
+        if encoder.base is not model:
+            without = copy.copy(model)  # shares everything with the model but the base
+            without._modules = {**model._modules, model.base_model_prefix: self._given}
         self._model = copy.deepcopy(without).float()
-        self._given = self._model.get_submodule(embeddings)
+        self._given = self._model if encoder.base is model else self._model.get_submodule(model.base_model_prefix)
         self.parameters = dict(self._model.named_parameters())
 
     def __call__(self, hidden: Tensor) -> Any:
@@ -40,26 +41,24 @@ class HeadAlone:
 
 
 class _Given(nn.Module):
-    """Embeddings that are what they were given."""
+    """A base model whose last encoder layer gives what it was given.
+
+    Args:
+        pooler: of the base model, None for none.
+        closing: the norm behind the layers, None for none; its parameters are not counted.
+    """
 
     hidden: Tensor
 
-    def forward(self, *_: Any, **__: Any) -> Tensor:
-        """The hidden states."""
-        return self.hidden
+    def __init__(self, pooler: nn.Module | None, closing: nn.Module | None) -> None:
+        super().__init__()
+        self.pooler = pooler
+        self._closing = None if closing is None else (copy.deepcopy(closing).float(),)  # in a tuple: not a submodule
 
+    def forward(self, *_: Any, **__: Any) -> Any:
+        """What the base model hands out."""
+        from transformers.modeling_outputs import BaseModelOutputWithPooling  # late: it takes seconds
 
-def _with_modules(module: nn.Module, others: Mapping[str, nn.Module]) -> Any:
-    """A module that shares everything with another one but the modules named, which are replaced."""
-    changed = copy.copy(module)
-    changed._modules = dict(module._modules)
-    inside: dict[str, dict[str, nn.Module]] = {}
-    for name, other in others.items():
-        child, _, rest = name.partition(".")
-        if rest:
-            inside.setdefault(child, {})[rest] = other
-        else:
-            changed._modules[child] = other
-    for child, deeper in inside.items():
-        changed._modules[child] = _with_modules(module.get_submodule(child), deeper)
-    return changed
+        hidden = self.hidden if self._closing is None else self._closing[0](self.hidden)
+        pooled = None if self.pooler is None else self.pooler(hidden)
+        return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)

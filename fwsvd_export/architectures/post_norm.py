@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fwsvd_export.architectures.encoder_layer import EncoderLayer
+from fwsvd_export.architectures.stage import Stage
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 # Role of a linear layer -> whether it reads the input that the whole attention shares
 ROLES = {
@@ -51,32 +53,27 @@ class PostNormNames:
 
 
 @dataclass(frozen=True)
-class PostNormLayer:
-    """One encoder layer of a loaded model.
+class PostNormLayer(EncoderLayer):
+    """One encoder layer of a loaded model; ``names`` are ``PostNormNames``.
 
     Attributes:
-        module: the layer.
-        name: of the layer, relative to the base model.
-        names: of its parts.
-        heads: of the attention.
+        bias: hidden states -> what is added to the scores of all heads, (1, heads, length, length); None for nothing.
     """
 
-    module: nn.Module
-    name: str
-    names: PostNormNames
-    heads: int
+    roles = ROLES
 
-    def linear_name(self, role: str) -> str:
-        """Name of a linear layer, relative to the base model."""
-        return f"{self.name}.{getattr(self.names, role)}"
+    bias: Callable[[Tensor], Tensor] | None = None
 
-    def reads(self, role: str) -> str:
-        """Name of a linear layer's input: the same for layers that read the same input."""
-        return f"{self.name}.{self.names.attention}" if ROLES[role] else self.linear_name(role)
-
-    def part(self, which: str) -> Any:
-        """A linear layer, a norm or the activation, by its field in ``PostNormNames``."""
-        return attrgetter(getattr(self.names, which))(self.module)
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Attention and feed-forward part."""
+        name = self.linear_name
+        projections = tuple(name(role) for role, shares in ROLES.items() if shares)
+        activation = self.part("activation")
+        return (
+            Stage(projections, name("attention_output"), self.context, self.part("attention_norm")),
+            Stage((name("intermediate"),), name("output"), self.activated, self.part("norm"), activation),
+        )
 
     def context(self, hidden: Tensor) -> Tensor:
         """What the attention hands to its output projection, (sequences, length, hidden); nothing is padded."""
@@ -86,7 +83,9 @@ class PostNormLayer:
             self.part(role)(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for role in ("query", "key", "value")
         )
-        return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        bias = None if self.bias is None else self.bias(hidden)
+        contexts = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        return contexts.transpose(1, 2).flatten(2)
 
     def activated(self, hidden: Tensor) -> Tensor:
         """What the feed-forward part hands to its output layer, (sequences, length, inner)."""

@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from fwsvd_export.architectures.bert import BERT
+from fwsvd_export.architectures.deberta import DEBERTA_V2
 from fwsvd_export.architectures.distilbert import DISTILBERT
+from fwsvd_export.architectures.electra import ELECTRA
 from fwsvd_export.architectures.embed import Embed, mean_pooled
 from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.esm import ESM
 from fwsvd_export.architectures.family import Family
+from fwsvd_export.architectures.modernbert import MODERNBERT
+from fwsvd_export.architectures.mpnet import MPNET
+from fwsvd_export.architectures.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from fwsvd_export.errors import UnsupportedModelError, shown
 
-FAMILIES = {family.model_type: family for family in (BERT, DISTILBERT)}
+_KNOWN = (BERT, DISTILBERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ELECTRA, MPNET, DEBERTA_V2, MODERNBERT, ESM)
+FAMILIES = {family.model_type: family for family in _KNOWN}
 LOW_RANK_FAMILIES = {family.low_rank_type: family for family in FAMILIES.values()}
 
 
@@ -66,22 +73,29 @@ def family_of(config: Any) -> Family:
         )
     if model_type not in FAMILIES:
         known = ", ".join(FAMILIES)
-        raise UnsupportedModelError(f"architecture {shown(model_type)} is not supported; supported: {known}")
-    check_variant(config)
+        raise UnsupportedModelError(
+            f"architecture {shown(model_type)} is not supported; supported: {known}; a new one needs a file in "
+            "fwsvd_export/architectures and a row in its registry.py (docs/families.md)"
+        )
+    check_variant(config, FAMILIES[model_type])
     return FAMILIES[model_type]
 
 
-def check_variant(config: Any) -> None:
+def check_variant(config: Any, family: Family) -> None:
     """Refuses what an architecture's configuration can ask for and the supported models do not have.
+
+    Args:
+        config: dense or compressed.
+        family: of the configuration.
 
     Raises:
         UnsupportedModelError: relative positions, or a decoder.
     """
-    position = getattr(config, "position_embedding_type", None) or "absolute"
-    if position != "absolute":
+    position = getattr(config, "position_embedding_type", None) or family.positions
+    if position != family.positions:
         raise UnsupportedModelError(
             f"position_embedding_type {shown(position)} is not supported (transformers 5 dropped it); "
-            "only 'absolute' is"
+            f"only '{family.positions}' is"
         )
     if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
         raise UnsupportedModelError("a decoder is not supported; only encoders (is_decoder false) are")
@@ -92,5 +106,5 @@ def any_family_of(config: Any) -> Family:
     low_rank = LOW_RANK_FAMILIES.get(str(getattr(config, "model_type", None)))
     if low_rank is None:
         return family_of(config)
-    check_variant(config)
+    check_variant(config, low_rank)
     return low_rank

@@ -19,6 +19,7 @@ def is_of_encoder(name: str, family: Family) -> bool:
     return _relative(name, family).split(".")[0] in (
         family.word_embeddings.split(".")[0],
         family.layer.split(".")[0],
+        *family.beside_layers,
     )
 
 

@@ -195,7 +195,7 @@ def check_same_model(encoder: Encoder, statistics: Statistics) -> None:
 
 def _check_sample(encoder: Encoder, sample: CalibrationSample) -> None:
     """Refuses a sample whose numbers are outside the model's tables, or that has inputs which the model has not."""
-    ranges = {POSITIONS: encoder.usable_length, **encoder.ranges}
+    ranges = {POSITIONS: encoder.positions, **encoder.ranges}
     longest, usable = int(sample.lengths.max()), encoder.usable_length
     reasons = [f"a text of {longest:,} tokens, and the model takes {usable:,}"] if longest > usable else []
     for name, values in {IDS: sample.token_ids, **sample.inputs}.items():

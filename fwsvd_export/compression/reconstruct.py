@@ -17,15 +17,16 @@ Behind the last layer pooler and head are fitted in the same way (``fit_head``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.encoder import Encoder, Stage
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.inputs import IDS
+from fwsvd_export.architectures.stage import Stage
 from fwsvd_export.compression.fit_head import fit_head
 from fwsvd_export.compression.moments import Moments
 from fwsvd_export.compression.regression import Regressed, regressed, ridged
@@ -97,11 +98,13 @@ class _StagePair:
         """
         dense, small = self.dense_stage, self.small_stage
         narrowed = self._loses_neurons()
-        read = Moments.of(zip(after, before, strict=True)) if any(map(self._factorised, dense.projections)) else None
+        read = self._read(before, after) if any(map(self._factorised, dense.projections)) else None
         if read is not None and not narrowed:
+            beside = dict(dense.beside)
+            wider = self._read(before, after, next(iter(beside.values()))) if beside else read
             for name in dense.projections:
                 if self._factorised(name):
-                    self._take(name, self._regressed(name, self._given(name, read)))
+                    self._take(name, self._regressed(name, self._given(name, wider if name in beside else read)))
         # Each place in the list is replaced as soon as it is used up: three states per token are held of either model
         readout = self.dense.module(dense.readout)
         for place, hidden in enumerate(before):
@@ -109,12 +112,40 @@ class _StagePair:
         if read is not None and narrowed:
             self._fit_narrowed(read, before, after)
         elif self._factorised(dense.readout):
-            pairs = ((small.inner(own), total - own) for total, own in zip(before, after, strict=True))
-            self._take(dense.readout, self._regressed(dense.readout, Moments.of(pairs)))
+            self._take(dense.readout, self._regressed(dense.readout, self._behind(before, after)))
         readout = self.small.module(small.readout)
         for place, hidden in enumerate(after):
             after[place] = small.norm(readout(small.inner(hidden)) + hidden)
             before[place] = dense.norm(before[place])
+
+    def _read(
+        self, before: HiddenStates, after: HiddenStates, beside: Callable[[int], Tensor] | None = None
+    ) -> Moments:
+        """Moments of what the projections read, in the compressed model and in the dense one.
+
+        Args:
+            before: what enters the dense model's stage.
+            after: what enters the compressed model's.
+            beside: what they read in every sequence too, by its length: the same in both.
+        """
+        entries = self.small_stage.entry, self.dense_stage.entry
+
+        def packs() -> Iterator[tuple[Tensor, Tensor, int]]:
+            for own, right in zip(after, before, strict=True):
+                yield entries[0](own), entries[1](right), 1
+                if beside is not None:
+                    rows = beside(own.shape[1])
+                    yield rows, rows, len(own)
+
+        return Moments.of(packs(), self._biased(self.dense_stage.projections[0]))
+
+    def _behind(self, before: HiddenStates, after: HiddenStates) -> Moments:
+        """Moments of what the readout reads, and what it shall give: what is missing to the dense model's sum."""
+        packs = ((self.small_stage.inner(own), total - own, 1) for total, own in zip(before, after, strict=True))
+        return Moments.of(packs, self._biased(self.dense_stage.readout))
+
+    def _biased(self, name: str) -> bool:
+        return self.dense.module(name).bias is not None
 
     def _fit_narrowed(self, read: Moments, before: HiddenStates, after: HiddenStates) -> None:
         """Chooses the neurons of a feed-forward part, and fits both of its layers to them.
@@ -136,8 +167,9 @@ class _StagePair:
         if whole is None:
             return
         up, down, bias = whole.factors.up, whole.factors.down, whole.bias.float()
+        entry = self.small_stage.entry
         moments = Moments.of(
-            (activation(own.float() @ down.T @ up.T + bias), total - own)
+            (activation(entry(own).float() @ down.T @ up.T + bias), total - own, 1)
             for total, own in zip(before, after, strict=True)
         )
         inputs, needed = ridged(moments), self._regressed(second, moments)
@@ -150,10 +182,9 @@ class _StagePair:
         rows = Weighting(rows.values[kept][:, kept], rows.damping, rows.count)
         rank = self.small.module(first).rank
         self._take(first, regressed(given.of_outputs(kept), weight[kept], rows, rank, first))
-        pairs = ((self.small_stage.inner(own), total - own) for total, own in zip(before, after, strict=True))
         rank = self.small.module(second).rank
-        fitted = refitted(readout, damped, kept)
-        self._take(second, regressed(Moments.of(pairs), fitted, self._output_weighting(second), rank, second))
+        fitted, behind = refitted(readout, damped, kept), self._behind(before, after)
+        self._take(second, regressed(behind, fitted, self._output_weighting(second), rank, second))
 
     def _loses_neurons(self) -> bool:
         """Whether it is a feed-forward part, with fewer neurons than the dense model's."""
@@ -184,4 +215,5 @@ class _StagePair:
             layer = self.small.module(name)
             layer.down.weight.copy_(found.factors.down)
             layer.up.weight.copy_(found.factors.up)
-            layer.up.bias.copy_(found.bias)
+            if layer.up.bias is not None:
+                layer.up.bias.copy_(found.bias)

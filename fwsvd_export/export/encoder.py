@@ -81,13 +81,15 @@ class _SelfAttention(nn.Module):
         self._query_size = attention.query.width // heads
         self._value_size = attention.value.width // (1 if attention.shares_value else heads)
 
-    def forward(self, hidden_states: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, hidden_states: Tensor, mask: Tensor, bias: Tensor | None = None) -> Tensor:
         query, key, value = torch.split(self.packed(hidden_states), self._sizes, -1)
         query, key, value = self.query(query), self.key(key), self.value(value)
         if self._shares_key:  # the last number of every query is 1
             key = torch.cat([key, mask.unsqueeze(-1)], -1)
         if self._shares_key and self._shares_value:  # (batch, length · heads, …) against (batch, length, …)
             scores = _reshaped(query, -1, self._query_size) @ key.transpose(1, 2)
+            if bias is not None:
+                scores = scores + bias.transpose(1, 2).flatten(1, 2)
             return _reshaped(scores.softmax(-1) @ value, -1, self._heads * self._value_size)
         query = self._by_head(query, self._query_size)
         key = key.unsqueeze(1) if self._shares_key else self._by_head(key, self._query_size)
@@ -95,6 +97,8 @@ class _SelfAttention(nn.Module):
         scores = query @ key.transpose(2, 3)  # (batch, heads, length, length)
         if not self._shares_key:
             scores = scores + mask[:, None, None, :]
+        if bias is not None:
+            scores = scores + bias
         contexts = (scores.softmax(-1) @ value).transpose(1, 2)
         return _reshaped(contexts, -1, self._heads * self._value_size)
 
@@ -135,8 +139,8 @@ class _Layer(nn.Module):
         self.output = Chain(Projection.of(layer.part("output")), carry_limit)
         self.norm = layer.part("norm")
 
-    def forward(self, hidden_states: Tensor, mask: Tensor) -> Tensor:
-        attended = self.attention_output(self.attention(hidden_states, mask))
+    def forward(self, hidden_states: Tensor, mask: Tensor, bias: Tensor | None = None) -> Tensor:
+        attended = self.attention_output(self.attention(hidden_states, mask, bias))
         if self._first_alone:
             hidden_states = hidden_states[:, :1]
         hidden_states = self.attention_norm(attended + hidden_states)
@@ -153,10 +157,10 @@ class _Layers(nn.Module):
         made = [_Layer(layer, carry_limit, first_alone=False) for layer in others]
         self.add_module(list_name, nn.ModuleList([*made, _Layer(last, carry_limit, first_alone)]))
 
-    def forward(self, hidden_states: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, hidden_states: Tensor, mask: Tensor, bias: Tensor | None = None) -> Tensor:
         layers: Any = self.get_submodule(self._list_name)
         for layer in layers:
-            hidden_states = layer(hidden_states, mask)
+            hidden_states = layer(hidden_states, mask, bias)
         return hidden_states
 
 
@@ -184,7 +188,7 @@ class FastBase(nn.Module):
         self._container, list_name, _ = encoder.family.layer.split(".")
         first_alone = encoder.head.reads_first_token
         self.add_module(self._container, _Layers(layers, list_name, carry_limit, first_alone))
-        self._entering = encoder.entering
+        self._entering, self._bias = encoder.entering, encoder.attention_bias
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Any) -> Any:
         """As a head calls it.
@@ -199,7 +203,7 @@ class FastBase(nn.Module):
         others = {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
         hidden_states = self._entering({IDS: input_ids, **others})
         mask = (1 - attention_mask.to(hidden_states.dtype)) * torch.finfo(hidden_states.dtype).min
-        hidden_states = self.get_submodule(self._container)(hidden_states, mask)
+        hidden_states = self.get_submodule(self._container)(hidden_states, mask, self._bias(hidden_states))
         pooler: Any = getattr(self, "pooler", None)
         return BaseModelOutputWithPooling(
             last_hidden_state=hidden_states, pooler_output=None if pooler is None else pooler(hidden_states)

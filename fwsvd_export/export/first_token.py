@@ -30,10 +30,18 @@ class FirstTokenAttention(nn.Module):
         of_head = torch.eye(heads).repeat_interleave(attention.query.width // heads, dim=1)
         self.of_head = nn.Parameter(of_head, requires_grad=False)  # (heads, width): which numbers are of which head
 
-    def forward(self, hidden_states: Tensor, mask: Tensor) -> Tensor:
-        """(batch, length, width) -> (batch, 1, width); the mask, (batch, length), is added to the scores."""
+    def forward(self, hidden_states: Tensor, mask: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(batch, length, width) -> (batch, 1, width).
+
+        Args:
+            hidden_states: of all tokens.
+            mask: (batch, length), added to the scores.
+            bias: (1, heads, length, length), added likewise; None for none.
+        """
         query = self.key(self.query(hidden_states[:, :1]) * self.of_head)  # (batch, heads, width)
         scores = query @ hidden_states.transpose(1, 2) + mask.unsqueeze(1)
+        if bias is not None:
+            scores = scores + bias[:, :, 0]
         contexts = self.value(scores.softmax(-1) @ hidden_states)
         joined: Tensor = (contexts * self.of_head).sum(1, keepdim=True)
         return joined

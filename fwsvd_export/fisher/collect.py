@@ -153,6 +153,9 @@ class _Collector:
             for layer in self._layers
         }
         captured = {layer.name: encoder.module(layer.name) for layer in self._layers}
+        # Of layers with calls of their own beside the hidden states': both, put together once the pass is over
+        self._calls: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in encoder.repeated}
+        self._uses = dict.fromkeys(encoder.repeated, 0)
         words = encoder.embedding
         self._embedding = EmbeddingSums(words.out_features, words.in_features, self.device)
         self._capture = Capture(captured, encoder.module(words.name), self._add)
@@ -162,7 +165,9 @@ class _Collector:
     def run_all(self, batches: Iterable[Mapping[str, Tensor]], indices: Iterator[int]) -> Iterator[dict[str, Tensor]]:
         """Runs all batches in passes of ``TOKENS_PER_PASS`` tokens at most; gives the passes back."""
         with self._capture:
-            for part in (part for batch in batches for part in _passes(batch)):
+            # What is read beside the hidden states belongs to one example where there is one in a pass
+            most = 1 if self._calls else None
+            for part in (part for batch in batches for part in _passes(batch, most)):
                 placed = {name: tensor.to(self.device) for name, tensor in part.items()}
                 self._run(placed, _next_indices(indices, len(part["input_ids"])))
                 yield part
@@ -181,6 +186,11 @@ class _Collector:
         if not bool(torch.isfinite(losses).all()):
             raise WeightError("the model's loss is NaN or infinite on this data; check the model's weights and labels")
         gradients = self._capture.backward(losses.sum())
+        for name, calls in self._calls.items():
+            inputs, gradients, used = _joined(calls)
+            self._sums[name].add(inputs, gradients, used)
+            self._uses[name] += int(used.sum())
+            calls.clear()
         words = part["input_ids"].reshape(self._examples_in_pass, -1)
         self._embedding.add(words, gradients.reshape(*words.shape, -1), self._mask)
         self._examples += self._examples_in_pass
@@ -189,23 +199,43 @@ class _Collector:
     def _add(self, name: str, inputs: Tensor, gradients: Tensor) -> None:
         """What the hooks call; the choices of a multiple-choice example lie side by side as its tokens."""
         examples = self._examples_in_pass
-        self._sums[name].add(
-            inputs.reshape(examples, -1, inputs.shape[-1]),
-            gradients.reshape(examples, -1, gradients.shape[-1]),
-            self._mask,
-        )
+        call = inputs.reshape(examples, -1, inputs.shape[-1]), gradients.reshape(examples, -1, gradients.shape[-1])
+        if name in self._calls:
+            self._calls[name].append(call)
+        else:
+            self._sums[name].add(*call, self._mask)
 
     def finished(self, source: StatisticsSource, sample: CalibrationSample | None) -> Statistics:
         """The record of all sums."""
         grams = {name: gram.finished() for name, gram in self._inputs.items()}
+        for layer in self._layers:
+            if layer.reads in grams and self._uses.get(layer.name):  # so that a mean over tokens is one over uses
+                grams[layer.reads] *= self._tokens / self._uses[layer.name]
         layers = {layer.name: self._sums[layer.name].finished(grams.get(layer.reads)) for layer in self._layers}
         embedding = self._embedding.finished()
         return Statistics(layers, self._examples, self._tokens, self._chosen, source, embedding, sample)
 
 
-def _passes(batch: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:
-    """The batch, or slices of it that hold at most ``TOKENS_PER_PASS`` tokens (and at least one example)."""
+def _joined(calls: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """The calls of one layer for one example as one, and what of it counts: what no gradient reaches was not used.
+
+    Args:
+        calls: (inputs, gradients), (1, rows, features) each.
+    """
+    inputs, gradients = (torch.cat(parts, dim=1) for parts in zip(*calls, strict=True))
+    used = [gradient.abs().sum(dim=-1) > 0 for _, gradient in calls]
+    return inputs, gradients, torch.cat(used, dim=1)
+
+
+def _passes(batch: Mapping[str, Tensor], most: int | None = None) -> Iterable[dict[str, Tensor]]:
+    """The batch, or slices of it that hold at most ``TOKENS_PER_PASS`` tokens (and at least one example).
+
+    Args:
+        batch: any.
+        most: examples in a slice.
+    """
     examples = len(batch["input_ids"])
     step = max(1, TOKENS_PER_PASS // batch["input_ids"][0].numel())
+    step = step if most is None else min(step, most)
     for start in range(0, examples, step):
         yield {name: tensor[start : start + step] for name, tensor in batch.items()}

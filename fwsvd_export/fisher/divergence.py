@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fwsvd_export.fisher.targets import SQUARED_ERROR_DEVIATION, Prediction
+from fwsvd_export.fisher.targets import SQUARED_ERROR_DEVIATION, Prediction, mean_of
 
 
 def divergences(before: list[Prediction], after: list[Prediction]) -> Tensor:
@@ -33,9 +33,6 @@ def _divergence(before: Prediction, after: Prediction) -> Tensor:
         log_odds = torch.nn.functional.logsigmoid(old) - torch.nn.functional.logsigmoid(new)
         against = torch.nn.functional.logsigmoid(-old) - torch.nn.functional.logsigmoid(-new)
         chance = old.sigmoid()
-        return (chance * log_odds + (1 - chance) * against).mean(dim=(1, 2))
+        return mean_of(chance * log_odds + (1 - chance) * against, before.present)
     positions = (old.softmax(dim=-1) * (old.log_softmax(dim=-1) - new.log_softmax(dim=-1))).nan_to_num(0).sum(dim=-1)
-    if before.present is None:
-        return positions.mean(dim=1)
-    counted = before.present.to(positions.dtype)
-    return (positions * counted).sum(dim=1) / counted.sum(dim=1).clamp_min(1)
+    return mean_of(positions[..., None], before.present)

@@ -62,6 +62,8 @@ def predictions_of(
         return [_sequence_prediction(config, outputs.logits, labels)]
     if predicts == "tokens":
         return [Prediction("categorical", outputs.logits, labels, present)]
+    if predicts == "detection":
+        return [Prediction("bernoulli", outputs.logits[..., None], labels, present)]
     if predicts == "choice":
         return [_one_position(outputs.logits, labels)]
     if predicts == "span":
@@ -156,7 +158,21 @@ def _losses(prediction: Prediction) -> Tensor:
     if prediction.kind == "gaussian":
         return functional.mse_loss(values, labels, reduction="none").mean(dim=(1, 2))
     losses = functional.binary_cross_entropy_with_logits(values, labels, reduction="none")
-    return losses.mean(dim=(1, 2))
+    return mean_of(losses, prediction.present)
+
+
+def mean_of(losses: Tensor, present: Tensor | None) -> Tensor:
+    """Of every example, over the positions that are present and all classes.
+
+    Args:
+        losses: (examples, positions, classes).
+        present: (examples, positions) bool; None for everywhere.
+    """
+    positions = losses.mean(dim=2)
+    if present is None:
+        return positions.mean(dim=1)
+    counted = present.to(positions.dtype)
+    return (positions * counted).sum(dim=1) / counted.sum(dim=1).clamp_min(1)
 
 
 def _fitting_labels(prediction: Prediction) -> Tensor:
@@ -232,8 +248,10 @@ def _uniform(predictions: list[Prediction], seed: int, indices: Sequence[int]) -
     """Uniform numbers for the labels of every prediction; padding takes none, so that it does not shift them."""
     wanted = []
     for prediction in predictions:
-        shape = prediction.values.shape[:2] if prediction.kind == "categorical" else prediction.values.shape
-        wanted.append(torch.ones(shape, dtype=torch.bool) if prediction.present is None else prediction.present.cpu())
+        shape = prediction.values.shape[: 2 if prediction.kind == "categorical" else 3]
+        present = prediction.present
+        places = torch.ones(shape, dtype=torch.bool) if present is None else present.cpu()
+        wanted.append(places if places.shape == shape else places[..., None].expand(shape))
     side_by_side = torch.cat([places.flatten(1) for places in wanted], dim=1)
     drawn = torch.zeros(side_by_side.shape)
     counts = side_by_side.sum(dim=1).tolist()

@@ -119,17 +119,17 @@ class TiedDecoder(nn.Module):
 
     Args:
         embeddings: whose factors it uses; they stay parameters of that module alone.
-        bias: (num_embeddings), of the output layer it takes the place of.
+        bias: (num_embeddings), of the output layer it takes the place of; None where it has none.
     """
 
-    def __init__(self, embeddings: LowRankEmbedding, bias: nn.Parameter) -> None:
+    def __init__(self, embeddings: LowRankEmbedding, bias: nn.Parameter | None) -> None:
         super().__init__()
         self._embeddings = (embeddings,)  # in a tuple: no submodule, so its weights are saved once
         self.bias = bias
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Maps (..., embedding_dim) to scores of all tokens, (..., num_embeddings)."""
-        return self._embeddings[0].scores(hidden_states) + self.bias
+        return self._embeddings[0].scores(hidden_states) + (0 if self.bias is None else self.bias)
 
 
 def narrow(base_model: nn.Module, widths: dict[str, int], readouts: tuple[str, str]) -> None:
@@ -175,6 +175,7 @@ def factorize(base_model: nn.Module, ranks: dict[str, int]) -> None:
             )
         parent, _, attribute = name.rpartition(".")
         setattr(modules[parent], attribute, layer.to(device=dense.weight.device, dtype=dense.weight.dtype))
+        modules[parent]._is_hf_initialized = True  # transformers would ask some for the weights that are gone
 
 
 class LowRankConfigMixin:
@@ -247,11 +248,11 @@ class LowRankConfigMixin:
 class LowRankModelMixin:
     """What all model classes share: the layers are swapped once the dense skeleton stands; the code saves itself.
 
-    A family's class puts it before transformers' own and sets ``decoder`` where it has a language model's head.
+    A family's class puts it before transformers' own and sets ``tied_layer`` where it has a language model's head.
     """
 
-    # names of the output layer tied to the word embeddings, and of its bias
-    decoder: tuple[str, str] = ("", "")
+    # names of the output layer tied to the word embeddings, and of its bias where that is not the layer's own
+    tied_layer: tuple[str, str] = ("", "")
     _tied_weights_keys: Any
     _compression_record: Any = None
     _recorded_as: Any = None
@@ -259,22 +260,20 @@ class LowRankModelMixin:
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
-        # A head builds its encoder as a plain base model, so the swap happens once, at the outermost class.
-        base_model = getattr(self, self.base_model_prefix, self)
+        base_model = getattr(self, self.base_model_prefix, self)  # plain until the outermost class swaps its layers
         narrow(base_model, config.low_rank.get("widths", {}), config.readouts[:2])
         factorize(base_model, config.low_rank["ranks"])
-        embeddings, (name, bias) = self.get_input_embeddings(), self.decoder
-        if isinstance(embeddings, LowRankEmbedding) and config.tie_word_embeddings and self._has(name):
+        embeddings, (name, bias) = self.get_input_embeddings(), self.tied_layer
+        has_tied = name != "" and name in dict(self.named_modules())
+        if isinstance(embeddings, LowRankEmbedding) and config.tie_word_embeddings and has_tied:
             parent, _, attribute = name.rpartition(".")
-            setattr(self.get_submodule(parent), attribute, TiedDecoder(embeddings, self.get_parameter(bias)))
+            tied_bias = self.get_parameter(bias) if bias else self.get_submodule(name).bias
+            setattr(self.get_submodule(parent), attribute, TiedDecoder(embeddings, tied_bias))
             # A list in transformers 4, a mapping in 5; the decoder's weight is no longer one to be tied
             tied = self._tied_weights_keys
-            kept = [key for key in tied if key != f"{name}.weight"]
+            kept = [key for key in tied if key not in (name, f"{name}.weight")] + [f"{name}.bias"] * (name in tied)
             self._tied_weights_keys = {key: tied[key] for key in kept} if isinstance(tied, dict) else kept
         self.post_init()
-
-    def _has(self, name: str) -> bool:
-        return name != "" and any(found == name for found, _ in self.named_modules())
 
     def get_output_embeddings(self) -> Any:
         """As transformers does, but None where there is no weight that could be tied or resized."""

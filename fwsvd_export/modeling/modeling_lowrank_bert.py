@@ -22,7 +22,7 @@ from .lowrank_layers import LowRankModelMixin
 
 class _LowRankBert(LowRankModelMixin):
     config_class = LowRankBertConfig
-    decoder = ("cls.predictions.decoder", "cls.predictions.bias")
+    tied_layer = ("cls.predictions.decoder", "cls.predictions.bias")
 
 
 class LowRankBertModel(_LowRankBert, BertModel):

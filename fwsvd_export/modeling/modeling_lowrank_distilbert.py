@@ -20,7 +20,7 @@ from .lowrank_layers import LowRankModelMixin
 
 class _LowRankDistilBert(LowRankModelMixin):
     config_class = LowRankDistilBertConfig
-    decoder = ("vocab_projector", "vocab_projector.bias")
+    tied_layer = ("vocab_projector", "")
 
 
 class LowRankDistilBertModel(_LowRankDistilBert, DistilBertModel):

@@ -15,10 +15,12 @@ TOKENIZER_FILES = (
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "sentencepiece.bpe.model",
+    "spm.model",
     "chat_template.jinja",
 )
 # One of these holds the vocabulary; without it transformers 5 makes an empty tokenizer and says nothing.
-VOCABULARY_FILES = {"tokenizer.json", "vocab.txt", "vocab.json"}
+VOCABULARY_FILES = {"tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spm.model"}
 # What sentence-transformers has at the top of a folder; copied likewise. Its modules have folders named as 1_Pooling.
 SENTENCE_FILES = (
     "modules.json",

@@ -24,13 +24,30 @@ SHAPES = {
 }
 
 
-PATHS = {
-    "bert": (
+FUSED = {"query_key_value": (96, 32), "attention_output": (32, 32), "intermediate": (128, 32), "output": (32, 64)}
+WORDS = {"modernbert": "embeddings.tok_embeddings"}
+BERTS = (
+    "encoder.layer.{}",
+    "attention.self",
+    "attention.self.query attention.self.key attention.self.value attention.output.dense intermediate.dense "
+    "output.dense",
+)
+# Name of a layer, of the input that query, key and value share (None where none is shared), and of the linear layers
+PATHS: dict[str, tuple[str, str | None, str]] = {
+    "bert": BERTS,
+    **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "electra", "esm"), BERTS),
+    "mpnet": (
         "encoder.layer.{}",
-        "attention.self",
-        "attention.self.query attention.self.key attention.self.value attention.output.dense intermediate.dense "
-        "output.dense",
+        "attention.attn",
+        "attention.attn.q attention.attn.k attention.attn.v attention.attn.o intermediate.dense output.dense",
     ),
+    "deberta-v2": (
+        "encoder.layer.{}",
+        None,
+        "attention.self.query_proj attention.self.key_proj attention.self.value_proj attention.output.dense "
+        "intermediate.dense output.dense",
+    ),
+    "modernbert": ("layers.{}", None, "attn.Wqkv attn.Wo mlp.Wi mlp.Wo"),
     "distilbert": (
         "transformer.layer.{}",
         "attention",
@@ -44,8 +61,9 @@ def expected_layers(model_type: str) -> tuple[LayerSpec, ...]:
     specs = []
     for index in range(2):
         start = layer.format(index)
-        for (role, shape), path in zip(SHAPES.items(), paths.split(), strict=True):
-            reads = attention if role in ("query", "key", "value") else path
+        shapes = FUSED if model_type == "modernbert" else SHAPES
+        for (role, shape), path in zip(shapes.items(), paths.split(), strict=True):
+            reads = attention if attention is not None and role in ("query", "key", "value") else path
             specs.append(LayerSpec(f"{start}.{path}", *shape, role, f"{start}.{reads}"))
     return tuple(specs)
 
@@ -69,15 +87,17 @@ def test_the_adapter_says_what_goes_in_and_what_comes_out(class_name: str, make_
     model = make_head(class_name)
     encoder = encoder_of(model)
     shape = (2, 3, 7) if encoder.head.has_choices else (2, 7)
-    inputs = dict.fromkeys(encoder.inputs, torch.ones(shape, dtype=torch.long))
+    inputs = {name: torch.full(shape, encoder.ranges.get(name, 2) - 1) for name in encoder.inputs}
     with torch.no_grad():
         found = model(**inputs)
     assert list(found.keys()) == list(encoder.outputs)
     for name, axes in encoder.outputs.items():
         for axis, called in axes.items():
             assert found[name].shape[axis] == {"batch_size": 2, "num_choices": 3, "sequence_length": 7}[called]
-    assert encoder.usable_length == 64
-    assert encoder.embedding == LayerSpec("embeddings.word_embeddings", 25, 32, "embedding", "input_ids")
+    assert encoder.usable_length == (63 if encoder.family.positions_after_padding else 64)
+    model_type = encoder.family.model_type
+    words, width = WORDS.get(model_type, "embeddings.word_embeddings"), 24 if model_type == "electra" else 32
+    assert encoder.embedding == LayerSpec(words, 25, width, "embedding", "input_ids")
     assert encoder.ranges["input_ids"] == 25
     assert set(encoder.ranges) == set(encoder.inputs) - {"attention_mask"}
 

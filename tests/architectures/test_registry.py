@@ -14,7 +14,7 @@ from fwsvd_export.errors import UnsupportedModelError
     ("settings", "message"),
     [
         ({}, "'unknown' is not supported; supported: bert, "),
-        ({"model_type": "roberta"}, "'roberta' is not supported; supported: bert, "),
+        ({"model_type": "albert"}, "'albert' is not supported; supported: bert, "),
         ({"model_type": "lowrank_bert"}, "already compressed"),
         ({"model_type": "bert", "position_embedding_type": "relative_key"}, "'relative_key' is not supported"),
         ({"model_type": "bert", "is_decoder": True}, "decoder is not supported"),

@@ -16,10 +16,14 @@ from fwsvd_export.compression.narrow import MULTIPLE, SHARES, Surgery, widths_of
 from fwsvd_export.errors import RankError
 from fwsvd_export.linalg.weighting import GRADIENT_DAMPING, INPUT_DAMPING
 from fwsvd_export.records import RankPlan, Statistics
-from tests.helpers import heads_ending
+from tests.helpers import heads_ending, tiny_head
 
 Batches = list[dict[str, Tensor]]
-CLASSIFIERS = heads_ending("ForSequenceClassification", "ForTokenClassification")
+CLASSIFIERS = [
+    name
+    for name in heads_ending("ForSequenceClassification", "ForTokenClassification")
+    if encoder_of(tiny_head(name)).feed_forwards  # gated neurons are not removed
+]
 
 
 def damped(gram: Tensor | None, count: int, share: float) -> Tensor:

@@ -17,7 +17,7 @@ from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.export.encoder import with_fast_encoder
 from fwsvd_export.export.trace import trace
 from fwsvd_export.records import RankLimits
-from tests.helpers import HEADS
+from tests.helpers import FAST_HEADS
 
 RANKS = [1, 3, 9, 16]
 
@@ -35,7 +35,7 @@ def outputs_of(model: Any, encoder: Encoder) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("limit", [0, 200, math.inf])
 @pytest.mark.parametrize("rank", [None, *RANKS])
-@pytest.mark.parametrize("class_name", HEADS)
+@pytest.mark.parametrize("class_name", FAST_HEADS)
 def test_it_is_the_same_function(class_name: str, rank: int | None, limit: float, make_head: Any) -> None:
     model = make_head(class_name)
     if rank is not None:

@@ -13,11 +13,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from fwsvd_export import compress
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.export.encoder import with_fast_encoder
-from tests.helpers import HEADS
+from tests.helpers import FAST_HEADS
 
 
 @pytest.mark.parametrize("rank", [None, 3])
-@pytest.mark.parametrize("class_name", HEADS)
+@pytest.mark.parametrize("class_name", FAST_HEADS)
 def test_the_last_layer_is_for_the_first_token_alone_where_no_other_is_read(
     class_name: str, rank: int | None, make_head: Any
 ) -> None:
@@ -43,7 +43,7 @@ def test_the_last_layer_is_for_the_first_token_alone_where_no_other_is_read(
 
 
 def test_heads_that_read_the_first_token_are_those_whose_output_depends_on_no_other(make_head: Any) -> None:
-    for class_name in HEADS:
+    for class_name in FAST_HEADS:
         model = make_head(class_name).eval()
         head = encoder_of(model).head
         states = torch.randn(1, 6, model.config.hidden_size, generator=torch.Generator().manual_seed(0))

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch.nn import functional
 from transformers import BertConfig
 from transformers.dynamic_module_utils import get_relative_imports
 
 from fwsvd_export import compress
-from fwsvd_export.architectures.registry import FAMILIES
+from fwsvd_export.architectures.registry import FAMILIES, encoder_of
 from fwsvd_export.modeling.configuration_lowrank_bert import LowRankBertConfig
 from fwsvd_export.modeling.lowrank_layers import LowRankLinear, factorize
 from fwsvd_export.modeling.modeling_lowrank_bert import LowRankBertForMaskedLM, LowRankBertModel
@@ -186,6 +187,8 @@ def test_every_head_trains_both_factors_under_each_attention(
     head_inputs: Callable[[str], dict[str, torch.Tensor]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if implementation == "sdpa" and not getattr(transformers, class_name)._supports_sdpa:
+        pytest.skip("this version of transformers computes its attention in one way only")
     model = compress(make_head(class_name, attn_implementation=implementation), method="svd", rank=5)
     calls = []
     fused = functional.scaled_dot_product_attention
@@ -198,7 +201,7 @@ def test_every_head_trains_both_factors_under_each_attention(
 
     sum(output.logsumexp(-1).sum() for output in outputs).backward()
     factors = {name: weight.grad for name, weight in model.named_parameters() if ".down." in name or ".up.w" in name}
-    assert len(factors) == 2 * len(model.config.low_rank["ranks"]) == 24
+    assert len(factors) == 2 * len(model.config.low_rank["ranks"]) == 2 * len(encoder_of(model).layers)
     assert [name for name, gradient in factors.items() if gradient is None or not gradient.abs().max() > 0] == []
 
 

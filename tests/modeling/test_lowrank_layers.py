@@ -19,7 +19,7 @@ CLASSIFIERS = heads_ending("ForSequenceClassification")
 
 def change(model: Any) -> None:
     with torch.no_grad():
-        model.classifier.bias.add_(1.0)
+        getattr(model.classifier, "out_proj", model.classifier).bias.add_(1.0)
 
 
 def actions(folder: Path) -> list[str]:

@@ -40,6 +40,7 @@ class _Settings:
     model_type: Line
     architectures: Annotated[tuple[Line, ...], Meta(min_length=1, description="a list of class names")]
     max_position_embeddings: Size
+    pad_token_id: int | None = None
     auto_map: dict[str, Any] | None = None
 
 
@@ -110,7 +111,7 @@ def _classes(folder: Path) -> dict[str, Any]:
         "class": class_name,
         "auto_class": auto_class,
         "plain": plain,
-        "max_tokens": family.usable_length(settings.max_position_embeddings),
+        "max_tokens": family.usable_length(settings),
     }
 
 

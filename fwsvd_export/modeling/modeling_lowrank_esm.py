@@ -1,0 +1,49 @@
+"""ESM with factorised linear layers and, where asked for, word embeddings (written by fwsvd-export).
+
+All but the factors is transformers' own ESM, whichever version is installed, with its attention implementations.
+
+This file travels inside the checkpoint; it needs only its two neighbours and transformers.
+"""
+
+from typing import ClassVar
+
+from transformers import (
+    EsmForMaskedLM,
+    EsmForSequenceClassification,
+    EsmForTokenClassification,
+    EsmModel,
+)
+
+from .configuration_lowrank_esm import LowRankEsmConfig
+from .lowrank_layers import LowRankModelMixin
+
+
+class _LowRankEsm(LowRankModelMixin):
+    config_class = LowRankEsmConfig
+    tied_layer = ("lm_head.decoder", "")
+    # Buffers that versions of transformers keep in different places and all compute anew
+    _keys_to_ignore_on_load_missing: ClassVar[list[str]] = [r"rotary_embeddings\.inv_freq"]
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [
+        r"rotary_embeddings\.inv_freq",
+        "position_embeddings.weight",
+    ]
+
+    @property
+    def _keys_to_ignore_on_save(self) -> list[str]:
+        return [name for name, _ in self.named_buffers() if name.endswith("rotary_embeddings.inv_freq")]
+
+
+class LowRankEsmModel(_LowRankEsm, EsmModel):
+    """``EsmModel`` with factorised layers."""
+
+
+class LowRankEsmForMaskedLM(_LowRankEsm, EsmForMaskedLM):
+    """``EsmForMaskedLM`` with factorised layers."""
+
+
+class LowRankEsmForSequenceClassification(_LowRankEsm, EsmForSequenceClassification):
+    """``EsmForSequenceClassification`` with factorised layers."""
+
+
+class LowRankEsmForTokenClassification(_LowRankEsm, EsmForTokenClassification):
+    """``EsmForTokenClassification`` with factorised layers."""
