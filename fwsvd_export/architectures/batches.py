@@ -50,7 +50,7 @@ def checked_batches(encoder: Encoder, batches: Iterable[Mapping[str, Any]]) -> I
 def _taken(encoder: Encoder) -> tuple[str, ...]:
     """What the model takes beside labels, positions too where its class does."""
     more = [POSITIONS] if POSITIONS in inspect.signature(type(encoder.model).forward).parameters else []
-    return (*encoder.inputs, *more)
+    return (*encoder.family.inputs, *more)
 
 
 def _checked(encoder: Encoder, batch: Mapping[str, Any], taken: tuple[str, ...]) -> dict[str, Tensor]:

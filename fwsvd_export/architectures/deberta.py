@@ -6,26 +6,23 @@ of distances as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
-from fwsvd_export.architectures.bert import LAYER_NAMES, SIZES, WORDS, BertSettings
-from fwsvd_export.architectures.encoder import Encoder, given_or
-from fwsvd_export.architectures.encoder_layer import EncoderLayer
+from fwsvd_export.architectures.bert_shape import LAYER_NAMES, SIZES, WORDS, BertSettings
+from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.encoder_layer import EncoderLayer, Stage
 from fwsvd_export.architectures.family import Family, Size
-from fwsvd_export.architectures.inputs import IDS
+from fwsvd_export.architectures.inputs import IDS, MASK, TYPES
 from fwsvd_export.architectures.post_norm import PostNormLayer
-from fwsvd_export.architectures.stage import Stage
 from fwsvd_export.storage.schema import Name
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_TYPES = "token_type_ids"
 _MOST = 100_000  # rows of the table of distances, and positions, which transformers numbers all
 _Distances = Annotated[int, Meta(ge=-1, le=_MOST, description=f"-1 to {_MOST}")]
 
@@ -81,22 +78,10 @@ class DebertaLayer(PostNormLayer):
 class DebertaEncoder(Encoder):
     """A DeBERTa with any head."""
 
-    @cached_property
-    def ranges(self) -> dict[str, int]:
-        """Token ids, and token types; those of a model without are looked up nowhere, and are 0."""
-        return {**super().ranges, _TYPES: max(1, int(self.model.config.type_vocab_size))}
-
-    def per_token(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """As ``Encoder``, with token types."""
-        import torch  # late: who only asks for names does not wait for it
-
-        inputs = super().per_token(batch)
-        return {**inputs, _TYPES: given_or(batch, _TYPES, torch.zeros_like(inputs[IDS]))}
-
-    def entering(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """As ``Encoder``."""
-        hidden: Tensor = self.module("embeddings")(**inputs)
-        return hidden
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """As ``Encoder``; token types that nobody looks up would not be in an exported graph."""
+        return tuple(name for name in self.family.inputs if name != TYPES or self.model.config.type_vocab_size)
 
     @property
     def repeated(self) -> frozenset[str]:
@@ -159,7 +144,7 @@ DEBERTA_V2 = Family(
         "ForMultipleChoice": ("pooler", "classifier"),
     },
     has_pooler=False,
-    inputs=("input_ids", "attention_mask", _TYPES),
+    inputs=(IDS, MASK, TYPES),
     word_embeddings=WORDS,
     layer="encoder.layer.{}",
     post_norm=None,

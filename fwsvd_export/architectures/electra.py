@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from fwsvd_export.architectures.bert import LAYER_NAMES, SIZES, WORDS, BertEncoder, BertSettings
+from fwsvd_export.architectures.bert_shape import FUNCTION_SETTINGS, LAYER_NAMES, SIZES, WORDS, BertSettings
+from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.family import Family, Size
 from fwsvd_export.architectures.heads import HEADS
+from fwsvd_export.architectures.inputs import IDS, MASK, TYPES
 from fwsvd_export.storage.schema import Name
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class ElectraSettings(BertSettings, total=False):
     summary_activation: Name | None
 
 
-class ElectraEncoder(BertEncoder):
+class ElectraEncoder(Encoder):
     """An ELECTRA with any head."""
 
     def entering(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -54,7 +56,7 @@ ELECTRA = Family(
         "ForPreTraining": ("discriminator_predictions",),
     },
     has_pooler=False,
-    inputs=("input_ids", "attention_mask", "token_type_ids"),
+    inputs=(IDS, MASK, TYPES),
     word_embeddings=WORDS,
     layer="encoder.layer.{}",
     post_norm=LAYER_NAMES,
@@ -66,7 +68,7 @@ ELECTRA = Family(
         *_others,
     ),
     settings=ElectraSettings,
-    function_settings=("hidden_act", "layer_norm_eps", "num_attention_heads"),
+    function_settings=FUNCTION_SETTINGS,
     adapter=ElectraEncoder,
     beside_layers=(_PROJECTION,),
     own_heads=(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.architectures.embed import Embed, mean_pooled
-from fwsvd_export.architectures.encoder_layer import EncoderLayer
+from fwsvd_export.architectures.encoder_layer import EncoderLayer, Stage
 from fwsvd_export.architectures.family import Family
 from fwsvd_export.architectures.heads import POOLED, Axes, Head
-from fwsvd_export.architectures.inputs import IDS, POSITIONS
+from fwsvd_export.architectures.inputs import IDS, POSITIONS, TYPES
 from fwsvd_export.architectures.post_norm import PostNormLayer
-from fwsvd_export.architectures.stage import Stage
 from fwsvd_export.records import FeedForward, LayerSpec
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Encoder(ABC):
+class Encoder:
     """One loaded model, dense or compressed, in the words that all families share.
 
     The methods here are for a model that takes token ids and a mask and counts positions from 0; a family's file
@@ -87,7 +85,8 @@ class Encoder(ABC):
     @cached_property
     def ranges(self) -> dict[str, int]:
         """Name of an input that is looked up in a table -> how many different values it may have."""
-        return {IDS: self.embedding.out_features}
+        words = {IDS: self.embedding.out_features}
+        return {**words, TYPES: int(self.model.config.type_vocab_size)} if TYPES in self.inputs else words
 
     @cached_property
     def embedding(self) -> LayerSpec:
@@ -99,7 +98,12 @@ class Encoder(ABC):
     @cached_property
     def layers(self) -> tuple[LayerSpec, ...]:
         """Every compressible linear layer, first to last, in its dense shape."""
-        return tuple(spec for layer in self.encoder_layers for spec in layer.specs)
+        return tuple(_spec(layer, role) for layer in self.encoder_layers for role in layer.roles)
+
+    @property
+    def no_sequence(self) -> int | None:
+        """Id of a token that alone makes no sequence: a model divides by how many others there are."""
+        return None
 
     @property
     def repeated(self) -> frozenset[str]:
@@ -129,15 +133,19 @@ class Encoder(ABC):
             positions = kept.cumsum(dim=1) * kept + padding
         else:
             positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-        return {IDS: ids, POSITIONS: given_or(batch, POSITIONS, positions)}
+        inputs = {IDS: ids, POSITIONS: given_or(batch, POSITIONS, positions)}
+        if TYPES in self.family.inputs:
+            inputs[TYPES] = given_or(batch, TYPES, torch.zeros_like(ids))
+        return inputs
 
-    @abstractmethod
     def entering(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The hidden states that enter the first layer, (sequences, length, width).
 
         Args:
             inputs: as ``per_token`` gives them; positions may be left out where they are those of whole sequences.
         """
+        hidden: Tensor = self.module("embeddings")(**inputs)
+        return hidden
 
     @property
     def closing(self) -> nn.Module | None:
@@ -181,3 +189,8 @@ def given_or(batch: Mapping[str, Any], name: str, default: Tensor) -> Tensor:
     """An input of a batch as (sequences, length), or the default of that shape where the batch has none."""
     values = batch.get(name)
     return default if values is None else values.reshape(-1, values.shape[-1]).expand_as(default)
+
+
+def _spec(layer: EncoderLayer, role: str) -> LayerSpec:
+    linear = layer.part(role)
+    return LayerSpec(layer.linear_name(role), linear.out_features, linear.in_features, role, layer.reads(role))

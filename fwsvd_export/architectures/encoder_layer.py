@@ -1,17 +1,46 @@
-"""What all encoder layers have in common: linear layers with roles, and residual branches."""
+"""What all encoder layers have in common: linear layers with roles, and residual branches (stages)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fwsvd_export.architectures.stage import Stage
-from fwsvd_export.records import LayerSpec
-
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+
+def unchanged(hidden: Tensor) -> Tensor:
+    """What stands in the place of a norm where there is none."""
+    return hidden
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One residual branch of an encoder layer: hidden -> norm(readout(inner(hidden)) + hidden).
+
+    Hidden states are (sequences, length, width); sequences have no padding.
+
+    Attributes:
+        projections: names of the linear layers that read ``entry(hidden)``.
+        readout: name of the linear layer whose output is added to the hidden states.
+        inner: what the readout reads.
+        norm: what follows the addition.
+        activation: of a feed-forward part, between its only projection and the readout; None for attention, and where
+            the neurons are gated.
+        entry: what the hidden states pass before the projections read them: the norm of a pre-norm layer.
+        beside: what some of the projections read in every sequence too, by their names: length of the sequence ->
+            (rows, width).
+    """
+
+    projections: tuple[str, ...]
+    readout: str
+    inner: Callable[[Tensor], Tensor]
+    norm: Callable[[Tensor], Tensor]
+    activation: Callable[[Tensor], Tensor] | None = None
+    entry: Callable[[Tensor], Tensor] = unchanged
+    beside: tuple[tuple[str, Callable[[int], Tensor]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,15 +73,6 @@ class EncoderLayer:
     def part(self, which: str) -> Any:
         """A linear layer, a norm or the activation, by its field in ``names``."""
         return attrgetter(getattr(self.names, which))(self.module)
-
-    @property
-    def specs(self) -> tuple[LayerSpec, ...]:
-        """Its compressible linear layers, in the dense shape."""
-        linears = ((role, self.part(role)) for role in self.roles)
-        return tuple(
-            LayerSpec(self.linear_name(role), linear.out_features, linear.in_features, role, self.reads(role))
-            for role, linear in linears
-        )
 
     @property
     def stages(self) -> tuple[Stage, ...]:

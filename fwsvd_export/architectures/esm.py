@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from fwsvd_export.architectures.bert import LAYER_NAMES, SIZES, WORDS, BertSettings
+from fwsvd_export.architectures.bert_shape import LAYER_NAMES, SIZES, WORDS, BertSettings
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.architectures.encoder_layer import EncoderLayer
+from fwsvd_export.architectures.encoder_layer import EncoderLayer, Stage, unchanged
 from fwsvd_export.architectures.family import Family, Size
+from fwsvd_export.architectures.inputs import IDS, MASK
 from fwsvd_export.architectures.post_norm import ROLES
 from fwsvd_export.architectures.pre_norm import rotated
-from fwsvd_export.architectures.stage import Stage, unchanged
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -89,8 +89,14 @@ class EsmEncoder(Encoder):
 
     def entering(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """As ``Encoder``; positions are rotary, so that the embeddings need none."""
-        hidden: Tensor = self.module("embeddings")(input_ids=inputs["input_ids"])
+        hidden: Tensor = self.module("embeddings")(input_ids=inputs[IDS])
         return hidden
+
+    @property
+    def no_sequence(self) -> int | None:
+        """As ``Encoder``: the mask token, where word vectors are scaled by the share of the others."""
+        config = self.model.config
+        return int(config.mask_token_id) if config.token_dropout else None
 
     @property
     def closing(self) -> nn.Module:
@@ -118,7 +124,7 @@ ESM = Family(
         "ForTokenClassification": ("classifier",),
     },
     has_pooler=True,
-    inputs=("input_ids", "attention_mask"),
+    inputs=(IDS, MASK),
     word_embeddings=WORDS,
     layer="encoder.layer.{}",
     post_norm=None,

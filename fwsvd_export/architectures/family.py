@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fwsvd_export.architectures.heads import HEADS, Head
-from fwsvd_export.architectures.post_norm import PostNormNames
 from fwsvd_export.errors import UnsupportedModelError, shown
 
 if TYPE_CHECKING:
     from fwsvd_export.architectures.encoder import Encoder
+    from fwsvd_export.architectures.post_norm import PostNormNames
 
 SHARED_CODE = "lowrank_layers.py"  # ships with every family's two files
 _MODELING = "fwsvd_export.modeling"
@@ -59,6 +59,7 @@ class Family:
         positions: the ``position_embedding_type`` of the supported models.
         positions_after_padding: whether positions are counted from the number behind the padding token's id, and those
             up to it are no token's.
+        padding_id: the padding token's id, where the models know no other; None for the configuration's.
         has_attention_bias: whether something is added to the scores of the attention (``Encoder.attention_bias``).
         beside_layers: modules of the base model, beside embeddings and encoder layers, that some models have.
         own_heads: rows in the place of those of ``heads.HEADS``.
@@ -80,6 +81,7 @@ class Family:
     adapter: Callable[..., Encoder]
     positions: str = "absolute"
     positions_after_padding: bool = False
+    padding_id: int | None = None
     has_attention_bias: bool = False
     beside_layers: tuple[str, ...] = ()
     own_heads: tuple[Head, ...] = ()
@@ -106,8 +108,8 @@ class Family:
         Args:
             config: has ``max_position_embeddings`` and ``pad_token_id``.
         """
-        taken = 0 if not self.positions_after_padding else (config.pad_token_id or 0) + 1
-        return int(config.max_position_embeddings) - taken
+        padding = (config.pad_token_id or 0) if self.padding_id is None else self.padding_id
+        return int(config.max_position_embeddings) - (padding + 1 if self.positions_after_padding else 0)
 
     def neurons_of(self, config: Any) -> int:
         """Neurons of every feed-forward part of the dense model."""

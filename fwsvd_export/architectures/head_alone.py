@@ -59,6 +59,6 @@ class _Given(nn.Module):
         """What the base model hands out."""
         from transformers.modeling_outputs import BaseModelOutputWithPooling  # late: it takes seconds
 
-        hidden = self.hidden if self._closing is None else self._closing[0](self.hidden)
+        hidden: Any = self.hidden if self._closing is None else self._closing[0](self.hidden)
         pooled = None if self.pooler is None else self.pooler(hidden)
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=pooled)

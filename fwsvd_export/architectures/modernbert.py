@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypedDict
 from msgspec import Meta
 
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.architectures.encoder_layer import EncoderLayer
+from fwsvd_export.architectures.encoder_layer import EncoderLayer, Stage, unchanged
 from fwsvd_export.architectures.family import Family, Size
-from fwsvd_export.architectures.inputs import IDS
+from fwsvd_export.architectures.inputs import IDS, MASK
 from fwsvd_export.architectures.pre_norm import rotated
-from fwsvd_export.architectures.stage import Stage, unchanged
 from fwsvd_export.storage.schema import Name, Positive, Share
 
 if TYPE_CHECKING:
@@ -152,7 +151,7 @@ MODERNBERT = Family(
         "ForMultipleChoice": ("head", "classifier"),
     },
     has_pooler=False,
-    inputs=("input_ids", "attention_mask"),
+    inputs=(IDS, MASK),
     word_embeddings=_WORDS,
     layer="layers.{}",
     post_norm=None,

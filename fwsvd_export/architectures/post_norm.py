@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fwsvd_export.architectures.encoder_layer import EncoderLayer
-from fwsvd_export.architectures.stage import Stage
+from fwsvd_export.architectures.encoder_layer import EncoderLayer, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +61,7 @@ class PostNormLayer(EncoderLayer):
 
     roles = ROLES
 
-    bias: Callable[[Tensor], Tensor] | None = None
+    bias: Callable[[Tensor], Tensor | None] | None = None
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -6,24 +6,10 @@ arXiv 1911.02116) and CamemBERT (Martin et al. 2020, arXiv 1911.03894) are the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from fwsvd_export.architectures.bert import LAYER_NAMES, SIZES, WORDS, BertSettings
+from fwsvd_export.architectures.bert_shape import FUNCTION_SETTINGS, LAYER_NAMES, SIZES, WORDS, BertSettings
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.family import Family
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-class RobertaEncoder(Encoder):
-    """A RoBERTa with any head."""
-
-    def entering(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """As ``Encoder``."""
-        hidden: Tensor = self.module("embeddings")(**inputs)
-        return hidden
+from fwsvd_export.architectures.inputs import IDS, MASK
 
 
 def _family(model_type: str, prefix: str) -> Family:
@@ -40,15 +26,15 @@ def _family(model_type: str, prefix: str) -> Family:
             "ForMultipleChoice": ("pooler", "classifier"),
         },
         has_pooler=True,
-        inputs=("input_ids", "attention_mask"),
+        inputs=(IDS, MASK),
         word_embeddings=WORDS,
         layer="encoder.layer.{}",
         post_norm=LAYER_NAMES,
         layers_setting="num_hidden_layers",
         sizes=SIZES,
         settings=BertSettings,
-        function_settings=("hidden_act", "layer_norm_eps", "num_attention_heads"),
-        adapter=RobertaEncoder,
+        function_settings=FUNCTION_SETTINGS,
+        adapter=Encoder,
         positions_after_padding=True,
     )
 

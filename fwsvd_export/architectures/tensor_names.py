@@ -12,6 +12,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 # Files of before 2021 have a pooler that their classes do not use
 _POOLER = "pooler"
+# Modules of this name are linear layers, unless their parts are named too
+_LINEAR = ("classifier", "qa_outputs")
 
 
 def is_of_encoder(name: str, family: Family) -> bool:
@@ -47,7 +49,11 @@ def _fits(head: Head, modules: tuple[str, ...], others: Shapes) -> bool:
 
 
 def _within(name: str, modules: Iterable[str]) -> bool:
-    return any(name.startswith(f"{module}.") for module in modules)
+    return any(name.startswith(f"{module}.") and _is_part(name, module) for module in modules)
+
+
+def _is_part(name: str, module: str) -> bool:
+    return module not in _LINEAR or name.removeprefix(f"{module}.") in ("weight", "bias")
 
 
 def _relative(name: str, family: Family) -> str:

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.encoder_layer import Stage
 from fwsvd_export.architectures.inputs import IDS
-from fwsvd_export.architectures.stage import Stage
 from fwsvd_export.compression.fit_head import fit_head
 from fwsvd_export.compression.moments import Moments
 from fwsvd_export.compression.regression import Regressed, regressed, ridged

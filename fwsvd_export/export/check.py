@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.architectures.encoder import Encoder
-from fwsvd_export.architectures.inputs import MASK
+from fwsvd_export.architectures.inputs import IDS, MASK
 from fwsvd_export.export.pooled import output_values
 from fwsvd_export.export.session import OnnxModel
 
@@ -101,6 +101,8 @@ def _inputs(shape: Shape, encoder: Encoder, generator: torch.Generator) -> dict[
     choices = (_CHOICES,) if encoder.head.has_choices else ()
     size = (shape.batch_size, *choices, shape.length)
     values = {name: torch.randint(count, size, generator=generator) for name, count in encoder.ranges.items()}
+    if encoder.no_sequence is not None:
+        values[IDS][values[IDS] == encoder.no_sequence] = 0
     # Every sequence keeps at least one token and, when padded, loses at least one
     kept = torch.randint(1, shape.length, size[:-1], generator=generator) if shape.padded else shape.length
     kept = torch.as_tensor(kept).expand(size[:-1]).unsqueeze(-1)

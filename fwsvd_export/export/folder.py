@@ -56,7 +56,9 @@ def write_surroundings(checkpoint: Checkpoint, folder: Path) -> None:
     write_json(folder / CONFIG_FILE, plain_settings(checkpoint.encoder))
     write_tokenizer(checkpoint.tokenizer_files, folder, checkpoint.model.config)
     if checkpoint.has_tokenizer and not (folder / TOKENIZER_FILE).exists():
-        load_tokenizer(checkpoint).backend_tokenizer.save(str(folder / TOKENIZER_FILE))
+        tokenizer = load_tokenizer(checkpoint)
+        if tokenizer.is_fast:  # ESM's is written in Python: its vocabulary and settings are all that there is
+            tokenizer.backend_tokenizer.save(str(folder / TOKENIZER_FILE))
 
 
 def plain_settings(encoder: Encoder) -> dict[str, Any]:

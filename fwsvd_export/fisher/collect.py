@@ -187,8 +187,8 @@ class _Collector:
             raise WeightError("the model's loss is NaN or infinite on this data; check the model's weights and labels")
         gradients = self._capture.backward(losses.sum())
         for name, calls in self._calls.items():
-            inputs, gradients, used = _joined(calls)
-            self._sums[name].add(inputs, gradients, used)
+            rows, flows, used = _joined(calls)
+            self._sums[name].add(rows, flows, used)
             self._uses[name] += int(used.sum())
             calls.clear()
         words = part["input_ids"].reshape(self._examples_in_pass, -1)

@@ -24,10 +24,20 @@ Changed = Callable[..., Path]
 SVD = ("--method", "svd", "--rank", 4)
 SHARDS = {"max_shard_size": "20KB"}
 # Classes whose tensors other classes can have as well: whoever has them is asked
+MODERN = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")
 ALIKE = {
     "BertForSequenceClassification": "BertForSequenceClassification or BertForTokenClassification",
     "BertForMultipleChoice": "BertForSequenceClassification or BertForTokenClassification or BertForMultipleChoice",
     "DistilBertForMultipleChoice": "DistilBertForSequenceClassification or DistilBertForMultipleChoice",
+    **{
+        f"{prefix}ForMultipleChoice": f"{prefix}ForTokenClassification or {prefix}ForMultipleChoice"
+        for prefix in ("Roberta", "MPNet")
+    },
+    "DebertaV2ForSequenceClassification": "DebertaV2ForSequenceClassification or DebertaV2ForTokenClassification",
+    "DebertaV2ForMultipleChoice": "DebertaV2ForSequenceClassification or DebertaV2ForTokenClassification or "
+    "DebertaV2ForMultipleChoice",
+    **{f"ModernBert{ending}": " or ".join(f"ModernBert{one}" for one in MODERN[:3]) for ending in MODERN[:3]},
+    "ModernBertForMultipleChoice": " or ".join(f"ModernBert{one}" for one in MODERN),
 }
 
 

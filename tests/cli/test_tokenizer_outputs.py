@@ -65,10 +65,15 @@ TOKENIZERS: dict[str, Change] = {
 }
 
 
+WORD_PIECE = ("-bert", "-distilbert", "-electra")
+
+
 @pytest.fixture(params=TOKENIZERS)
 def base(request: pytest.FixtureRequest, family_folder: Path, tmp_path: Path) -> Path:
     """A classifier of every family with a tokenizer of every kind."""
     folder = shutil.copytree(family_folder, tmp_path / "base")
+    if not family_folder.name.endswith(WORD_PIECE) and request.param != "as transformers saves it":
+        pytest.skip("the tokenizer class that is named after this family does not read these files")
     TOKENIZERS[request.param](folder)
     return folder
 
@@ -143,7 +148,8 @@ def test_a_vocabulary_that_is_not_carried_over_is_told(tiny_folder: Path, tmp_pa
     result = run("compress", base, tmp_path / "small", *SVD)
     assert result.exit_code == 0, result.output
     assert (
-        "base has settings of a tokenizer and none of tokenizer.json, vocab.json, vocab.txt, so no tokenizer is "
+        "base has settings of a tokenizer and none of sentencepiece.bpe.model, spm.model, tokenizer.json, "
+        "vocab.json, vocab.txt, so no tokenizer is "
         "carried over; save it into the new folder.\n"
     ) in result.stderr
     assert not (tmp_path / "small" / "tokenizer_config.json").exists()
