@@ -13,6 +13,7 @@ from fwsvd_export.architectures.registry import LOW_RANK_FAMILIES
 from fwsvd_export.architectures.tensor_names import fitting_heads
 from fwsvd_export.errors import CheckpointError, CheckpointWarning, UnsupportedModelError, message_of, shown
 from fwsvd_export.storage.digest import file_sha256
+from fwsvd_export.storage.file_names import MODULES_FILE
 from fwsvd_export.storage.tensors import StoredTensor
 
 _OWN_REFERENCE = re.compile(r"\w+\.\w+", re.ASCII)  # a file in the folder and a class in it
@@ -40,7 +41,7 @@ def model_class_of(
         UnsupportedModelError: a class that is not supported, or none is named and the tensors fit none or several.
         CheckpointError: code that is not this installation's, and is not trusted or cannot be imported.
     """
-    name = _class_name(settings, family, tensors, source)
+    name = _class_name(settings, family, tensors, folder, source)
     if settings["model_type"] not in LOW_RANK_FAMILIES:
         return family.dense_class(name)
     if is_own_code(folder, family):
@@ -62,12 +63,27 @@ def is_own_code(folder: Path, family: Family) -> bool:
     )
 
 
-def _class_name(settings: Mapping[str, Any], family: Family, tensors: Mapping[str, StoredTensor], source: str) -> str:
-    """The class that ``config.json`` names, or the only one that the tensors can be of, which is warned about."""
-    if settings.get("architectures"):
-        return str(settings["architectures"][0])
+def _class_name(
+    settings: Mapping[str, Any], family: Family, tensors: Mapping[str, StoredTensor], folder: Path, source: str
+) -> str:
+    """The class that ``config.json`` names, or the only one that the tensors can be of, which is warned about.
+
+    Embedding models often name the class that they were pretrained as, and have nothing of its head:
+    sentence-transformers reads them as bare encoders.
+    """
     name_of = family.low_rank_name if settings["model_type"] in LOW_RANK_FAMILIES else family.dense_name
     fitting = list(map(name_of, fitting_heads(family, {name: tensor.shape for name, tensor in tensors.items()})))
+    if settings.get("architectures"):
+        named, bare = str(settings["architectures"][0]), name_of(family.heads[0])
+        if named in fitting or bare not in fitting or not (folder / MODULES_FILE).is_file():
+            return named
+        warnings.warn(
+            f"{source}: config.json names {named}, of whose head the weights have nothing, and the model is read as "
+            f"{bare}, as sentence-transformers does.",
+            CheckpointWarning,
+            stacklevel=4,
+        )
+        return bare
     if len(fitting) == 1:
         warnings.warn(
             f"{source}: config.json names no class, and the model is read as {fitting[0]}, whose tensors it has.",

@@ -13,10 +13,9 @@ from typing import Any
 
 from fwsvd_export.errors import CheckpointError, quoted, shown
 from fwsvd_export.storage.digest import file_sha256
-from fwsvd_export.storage.file_names import CONFIG_FILE, MODULE_FOLDER, SENTENCE_FILES, WEIGHTS_FILE
+from fwsvd_export.storage.file_names import CONFIG_FILE, MODULE_FOLDER, MODULES_FILE, SENTENCE_FILES, WEIGHTS_FILE
 from fwsvd_export.storage.json_files import read_json, read_json_list
 
-MODULES_FILE = "modules.json"
 SETTINGS_FILE = "config_sentence_transformers.json"
 SIMILARITIES = ("cosine", "dot")
 EMBEDDER, RERANKER = "SentenceTransformer", "CrossEncoder"  # the library's classes

@@ -116,7 +116,7 @@ def _redacted(text: str) -> str:
 @quiet_option
 @click.pass_context
 def group(ctx: click.Context, verbose: bool, quiet: bool) -> None:
-    """Make a smaller copy of a fine-tuned encoder (BERT, DistilBERT) that still does its job.
+    """Make a smaller copy of a fine-tuned encoder (BERT and its relatives) that still does its job.
 
     \b
     Example:

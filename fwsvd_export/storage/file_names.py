@@ -22,8 +22,9 @@ TOKENIZER_FILES = (
 # One of these holds the vocabulary; without it transformers 5 makes an empty tokenizer and says nothing.
 VOCABULARY_FILES = {"tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spm.model"}
 # What sentence-transformers has at the top of a folder; copied likewise. Its modules have folders named as 1_Pooling.
+MODULES_FILE = "modules.json"
 SENTENCE_FILES = (
-    "modules.json",
+    MODULES_FILE,
     "config_sentence_transformers.json",
     "sentence_bert_config.json",
     "sentence_roberta_config.json",  # from here on of older versions

@@ -107,6 +107,23 @@ def test_a_compressed_model_whose_class_is_not_named(
     assert "is read as LowRankBertForMaskedLM" in result.stderr
 
 
+def test_an_embedding_model_that_names_what_it_was_pretrained_as_is_read_as_a_bare_encoder(
+    tmp_path: Path, run: Run, refused: Refused
+) -> None:
+    model = tmp_path / "model"
+    tiny_head("MPNetModel").save_pretrained(model)
+    edit_settings(model, architectures=["MPNetForMaskedLM"])
+    assert "lack lm_head.bias" in refused("inspect", model)
+    (model / "modules.json").write_text(
+        '[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]'
+    )
+    result = run("inspect", model, "--json")
+    assert json.loads(result.stdout)["class"] == "MPNetModel"
+    assert result.stderr.startswith(
+        f"{model}: config.json names MPNetForMaskedLM, of whose head the weights have nothing"
+    )
+
+
 def test_tensors_of_no_known_class(tmp_path: Path, refused: Refused) -> None:
     model = tmp_path / "model"
     tiny_head("DistilBertModel").save_pretrained(model)
