@@ -175,7 +175,6 @@ def factorize(base_model: nn.Module, ranks: dict[str, int]) -> None:
             )
         parent, _, attribute = name.rpartition(".")
         setattr(modules[parent], attribute, layer.to(device=dense.weight.device, dtype=dense.weight.dtype))
-        modules[parent]._is_hf_initialized = True  # transformers would ask some for the weights that are gone
 
 
 class LowRankConfigMixin:

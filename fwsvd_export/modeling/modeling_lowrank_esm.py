@@ -5,7 +5,7 @@ All but the factors is transformers' own ESM, whichever version is installed, wi
 This file travels inside the checkpoint; it needs only its two neighbours and transformers.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from transformers import (
     EsmForMaskedLM,
@@ -28,9 +28,11 @@ class _LowRankEsm(LowRankModelMixin):
         "position_embeddings.weight",
     ]
 
-    @property
-    def _keys_to_ignore_on_save(self) -> list[str]:
-        return [name for name, _ in self.named_buffers() if name.endswith("rotary_embeddings.inv_freq")]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._keys_to_ignore_on_save = [
+            name for name, _ in self.named_buffers() if name.endswith("embeddings.inv_freq")
+        ]
 
 
 class LowRankEsmModel(_LowRankEsm, EsmModel):

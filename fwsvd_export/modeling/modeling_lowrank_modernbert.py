@@ -14,12 +14,19 @@ from transformers import (
 )
 
 from .configuration_lowrank_modernbert import LowRankModernBertConfig
-from .lowrank_layers import LowRankModelMixin
+from .lowrank_layers import LowRankEmbedding, LowRankLinear, LowRankModelMixin
 
 
 class _LowRankModernBert(LowRankModelMixin):
     config_class = LowRankModernBertConfig
     tied_layer = ("decoder", "")
+
+    def post_init(self) -> None:
+        """As transformers does, which would ask some modules for weights that are gone once layers are factorised."""
+        for module in self.modules():
+            if any(isinstance(child, (LowRankLinear, LowRankEmbedding)) for child in module.children()):
+                module._is_hf_initialized = True
+        super().post_init()
 
 
 class LowRankModernBertModel(_LowRankModernBert, ModernBertModel):
