@@ -72,7 +72,8 @@ WORD_PIECE = ("-bert", "-distilbert", "-electra")
 def base(request: pytest.FixtureRequest, family_folder: Path, tmp_path: Path) -> Path:
     """A classifier of every family with a tokenizer of every kind."""
     folder = shutil.copytree(family_folder, tmp_path / "base")
-    if not family_folder.name.endswith(WORD_PIECE) and request.param != "as transformers saves it":
+    other_class = not family_folder.name.endswith(WORD_PIECE) and request.param != "as transformers saves it"
+    if other_class or family_folder.name.endswith("-modernbert"):  # whose inputs its own class names otherwise
         pytest.skip("the tokenizer class that is named after this family does not read these files")
     TOKENIZERS[request.param](folder)
     return folder
@@ -116,6 +117,8 @@ def test_files_that_say_all_are_copied_as_they_came(family_folder: Path, tmp_pat
 
 
 def test_settings_keep_what_they_had(family_folder: Path, tmp_path: Path, succeed: Succeed) -> None:
+    if not family_folder.name.endswith(WORD_PIECE):
+        pytest.skip("the tokenizer class that is named after this family does not read these files")
     base = shutil.copytree(family_folder, tmp_path / "base")
     edit(base / "tokenizer_config.json", tokenizer_class=None, model_max_length=17, padding_side="left")
     succeed("compress", base, tmp_path / "small", *SVD)
