@@ -178,6 +178,8 @@ def row_of(
     for name, words in subject.measure(arguments).items():
         answer = run(["evaluate", str(folder), "--against", str(arguments.model), *words, "--json"])
         evaluation = json.loads(answer)
+        # Which model it is compared with is told by its digest; where it lay is nobody's business
+        evaluation["difference"]["against"] = arguments.model.resolve().name
         found[name] = {field: evaluation[field] for field in ("value", "examples", "beside", "difference")}
     return {"subject": subject.name, "ratio": float(ratio), "taught": taught, "metrics": found}
 

@@ -90,6 +90,11 @@ def heads_ending(*endings: str) -> list[str]:
     return [name for name in HEADS if family_of_class(name).head(name).ending in endings]
 
 
+def attentions_of(class_name: str) -> list[str]:
+    """The ways in which the installed transformers computes the attention of a class."""
+    return ["eager", "sdpa"] if getattr(transformers, class_name)._supports_sdpa else ["eager"]
+
+
 def tiny_config(model_type: str = "bert", **changes: Any) -> Any:
     """A small configuration of a family; ``changes`` are settings under the family's own names."""
     config_class = FAMILIES[model_type].dense_config_class()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
@@ -44,7 +45,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class EncoderLayer:
+class EncoderLayer(ABC):
     """One encoder layer of a loaded model; a family's kind of layer says what its roles read and what its stages are.
 
     Attributes:
@@ -75,6 +76,6 @@ class EncoderLayer:
         return attrgetter(getattr(self.names, which))(self.module)
 
     @property
+    @abstractmethod
     def stages(self) -> tuple[Stage, ...]:
         """Its residual branches, in order."""
-        raise NotImplementedError

@@ -115,11 +115,15 @@ def write_tokenizer(files: Sequence[Path], folder: Path, config: Any) -> None:
     settings = read_json(path) if path.is_file() else {}
     if not settings.get("tokenizer_class"):
         named = getattr(config, "tokenizer_class", None) or any_family_of(config).tokenizer_class
-        write_json(path, {**settings, "tokenizer_class": named})
-    _check_copy(before, folder, source)
+        settings = {**settings, "tokenizer_class": named}
+        write_json(path, settings)
+    after = _checked_copy(before, folder, source)
+    if set(after.model_input_names) != set(before.model_input_names):
+        # Transformers 5 reads it by the model's architecture where it is, and by its own class here
+        write_json(path, {**settings, "model_input_names": before.model_input_names})
 
 
-def _check_copy(before: Any, folder: Path, source: Path) -> None:
+def _checked_copy(before: Any, folder: Path, source: Path) -> Any:
     """Reads the copied tokenizer as anyone does who knows no compressed model, without trust in its code."""
     from transformers import AutoTokenizer
 
@@ -138,3 +142,4 @@ def _check_copy(before: Any, folder: Path, source: Path) -> None:
             f"the tokenizer of {source.name} cuts texts otherwise when only the files that are carried over are there; "
             "save it again with save_pretrained, which writes all that it needs"
         )
+    return after

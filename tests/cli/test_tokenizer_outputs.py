@@ -13,6 +13,7 @@ from click.testing import Result
 from transformers import AutoTokenizer
 
 import fwsvd_export as fe
+from fwsvd_export.architectures.registry import FAMILIES
 
 Run = Callable[..., Result]
 Refused = Callable[..., str]
@@ -55,8 +56,9 @@ def cased(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
 
 
+SAYS_ITS_CLASS = "as transformers saves it"
 TOKENIZERS: dict[str, Change] = {
-    "as transformers saves it": lambda folder: None,
+    SAYS_ITS_CLASS: lambda folder: None,
     "only vocab.txt": only_vocabulary,
     "no settings": without_settings,
     "no class": without_class,
@@ -65,16 +67,21 @@ TOKENIZERS: dict[str, Change] = {
 }
 
 
-WORD_PIECE = ("-bert", "-distilbert", "-electra")
+# Families whose own tokenizer class reads a list of word pieces; the classes of the others read other files, so that a
+# tokenizer of word pieces has to say there which class it is of
+WORD_PIECE = ("bert", "distilbert", "electra")
+every_base = pytest.mark.parametrize(
+    ("family_folder", "base"),
+    [(name, kind) for name in FAMILIES for kind in TOKENIZERS if name in WORD_PIECE or kind == SAYS_ITS_CLASS],
+    indirect=True,
+)
+of_word_pieces = pytest.mark.parametrize("family_folder", WORD_PIECE, indirect=True)
 
 
-@pytest.fixture(params=TOKENIZERS)
+@pytest.fixture
 def base(request: pytest.FixtureRequest, family_folder: Path, tmp_path: Path) -> Path:
-    """A classifier of every family with a tokenizer of every kind."""
+    """A classifier of a family with a tokenizer of a kind."""
     folder = shutil.copytree(family_folder, tmp_path / "base")
-    other_class = not family_folder.name.endswith(WORD_PIECE) and request.param != "as transformers saves it"
-    if other_class or family_folder.name.endswith("-modernbert"):  # whose inputs its own class names otherwise
-        pytest.skip("the tokenizer class that is named after this family does not read these files")
     TOKENIZERS[request.param](folder)
     return folder
 
@@ -88,6 +95,7 @@ def outputs(base: Path, place: Path, succeed: Succeed) -> Iterator[Path]:
     yield place / "small" / "onnx"
 
 
+@every_base
 def test_every_output_has_the_tokenizer_of_its_base(base: Path, tmp_path: Path, succeed: Succeed) -> None:
     expected = AutoTokenizer.from_pretrained(base)
     ids = expected(TEXT, "a cast")["input_ids"]
@@ -99,6 +107,7 @@ def test_every_output_has_the_tokenizer_of_its_base(base: Path, tmp_path: Path, 
         assert set(found.model_input_names) <= set(expected.model_input_names)
 
 
+@every_base
 def test_a_model_saved_from_python_has_it_when_its_tokenizer_is_saved_beside_it(base: Path, tmp_path: Path) -> None:
     expected, small = AutoTokenizer.from_pretrained(base), tmp_path / "small"
     model = fe.compress(fe.load(base), method="svd", rank=4)
@@ -110,15 +119,15 @@ def test_a_model_saved_from_python_has_it_when_its_tokenizer_is_saved_beside_it(
         assert found(TEXT)["input_ids"] == expected(TEXT)["input_ids"]
 
 
+@of_word_pieces
 def test_files_that_say_all_are_copied_as_they_came(family_folder: Path, tmp_path: Path, succeed: Succeed) -> None:
     succeed("compress", family_folder, tmp_path / "small", *SVD)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (tmp_path / "small" / name).read_bytes() == (family_folder / name).read_bytes()
 
 
+@of_word_pieces
 def test_settings_keep_what_they_had(family_folder: Path, tmp_path: Path, succeed: Succeed) -> None:
-    if not family_folder.name.endswith(WORD_PIECE):
-        pytest.skip("the tokenizer class that is named after this family does not read these files")
     base = shutil.copytree(family_folder, tmp_path / "base")
     edit(base / "tokenizer_config.json", tokenizer_class=None, model_max_length=17, padding_side="left")
     succeed("compress", base, tmp_path / "small", *SVD)

@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from torch import Tensor
 
 from fwsvd_export import compress
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.compression.sequences import PACK_TOKENS, entering_states, packed_sequences
-from tests.helpers import HEADS, tiny_head
+from tests.helpers import HEADS, attentions_of, tiny_head
 
 Batches = list[dict[str, Tensor]]
 BERT_TINY = encoder_of(tiny_head("BertModel"))
@@ -120,14 +119,11 @@ def hidden_by_hand(encoder: Encoder, packs: list[dict[str, Tensor]]) -> list[lis
     return everything
 
 
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("rank", [None, 6, 20])
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize(("name", "attention"), [(name, one) for name in HEADS for one in attentions_of(name)])
 def test_layers_run_one_by_one_give_the_hidden_states_of_the_padded_model(
     name: str, rank: int | None, attention: str, make_head: Callable[..., Any], make_batches: Callable[..., Batches]
 ) -> None:
-    if attention == "sdpa" and not getattr(transformers, name)._supports_sdpa:
-        pytest.skip("this version of transformers computes its attention in one way only")
     model = make_head(name, attn_implementation=attention)
     if rank is not None:
         model = compress(model, method="svd", rank=rank)

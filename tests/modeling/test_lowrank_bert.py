@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from torch.nn import functional
 from transformers import BertConfig
 from transformers.dynamic_module_utils import get_relative_imports
@@ -21,7 +20,7 @@ from fwsvd_export.architectures.registry import FAMILIES, encoder_of
 from fwsvd_export.modeling.configuration_lowrank_bert import LowRankBertConfig
 from fwsvd_export.modeling.lowrank_layers import LowRankLinear, factorize
 from fwsvd_export.modeling.modeling_lowrank_bert import LowRankBertForMaskedLM, LowRankBertModel
-from tests.helpers import HEADS, TIED_HEADS, decoder_of, words_of
+from tests.helpers import HEADS, TIED_HEADS, attentions_of, decoder_of, words_of
 
 AUTO_MAP = LowRankBertConfig.complete_auto_map()
 AUTO_MAPS = [family.low_rank_config_class().complete_auto_map() for family in FAMILIES.values()]
@@ -178,8 +177,9 @@ def test_a_new_model_initialises_its_factors_as_transformers_does(make_head: Cal
     assert torch.equal(layer.up.bias, torch.zeros(32))
 
 
-@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
-@pytest.mark.parametrize("class_name", HEADS)
+@pytest.mark.parametrize(
+    ("class_name", "implementation"), [(name, one) for name in HEADS for one in attentions_of(name)]
+)
 def test_every_head_trains_both_factors_under_each_attention(
     class_name: str,
     implementation: str,
@@ -187,8 +187,6 @@ def test_every_head_trains_both_factors_under_each_attention(
     head_inputs: Callable[[str], dict[str, torch.Tensor]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if implementation == "sdpa" and not getattr(transformers, class_name)._supports_sdpa:
-        pytest.skip("this version of transformers computes its attention in one way only")
     model = compress(make_head(class_name, attn_implementation=implementation), method="svd", rank=5)
     calls = []
     fused = functional.scaled_dot_product_attention
