@@ -83,7 +83,8 @@ def write_tokenizer(files: Sequence[Path], folder: Path, config: Any) -> None:
     """Copies a tokenizer's files into a model's folder, and makes sure that it is read there as it was.
 
     AutoTokenizer takes the class from ``tokenizer_config.json`` and, where that does not say it, from the model's
-    architecture; it does not know a compressed one's. So the class is written down where it was not.
+    architecture; it does not know a compressed one's. So the class is written down where it was not, and what
+    the tokenizer makes where its own class would make something else.
 
     Args:
         files: of the tokenizer, all of one folder; none for a model without.

@@ -158,7 +158,7 @@ class _Collector:
         self._uses = dict.fromkeys(encoder.repeated, 0)
         words = encoder.embedding
         self._embedding = EmbeddingSums(words.out_features, words.in_features, self.device)
-        self._capture = Capture(captured, encoder.module(words.name), self._add)
+        self._capture = Capture(captured, encoder.module(words.name), self._add, encoder.repeated)
         self._examples = self._tokens = self._examples_in_pass = 0
         self._mask: Tensor | None = None
 

@@ -241,7 +241,7 @@ def _with_sampled_labels(prediction: Prediction, drawn: Tensor) -> Prediction:
         tiny = torch.finfo(torch.float32).tiny
         noise = torch.special.ndtri(drawn.clamp(tiny, 1 - torch.finfo(torch.float32).eps))
         return Prediction(prediction.kind, prediction.values, values + SQUARED_ERROR_DEVIATION * noise)
-    return Prediction(prediction.kind, prediction.values, (drawn < values.sigmoid()).float())
+    return replace(prediction, labels=(drawn < values.sigmoid()).float())
 
 
 def _uniform(predictions: list[Prediction], seed: int, indices: Sequence[int]) -> list[Tensor]:

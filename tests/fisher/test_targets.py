@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fwsvd_export.architectures.registry import BERT
+from fwsvd_export.architectures.registry import family_of_class
 from fwsvd_export.errors import DataError, UnsupportedModelError
 from fwsvd_export.fisher import collect_statistics
 from fwsvd_export.fisher.targets import Prediction, example_losses, predictions_of
@@ -58,6 +58,11 @@ HEADS: dict[str, tuple[str, dict[str, Any], Batch]] = {
     ),
     "multiple choice": ("BertForMultipleChoice", {}, {"labels": classes(3)}),
     "next sentence": ("BertForNextSentencePrediction", {}, {"labels": classes(2)}),
+    "detection": (
+        "ElectraForPreTraining",
+        {},
+        {"labels": torch.randint(0, 2, (EXAMPLES, TOKENS), generator=random())},
+    ),
     "pretraining": (
         "BertForPreTraining",
         {},
@@ -94,7 +99,7 @@ def rows(batch: Batch) -> list[Batch]:
 
 
 def predictions(model: Any, inputs: Batch, labels: Batch) -> list[Prediction]:
-    kind = BERT.head(type(model).__name__).predicts
+    kind = family_of_class(type(model).__name__).head(type(model).__name__).predicts
     return predictions_of(kind, model.config, model(**inputs), {**inputs, **labels})
 
 
