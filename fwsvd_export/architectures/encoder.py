@@ -106,6 +106,11 @@ class Encoder:
         return None
 
     @property
+    def defines_padding(self) -> bool:
+        """Whether hidden states of padding are the same in every way to compute the attention."""
+        return True
+
+    @property
     def repeated(self) -> frozenset[str]:
         """Names of layers that read something beside hidden states in every forward pass, by a call of their own."""
         return frozenset()

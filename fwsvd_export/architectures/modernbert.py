@@ -116,6 +116,11 @@ class ModernBertEncoder(Encoder):
         return hidden
 
     @property
+    def defines_padding(self) -> bool:
+        """As ``Encoder``: not where attention is local, and padding has nothing but padding around it."""
+        return False
+
+    @property
     def closing(self) -> nn.Module:
         """As ``Encoder``."""
         norm: nn.Module = self.module("final_norm")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.architectures.heads import LENGTH
 from fwsvd_export.architectures.inputs import IDS, MASK
 from fwsvd_export.export.pooled import output_values
 from fwsvd_export.export.session import OnnxModel
@@ -76,7 +77,12 @@ def differences(
         with torch.inference_mode():
             expected = output_values(encoder, encoder.model, inputs, pooled)
         actual = exported(**inputs)
-        largest = max(_largest(value, getattr(actual, name)) for name, value in expected.items())
+        found_values = {name: getattr(actual, name) for name in expected}
+        if not encoder.defines_padding:
+            expected, found_values = (
+                _without_padding(encoder, values, inputs[MASK]) for values in (expected, found_values)
+            )
+        largest = max(_largest(value, found_values[name]) for name, value in expected.items())
         found.append(Difference(shape, largest))
         advance()
     return tuple(found)
@@ -85,6 +91,17 @@ def differences(
 def worst_of(found: Sequence[Difference]) -> Difference:
     """The largest difference."""
     return max(found, key=lambda difference: difference.max_difference)
+
+
+def _without_padding(encoder: Encoder, values: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
+    """The outputs with zeros at padding, of those that have something for every token."""
+    hidden = mask == 0
+    return {
+        name: value.masked_fill(hidden.reshape(*hidden.shape, *[1] * (value.dim() - 2)), 0)
+        if LENGTH in encoder.outputs.get(name, {}).values() and value.shape[:2] == hidden.shape
+        else value
+        for name, value in values.items()
+    }
 
 
 def _largest(expected: Tensor, actual: Tensor) -> float:

@@ -75,8 +75,12 @@ def test_every_head_answers_as_torch_does(
     assert list(found) == list(encoder.outputs)
     with torch.no_grad():
         expected = model(**inputs)
+    present = inputs["attention_mask"].bool()
     for name, tensor in found.items():
-        torch.testing.assert_close(tensor, getattr(expected, name), rtol=0, atol=1e-4)
+        wanted = getattr(expected, name)
+        if not encoder.defines_padding and "sequence_length" in encoder.outputs[name].values():
+            tensor, wanted = tensor[present], wanted[present]
+        torch.testing.assert_close(tensor, wanted, rtol=0, atol=1e-4)
     config = json.loads((tmp_path / "onnx" / "config.json").read_text())
     assert (config["model_type"], config["architectures"]) == (encoder.family.model_type, [head])
     assert not {"auto_map", "low_rank"} & config.keys()

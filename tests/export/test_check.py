@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fwsvd_export.architectures.registry import encoder_of
 from fwsvd_export.export.check import Shape, differences, shapes_up_to, worst_of
+from tests.helpers import tiny_head
 
 SHAPES = shapes_up_to(64)
 
@@ -74,3 +75,25 @@ def test_a_mask_that_is_not_looked_at_is_seen_where_there_is_padding(tiny_model:
 )
 def test_another_shape_and_nan_are_infinitely_far(change: Any, tiny_model: Any) -> None:
     assert largest(tiny_model, Echo(tiny_model, change)) == math.inf
+
+
+@pytest.mark.parametrize(("where", "seen"), [("padding", False), ("tokens", True)])
+def test_padding_is_not_looked_at_where_the_ways_to_compute_it_differ(where: str, seen: bool) -> None:
+    model = tiny_head("ModernBertForTokenClassification")
+
+    def change(logits: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+        kept = inputs["attention_mask"].bool()
+        return logits + (kept if where == "tokens" else ~kept)[..., None]
+
+    found = differences(encoder_of(model), Echo(model, change), [Shape(8, 64, padded=True)])
+    assert (worst_of(found).max_difference > 0.9) is seen
+
+
+def test_padding_is_looked_at_where_it_is_defined(make_head: Any) -> None:
+    model = make_head("BertForTokenClassification")
+
+    def change(logits: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+        return logits + ~inputs["attention_mask"].bool()[..., None]
+
+    found = differences(encoder_of(model), Echo(model, change), [Shape(8, 64, padded=True)])
+    assert worst_of(found).max_difference > 0.9
