@@ -50,9 +50,15 @@ def large_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_head_comes_nearer_to_the_dense_model(head: str) -> None:
     dense = tiny_head(head)
     small = fe.compress(dense, method="svd", rank=2)
-    before, text = state_of(dense), text_of(dense, 20)
+    # One decision per text says less of the model than one per token; of layers without a norm behind them still less
+    count = {"ModernBertForSequenceClassification": 150}.get(
+        head, 60 if head.endswith("ForSequenceClassification") else 20
+    )
+    before, text = state_of(dense), text_of(dense, count)
     done = refine(small, dense, text)
-    assert (done.examples, done.held_out, done.batches) == (72, 8, module.PASSES * 18)
+    held_out = 4 * count // 10
+    assert (done.examples, done.held_out) == (4 * count - held_out, held_out)
+    assert done.batches == module.PASSES * (count - count // 10)
     assert done.best < done.start
     assert 0 < done.best_batch <= done.batches
     assert not small.training
