@@ -149,6 +149,7 @@ class Family:
 
     def low_rank_class(self, class_name: str) -> Any:
         """Our model class for a dense or compressed class name."""
+        self.dense_class(class_name)  # refuses what the installed transformers does not have yet
         module = import_module(f"{_MODELING}.modeling_{self.low_rank_type}")
         return getattr(module, self.low_rank_name(self.head(class_name)))
 

@@ -58,6 +58,15 @@ def family_of_class(class_name: str) -> Family:
     raise UnsupportedModelError(f"{shown(class_name)[1:-1]} is not a class of {', '.join(FAMILIES)}")
 
 
+# Settings of what is more than an encoder, and what to call it; and how classes of such models end
+_DECODERS = {
+    "is_encoder_decoder": "an encoder with a decoder",
+    "is_decoder": "a decoder",
+    "add_cross_attention": "cross-attention",
+}
+_DECODER_CLASSES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+
+
 def family_of(config: Any) -> Family:
     """The family of a dense configuration.
 
@@ -72,6 +81,7 @@ def family_of(config: Any) -> Family:
             "with the size you want"
         )
     if model_type not in FAMILIES:
+        _check_encoder(config)
         known = ", ".join(FAMILIES)
         raise UnsupportedModelError(
             f"architecture {shown(model_type)} is not supported; supported: {known}; a new one needs a file in "
@@ -89,7 +99,7 @@ def check_variant(config: Any, family: Family) -> None:
         family: of the configuration.
 
     Raises:
-        UnsupportedModelError: relative positions, or a decoder.
+        UnsupportedModelError: relative positions, a decoder, cross-attention, or quantized weights.
     """
     position = getattr(config, "position_embedding_type", None) or family.positions
     if position != family.positions:
@@ -97,8 +107,27 @@ def check_variant(config: Any, family: Family) -> None:
             f"position_embedding_type {shown(position)} is not supported (transformers 5 dropped it); "
             f"only '{family.positions}' is"
         )
-    if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
-        raise UnsupportedModelError("a decoder is not supported; only encoders (is_decoder false) are")
+    _check_encoder(config)
+    quantized = getattr(config, "quantization_config", None)
+    if quantized:
+        method = (
+            quantized.get("quant_method") if isinstance(quantized, dict) else getattr(quantized, "quant_method", None)
+        )
+        how = f" by {shown(str(getattr(method, 'value', method)))[1:-1]}" if method else ""
+        raise UnsupportedModelError(
+            f"a model quantized{how} is not supported, its weights have to be float32, float16 or bfloat16; compress "
+            "the model that it was quantized from"
+        )
+
+
+def _check_encoder(config: Any) -> None:
+    """Refuses what has a decoder: by its settings, or by the names of its classes."""
+    for setting, kind in _DECODERS.items():
+        if getattr(config, setting, False):
+            raise UnsupportedModelError(f"{kind} ({setting} true) is not supported; only encoders are")
+    for name in getattr(config, "architectures", None) or ():
+        if str(name).endswith(_DECODER_CLASSES):
+            raise UnsupportedModelError(f"{shown(str(name))[1:-1]} is a decoder and not supported; only encoders are")
 
 
 def any_family_of(config: Any) -> Family:

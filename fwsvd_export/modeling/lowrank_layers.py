@@ -210,6 +210,7 @@ class LowRankConfigMixin:
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise ValueError(f"{setting} {size!r:.40}: a whole number of at least 1 is needed")
         super().__init__(**kwargs)
+        self.tie_word_embeddings = getattr(self, "tie_word_embeddings", True)  # transformers 5.0 gives CamemBERT none
         # Before a model of these sizes is made, which refuses names that it does not have
         before, behind, setting = self.readouts
         for name, width in widths.items():

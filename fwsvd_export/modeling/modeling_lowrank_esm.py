@@ -30,6 +30,9 @@ class _LowRankEsm(LowRankModelMixin):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        embeddings = self.base_model.embeddings
+        if embeddings.position_embedding_type != "absolute" and hasattr(embeddings, "position_embeddings"):
+            del embeddings.position_embeddings  # some versions make them for such models too, and do not use them
         self._keys_to_ignore_on_save = [
             name for name, _ in self.named_buffers() if name.endswith("embeddings.inv_freq")
         ]

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from .configuration_lowrank_modernbert import LowRankModernBertConfig
-from .lowrank_layers import LowRankEmbedding, LowRankLinear, LowRankModelMixin
+from .lowrank_layers import LowRankEmbedding, LowRankLinear, LowRankModelMixin, TiedDecoder
 
 
 class _LowRankModernBert(LowRankModelMixin):
@@ -24,7 +24,7 @@ class _LowRankModernBert(LowRankModelMixin):
     def post_init(self) -> None:
         """As transformers does, which would ask some modules for weights that are gone once layers are factorised."""
         for module in self.modules():
-            if any(isinstance(child, (LowRankLinear, LowRankEmbedding)) for child in module.children()):
+            if any(isinstance(child, (LowRankLinear, LowRankEmbedding, TiedDecoder)) for child in module.children()):
                 module._is_hf_initialized = True
         super().post_init()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from fwsvd_export.architectures.family import Family
@@ -26,3 +28,17 @@ def test_shipped_code_and_the_table_of_heads_name_the_same_classes(family: Famil
 def test_an_unknown_head_is_refused_with_the_supported_ones() -> None:
     with pytest.raises(UnsupportedModelError, match=r"BertLMHeadModel is not supported; .*BertForMaskedLM"):
         BERT.head("BertLMHeadModel")
+
+
+def test_a_head_that_the_installed_transformers_lacks_is_refused_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(f"{Family.__module__}.import_module", lambda _: SimpleNamespace(__version__="4.48.3"))
+    family = FAMILIES["modernbert"]
+    for refusing in (family.dense_class, family.low_rank_class):
+        with pytest.raises(UnsupportedModelError) as caught:
+            refusing("ModernBertForMultipleChoice")
+        assert str(caught.value) == (
+            "ModernBertForMultipleChoice is newer than the installed transformers 4.48.3; install a "
+            'newer one: pip install --upgrade "transformers<6"'
+        )

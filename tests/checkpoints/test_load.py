@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from fwsvd_export.architectures.counts import linear_weights
@@ -81,3 +84,17 @@ def test_a_compressed_model_that_is_loaded_answers_as_in_memory(tiny_model: Any,
             functional.softmax(tiny_model(ids).logits, -1), functional.softmax(small(ids).logits, -1)
         )
     assert linear_weights(encoder_of(loaded)) == 2 * 4 * (4 * 64 + 2 * 96)
+
+
+def test_norms_under_the_names_of_early_checkpoints(family_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "early"
+    shutil.copytree(family_folder, folder)
+    names = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    early = {
+        re.sub(r"LayerNorm\.(weight|bias)$", lambda found: names[found[0]], name): tensor
+        for name, tensor in load_file(folder / "model.safetensors").items()
+    }
+    save_file(early, folder / "model.safetensors", metadata={"format": "pt"})
+    today, found = load_checkpoint(str(family_folder)).model, load_checkpoint(str(folder)).model
+    for name, tensor in today.state_dict().items():
+        assert torch.equal(tensor, found.state_dict()[name]), name
