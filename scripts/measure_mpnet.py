@@ -4,7 +4,8 @@
 
 MODEL is the unpacked sentence-transformers folder, DATA has stsb/train.jsonl and stsb/test.jsonl. Statistics and
 reconstruction take 2,048 training sentences, without labels; cosine Spearman is of the test pairs. Sizes that are in
-FOLDER are not compressed again. Writes mpnet.json and mpnet.md.
+FOLDER are not compressed again. Latency is of the exported models under onnxruntime, one text of 128 tokens, dense and
+compressed in turn. Writes mpnet.json and mpnet.md.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 SENTENCES = 2048
+RUNTIMES = ("onnxruntime", "onnxruntime-int8")
 COMMAND = [sys.executable, "-m", "fwsvd_export"]
 
 
@@ -28,11 +29,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="Folder with stsb/.")
     parser.add_argument("--work", type=Path, required=True, help="Folder for compressed models.")
     parser.add_argument("--ratios", default="0.5,0.25", help="Shares of the linear weights.")
+    parser.add_argument("--threads", type=int, default=2, help="Of the latency.")
     parser.add_argument("-o", "--out", type=Path, default=Path("docs/results"), help="Folder of the tables.")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     rows = [{"ratio": None, "seconds": None, **measured(arguments, arguments.model)}]
     rows += [compressed(arguments, ratio) for ratio in arguments.ratios.split(",")]
+    for row, latency in zip(rows, latencies(arguments), strict=True):
+        row |= latency
     found = {"sentences": SENTENCES, "rows": rows}
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "mpnet.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
@@ -42,13 +46,12 @@ def main() -> None:
 
 def compressed(arguments: argparse.Namespace, ratio: str) -> dict[str, Any]:
     """One size, compressed where it is not there yet."""
-    small, seconds = arguments.work / f"mpnet-{ratio}", None
+    small = arguments.work / f"mpnet-{ratio}"
     if not small.is_dir():
-        start = time.perf_counter()
         data = ["--task", "embedding", "--data", str(texts(arguments)), "--max-samples", str(SENTENCES)]
         run(["compress", str(arguments.model), str(small), *data, "--ratio", ratio])
-        seconds = round(time.perf_counter() - start, 1)
-    return {"ratio": float(ratio), "seconds": seconds, **measured(arguments, small)}
+    phases = json.loads((small / "compression.json").read_text(encoding="utf-8"))["seconds"]
+    return {"ratio": float(ratio), "seconds": round(sum(phases.values()), 1), **measured(arguments, small)}
 
 
 def texts(arguments: argparse.Namespace) -> Path:
@@ -69,6 +72,21 @@ def measured(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {"value": found["value"], "examples": found["examples"]}
 
 
+def latencies(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Median milliseconds of all models in turn, and how many times as fast as dense under the same runtime."""
+    folders = [arguments.model, *(arguments.work / f"mpnet-{ratio}" for ratio in arguments.ratios.split(","))]
+    shape = ["--batch-sizes", "1", "--lengths", "128", "--threads", str(arguments.threads)]
+    data = ["--task", "sts", "--data", str(arguments.data / "stsb" / "test.jsonl"), "--max-samples", "64"]
+    place = arguments.work / "bench"
+    run(["bench", *map(str, folders), *data, *shape, "--runtime", ",".join(RUNTIMES), "-o", str(place), "--overwrite"])
+    models = json.loads((place / "results.json").read_text(encoding="utf-8"))["models"]
+    return [
+        {"threads": arguments.threads}
+        | {row["runtime"]: {"ms": round(row["median_ms"], 1), "speedup": row["speedup"]} for row in model["latency"]}
+        for model in models
+    ]
+
+
 def run(words: list[str]) -> subprocess.CompletedProcess[str]:
     """A command of the package, whose progress is shown."""
     return subprocess.run([*COMMAND, *words], check=True, stdout=subprocess.PIPE, text=True)
@@ -76,10 +94,15 @@ def run(words: list[str]) -> subprocess.CompletedProcess[str]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows in Markdown."""
-    lines = ["| linear weights kept | cosine Spearman | of dense |", "|---|---:|---:|"]
+    names = "".join(f" {runtime} |" for runtime in RUNTIMES)
+    lines = [
+        f"| linear weights kept | cosine Spearman | of dense |{names}",
+        f"|---|---:|---:|{'---:|' * len(RUNTIMES)}",
+    ]
     for row in rows:
         kept = "all (dense)" if row["ratio"] is None else f"{row['ratio']:g}"
-        lines.append(f"| {kept} | {row['value']:.4f} | {row['value'] / rows[0]['value']:.1%} |")
+        speed = "".join(f" {row[name]['ms']:.1f} ms (x{row[name]['speedup']:.2f}) |" for name in RUNTIMES)
+        lines.append(f"| {kept} | {row['value']:.4f} | {row['value'] / rows[0]['value']:.1%} |{speed}")
     return "\n".join([*lines, ""])
 
 
