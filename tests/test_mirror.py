@@ -94,6 +94,8 @@ TESTED_ELSEWHERE = {
     "workflows.calibration": "cli/test_max_drop.py",
     "workflows.demo_report": "workflows/test_demo.py",
     "workflows.compress_request": "workflows/test_compress.py",
+    "workflows.deployment": "cli/test_deployment.py",
+    "workflows.deployment_request": "cli/test_deployment.py",
     "workflows.finetune": "cli/test_finetune.py",
     "workflows.finetune_request": "cli/test_finetune.py",
     "workflows.memory": "test_api.py",

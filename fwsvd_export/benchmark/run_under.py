@@ -39,3 +39,9 @@ def run_under(runtime: str, folder: Path, threads: int | None = None) -> Exporte
     if runtime in OPENVINO:
         return OpenvinoModel(folder, file, OPENVINO[runtime], threads)
     return OnnxModel(folder, file, threads)
+
+
+def bytes_under(runtime: str, folder: Path) -> int:
+    """Size of what a runtime reads of a folder: one file, and of OpenVINO's format two."""
+    file = folder / RUNTIME_FILES[runtime]
+    return sum(part.stat().st_size for part in {file, file.with_suffix(".bin")} if part.is_file())

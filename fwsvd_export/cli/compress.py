@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from fwsvd_export.cli import TYPED
 from fwsvd_export.cli.compression_options import (
+    deployment_request,
     method_options,
     reconstruct_wish,
     refine_options,
@@ -18,6 +19,7 @@ from fwsvd_export.cli.compression_options import (
     size_request,
     solver_options,
 )
+from fwsvd_export.cli.deployment import print_trials
 from fwsvd_export.cli.dry_run import check_dry_run, forecast_json, print_forecast
 from fwsvd_export.cli.groups import Command, Group, option
 from fwsvd_export.cli.options import (
@@ -35,7 +37,7 @@ from fwsvd_export.cli.options import (
     source_options,
 )
 from fwsvd_export.cli.recipe import recipe_option, recorded_recipe
-from fwsvd_export.cli.targets import Missed, change_from
+from fwsvd_export.cli.targets import Missed, change_from, not_torchs
 from fwsvd_export.wording import counted, grouped, neurons_in_words
 
 if TYPE_CHECKING:
@@ -142,6 +144,7 @@ def command(model: str, out: Path, as_json: bool, dry_run: bool, **options: Any)
     """
     if dry_run:
         check_dry_run(options)
+    deployment = deployment_request(options)
     request = compress_request(model, out, options)
     from fwsvd_export.cli.console import hint, prepare_libraries, print_json, steps
     from fwsvd_export.compression.checks import NO_SAMPLE
@@ -159,7 +162,13 @@ def command(model: str, out: Path, as_json: bool, dry_run: bool, **options: Any)
         else:
             print_forecast(model, request.method, found)
         return
-    compressed, record = run_compress(request, steps())
+    exported = None
+    if deployment is None:
+        compressed, record = run_compress(request, steps())
+    else:
+        from fwsvd_export.workflows.deployment import run_deployed
+
+        compressed, record, exported = run_deployed(request, deployment, steps())
     gate = record.gate
     if as_json:
         print_json({"output": str(out), **record.to_json()})
@@ -167,11 +176,15 @@ def command(model: str, out: Path, as_json: bool, dry_run: bool, **options: Any)
         _print_summary(out, compressed, record, _reconstructed_on(request, record))
     if _lacks_texts(request, record):
         hint(f"Layers are not reconstructed: {NO_SAMPLE}.")
+    if exported is not None and not exported.within_atol:
+        hint(not_torchs(exported))
     if gate is not None and not gate.kept:
-        (largest,) = gate.trials
-        change = change_from(gate.dense, largest.value, largest.low, largest.high)
+        nearest = gate.trials[gate.chosen or 0]
+        change = change_from(gate.dense, nearest.value, nearest.low, nearest.high)
         missed = Missed(gate.metric, change, gate.max_drop, request.confidence, gate.validation_examples)
-        hint(missed.sentence("even at ratio 1"))
+        under = "" if nearest.deployment is None else f" under {nearest.deployment.runtime}"
+        hint(missed.sentence(f"even at ratio {nearest.ratio:g}{under}"))
+    if (gate is not None and not gate.kept) or (exported is not None and not exported.within_atol):
         click.get_current_context().exit(GATE_NOT_MET)
 
 
@@ -231,6 +244,8 @@ def _print_summary(out: Path, compressed: Compressed, record: CompressionRecord,
     if record.gate is not None:
         rows += _gate_rows(record.gate)
     print_table(f"{out}", ["what", "value"], rows)
+    if record.gate is not None and record.gate.goal is not None:
+        print_trials(record.gate)
     if kept:
         hint("Kept dense, as asked, or because factors would save nothing there: " + ", ".join(grouped(kept)))
     widest = max(layer.shape[1] for layer in compressed.report.layers)
@@ -263,7 +278,7 @@ def _gate_rows(gate: Gate) -> list[list[str]]:
     """What --max-drop tried."""
     rows = [["validation", f"{counted(gate.validation_examples, 'example')} of {gate.validation}"]]
     rows.append([f"dense {gate.metric}", f"{gate.dense:.4f} (may drop by {gate.max_drop:g})"])
-    for trial in gate.trials:
+    for trial in gate.trials if gate.goal is None else ():
         change = change_from(gate.dense, trial.value, trial.low, trial.high)
         rows.append([f"ratio {trial.ratio:.3f}", f"{trial.value:.4f} ({change}) {'met' if trial.kept else 'missed'}"])
     return rows

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fwsvd_export.cli.choices import OneOf
+from fwsvd_export.benchmark.runtimes import RUNTIME_FILES
+from fwsvd_export.cli.choices import OneOf, SomeOf
 from fwsvd_export.cli.groups import Group, option, together
 from fwsvd_export.cli.options import PATH, Options, confidence_option, data_request, in_place_of_data
 from fwsvd_export.errors import shown
@@ -16,6 +17,7 @@ from fwsvd_export.ranks import ALLOCATORS, COSTS, WIDTHS
 from fwsvd_export.records import Budget, RankLimits, RankRequest
 from fwsvd_export.solvers.names import AXES, METHODS
 from fwsvd_export.training.settings import REFINE_MINUTES, REFINE_SCOPES
+from fwsvd_export.workflows.deployment_request import GOALS, USUAL_DEPLOYMENTS, DeploymentRequest
 
 if TYPE_CHECKING:
     from fwsvd_export.workflows.refine import RefineRequest
@@ -122,6 +124,24 @@ size_options = together(
         help="Accuracy target instead of a size: the smallest model whose metric on validation data is at most X "
         "below the dense model's, with the confidence asked for.",
     ),
+    option(
+        Group.SIZE,
+        "--for",
+        "goal",
+        type=OneOf(GOALS),
+        help="What --max-drop makes small: the size of the exported file, or the latency of one text. Ratio, neurons, "
+        "word embeddings and precision are searched together, in at most 20 trials of the exported graph; onnx/ is "
+        "written too.",
+    ),
+    option(
+        Group.SIZE,
+        "--runtime",
+        "runtimes",
+        type=SomeOf(tuple(RUNTIME_FILES)),
+        metavar="RUNTIME,...",
+        show_default=",".join(USUAL_DEPLOYMENTS),
+        help=f"Runtimes that --for may choose, any of {', '.join(RUNTIME_FILES)}, those first that are likely to win.",
+    ),
     confidence_option(Group.SIZE, "that --max-drop is kept to on data like the validation data"),
     limit_options,
 )
@@ -216,6 +236,22 @@ def refine_request(options: Options) -> RefineRequest | None:
     if file is not None:
         data = data_request({**options, **in_place_of_data(options, file)})
     return RefineRequest(scope, REFINE_MINUTES if minutes is None else minutes, data)
+
+
+def deployment_request(options: Options) -> DeploymentRequest | None:
+    """The record of --for and --runtime, taken out of ``options``.
+
+    Raises:
+        click.UsageError: --for without --max-drop, or --runtime without --for.
+    """
+    goal, runtimes = options.pop("goal"), options.pop("runtimes")
+    if goal is None:
+        if runtimes is not None:
+            raise click.UsageError("--runtime is for --for, which searches what to deploy; give --for size or latency")
+        return None
+    if options["max_drop"] is None:
+        raise click.UsageError(f"--for {goal} makes small what an accuracy target allows; give --max-drop too")
+    return DeploymentRequest(goal) if runtimes is None else DeploymentRequest(goal, runtimes)
 
 
 def size_request(options: Options) -> RankRequest:

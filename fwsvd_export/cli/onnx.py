@@ -21,7 +21,7 @@ from fwsvd_export.cli.options import (
     overwrite_option,
     trust_option,
 )
-from fwsvd_export.cli.targets import Missed, change_from
+from fwsvd_export.cli.targets import Missed, change_from, not_torchs
 from fwsvd_export.export import OPSETS
 from fwsvd_export.wording import counted, grouped
 
@@ -100,7 +100,7 @@ def command(model: str, as_json: bool, **options: Any) -> None:
     """
     options["confidence"] = confidence_of(options, "--max-drop")
     options["openvino_int8"] = calibration_request(options, "--openvino-int8" * options["openvino_int8"])
-    data, atol = data_request(options), options["atol"]
+    data = data_request(options)
     if data is not None and not options["int8"]:
         raise click.UsageError("task data measures the int8 model; give --int8 with it")
     if options["max_drop"] is not None and data is None:
@@ -120,10 +120,7 @@ def command(model: str, as_json: bool, **options: Any) -> None:
     if not exported.has_tokenizer:
         hint("The model has no tokenizer, so onnx/ has none either: it runs on token ids alone.")
     if not exported.within_atol:
-        hint(
-            f"The ONNX model is not torch's: at {exported.worst.shape} an output differs by "
-            f"{exported.worst.max_difference:.3g}, --atol allows {atol:g}."
-        )
+        hint(not_torchs(exported))
     if not exported.within_drop:
         hint(_missed(exported.record.int8))
     if not (exported.within_atol and exported.within_drop):

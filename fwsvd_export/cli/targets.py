@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fwsvd_export.evaluation.difference import Interval
 from fwsvd_export.evaluation.target import ROUNDING, examples_needed
 from fwsvd_export.wording import counted
+
+if TYPE_CHECKING:
+    from fwsvd_export.workflows.export import Exported
 
 
 def change_from(base: float | None, value: float | None, low: float | None, high: float | None) -> Interval:
@@ -16,6 +20,15 @@ def change_from(base: float | None, value: float | None, low: float | None, high
     assert low is not None, "measured just now"
     assert high is not None, "measured just now"
     return Interval(value - base, low, high)
+
+
+def not_torchs(exported: Exported) -> str:
+    """What is said of an ONNX model whose outputs are too far from torch's."""
+    allowed, worst = exported.record.check.atol, exported.worst
+    return (
+        f"The ONNX model is not torch's: at {worst.shape} an output differs by {worst.max_difference:.3g}, --atol "
+        f"allows {allowed:g}."
+    )
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,14 @@ class Prepared:
     surgeries: Mapping[str, Surgery] = field(default_factory=dict)
     widths: tuple[WidthChoices, ...] = ()
 
+    def varied(self, embeddings: float | None, widths: str | None) -> Prepared:
+        """The same with another share of the word embeddings and other widths; no layer is decomposed again."""
+        inputs = replace(self.inputs, size=replace(self.inputs.size, embeddings=embeddings, widths=widths))
+        embedding = self.embedding if embeddings == self.inputs.size.embeddings else _solved_embedding(inputs)
+        if widths == "keep":
+            return replace(self, inputs=inputs, embedding=embedding, surgeries={}, widths=())
+        return replace(self, inputs=inputs, embedding=embedding)
+
     def at(self, budget: Budget, steps: Steps = silent) -> Compressed:
         """The compressed model under a budget, reconstructed where there is calibration data.
 

@@ -19,7 +19,7 @@ from fwsvd_export.benchmark.result import (
     BenchThroughput,
     BenchTiming,
 )
-from fwsvd_export.benchmark.run_under import check_runtimes, run_under
+from fwsvd_export.benchmark.run_under import bytes_under, check_runtimes, run_under
 from fwsvd_export.benchmark.runtimes import (
     CALIBRATED,
     RUNTIME_FILES,
@@ -139,9 +139,7 @@ class _Candidate:
         """Size of what the runtime reads."""
         if runtime == TORCH:
             return sum(file.stat().st_size for file in weights_files(self.checkpoint.folder))
-        file = self.folder / ONNX_FOLDER / RUNTIME_FILES[runtime]
-        weights = file.with_suffix(".bin")  # of OpenVINO's format, which has two files
-        return sum(part.stat().st_size for part in {file, weights} if part.is_file())
+        return bytes_under(runtime, self.folder / ONNX_FOLDER)
 
 
 def run_bench(request: BenchRequest, steps: Steps = silent) -> BenchResult:

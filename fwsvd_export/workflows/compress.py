@@ -159,7 +159,7 @@ def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | No
         warn_below_chance(dense.measurement, validation.task, run.checkpoint.model.config)
 
         def compare(model: Any) -> tuple[float, Difference]:
-            ours = scored(_as_saved(model, _dtype_of(run)), validation, validation.task)
+            ours = scored(_as_saved(model, dtype_of(run)), validation, validation.task)
             difference = paired_difference(ours, dense, run.checkpoint.name, target.confidence, measured.seed)
             return ours.measurement.value, difference
 
@@ -209,7 +209,7 @@ def write_run(
 ) -> CompressionRecord:
     """Writes the folder, and the report where one was asked for; returns the record in the folder."""
     request, checkpoint = run.request, run.checkpoint
-    small = compressed.model.cpu().to(_dtype_of(run))
+    small = compressed.model.cpu().to(dtype_of(run))
     record = replace(_record_of(run, compressed, gate), refinement=refinement)
     if request.report is not None and run.calibration is not None:
         with run.clock.phase("report"):
@@ -221,7 +221,7 @@ def write_run(
     return write_compressed(small, request.out, record, checkpoint.carried, request.overwrite)
 
 
-def _dtype_of(run: Run) -> torch.dtype:
+def dtype_of(run: Run) -> torch.dtype:
     """The type that weights are saved in."""
     asked = run.request.dtype
     found: torch.dtype = run.checkpoint.declared_dtype if asked == "auto" else getattr(torch, asked)

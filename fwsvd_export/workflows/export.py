@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -166,9 +167,7 @@ def export_into(
     write_surroundings(checkpoint, folder)
     with clock.phase("trace"):
         identity = Identity.of(checkpoint)
-        graph = trace(encoder, request.opset, folder / ONNX_FILE, pooled=request.pooled)
-        identity.stamp(graph)
-        required("onnx").save(graph, folder / ONNX_FILE)
+        write_float(folder, encoder, identity, request.opset, pooled=request.pooled)
     with clock.phase("check"):
         shapes = shapes_up_to(encoder.usable_length)
         with steps("checking against torch", len(shapes)) as advance:
@@ -176,10 +175,7 @@ def export_into(
     int8: RecordedInt8 | None = None
     if request.int8:
         with clock.phase("int8"):
-            graph = trace(
-                encoder, request.opset, folder / INT8_FILE, pooled=request.pooled, carry_limit=SMALLEST_PRODUCT
-            )
-            identity.stamp(graph)
+            graph = int8_graph(folder, encoder, identity, request.opset, pooled=request.pooled)
             report = write_int8(graph, Int8Files(folder, ONNX_FILE, INT8_FILE), data, steps)
             saturation = proven(folder / INT8_FILE, graph)
             int8 = _recorded_int8(report, _int8_shift(encoder, folder, shapes), saturation)
@@ -204,6 +200,24 @@ def export_into(
     )
     write_json(folder / EXPORT_FILE, record.to_json())
     return record
+
+
+def write_float(
+    folder: Path, encoder: Encoder, identity: Identity, opset: int = OPSETS[0], *, pooled: bool = False
+) -> None:
+    """The graph in float32, which is not checked."""
+    graph = trace(encoder, opset, folder / ONNX_FILE, pooled=pooled)
+    identity.stamp(graph)
+    required("onnx").save(graph, folder / ONNX_FILE)
+
+
+def int8_graph(
+    folder: Path, encoder: Encoder, identity: Identity, opset: int = OPSETS[0], *, pooled: bool = False
+) -> Any:
+    """The ``onnx.ModelProto`` that is quantised."""
+    graph = trace(encoder, opset, folder / INT8_FILE, pooled=pooled, carry_limit=SMALLEST_PRODUCT)
+    identity.stamp(graph)
+    return graph
 
 
 def _parent_of(source: Source, given: Path | None) -> Path:
