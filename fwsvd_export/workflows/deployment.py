@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -223,8 +223,9 @@ class _Trials:
         dense = self.scratch / DENSE
         if not dense.exists():
             dense.mkdir()
-            write_surroundings(self.run.checkpoint, dense)
-            write_float(dense, encoder, Identity.of(self.run.checkpoint))
+            checkpoint = load_source(replace(self.run.request.source, device="cpu"))  # ours may be elsewhere
+            write_surroundings(checkpoint, dense)
+            write_float(dense, checkpoint.encoder, Identity.of(checkpoint))
         openers: dict[str, Callable[[], Runner]] = {
             DENSE: lambda: _runner(run_under(FLOAT_RUNTIME, dense, threads), encoder),
             runtime: lambda: _runner(run_under(runtime, folder, threads), encoder),

@@ -80,6 +80,9 @@ def test_the_table_says_what_is_in_the_folder(tiny_folder: Path, rows: Path, tmp
     out = succeed("compress", tiny_folder, tmp_path / "small", *words)
     assert "tried for size" in out
     assert out.count("in the folder") == 1
+    assert "of the exported model under `onnxruntime-int8`: met" in (tmp_path / "small" / "README.md").read_text()
+    succeed("report", tmp_path / "small", "-o", tmp_path / "report.html")
+    assert "onnxruntime-int8, words 50" in (tmp_path / "report.html").read_text()
     record = json.loads((tmp_path / "small" / "compression.json").read_text())
     assert {trial["deployment"]["embeddings"] for trial in record["gate"]["trials"]} == {0.5}, "as it was asked for"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fwsvd_export.checkpoints.record import RecordedLayer
+from fwsvd_export.checkpoints.record import RecordedDeployment, RecordedLayer
 from fwsvd_export.hub.card.measurements import COMPRESSED, DENSE, Score
 from fwsvd_export.report.page.cells import (
     EMPTY,
@@ -169,6 +169,7 @@ def _trials(facts: CheckpointFacts) -> Table:
         f"{score(gate.dense, 4)} on {gate.validation} ({counted(gate.validation_examples, 'example')}){sure} is {met}."
     )
     columns = [*numbers("asked for", titled(gate.metric), "against dense", "interval"), *texts("target")]
+    columns += texts("deployed as") if gate.goal is not None else []
     rows = [
         (
             share_cell(trial.ratio),
@@ -176,7 +177,15 @@ def _trials(facts: CheckpointFacts) -> Table:
             signed_cell(trial.value - gate.dense),
             range_cell(trial.low, trial.high, signs=True),
             Cell("met" if trial.kept else "missed"),
+            *([] if trial.deployment is None else [Cell(_deployed(trial.deployment))]),
         )
         for trial in gate.trials
     ]
     return table(f"Sizes that were tried for {facts.label}", columns, rows, note=note)
+
+
+def _deployed(made: RecordedDeployment) -> str:
+    """What was exported, its file and its speed."""
+    words = "" if made.embeddings == 1 else f", words {percent(made.embeddings)}"
+    widths = "" if made.widths == "auto" else ", all neurons"
+    return f"{made.runtime}{words}{widths}: {made.file_bytes / 1e6:.1f} MB, x{made.speedup:.2f}"
