@@ -4,11 +4,11 @@ r"""An embedding model at several sizes, distilled or not: what is left of pairs
 
 MODEL is a sentence-transformers folder. DATA holds stsb (sentences of train.jsonl, whose labels are not read, and
 test.jsonl), cranfield (corpus.jsonl, queries.jsonl, qrels.tsv) and the train.jsonl of snips, banking77, cola and sst2.
-Every size is one ``fwsvd-export compress``, calibrated on sentences of stsb or on documents of cranfield; sizes of
---taught are also trained by ``finetune --teacher``, without labels: on 60,000 sentences of all tasks, or on the
-documents of cranfield and their sentences. Each is measured against MODEL by ``evaluate``. Texts and models go into
-FOLDER, and what is there is not made again. Writes embedding_models.json and embedding_models.md into -o, beside the
-rows that are there of other sizes, and prints one JSON object last.
+Every size is one ``fwsvd-export compress``, calibrated on sentences of stsb, or on documents of cranfield and as many
+of their sentences; sizes of --taught are also trained by ``finetune --teacher``, without labels: on 60,000 sentences of
+all tasks, or on the documents of cranfield and their sentences. Each is measured against MODEL by ``evaluate``. Texts
+and models go into FOLDER, and what is there is not made again. Writes embedding_models.json and embedding_models.md
+into -o, beside the rows that are there of other sizes, and prints one JSON object last.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from fwsvd_export.storage.json_files import write_json
 
 NAME = "embedding_models"
 SENTENCES = 60_000  # to distil on
+SENTENCES_BESIDE = 1400  # the documents that a model for search is calibrated on
 LONG_PHRASE = 9  # words; most rows of sst2 are parts of sentences
 SENTENCE = re.compile(r"(?<=[a-z0-9)])\s*\.\s+")
 FEWEST_WORDS = 5  # of what is taken for a sentence
@@ -83,9 +84,7 @@ class Subject:
 
 SUBJECTS = (
     Subject("pairs", 2048, "stsb.jsonl", "pool.jsonl", 128, 32, {"0.5": 1, "0.25": 2, "0.1": 4}),
-    Subject(
-        "search", 700, "documents.jsonl", "documents_and_sentences.jsonl", 256, 16, {"0.5": 2, "0.25": 3, "0.1": 3}
-    ),
+    Subject("search", 2800, "mixed.jsonl", "documents_and_sentences.jsonl", 256, 16, {"0.5": 2, "0.25": 4, "0.1": 4}),
 )
 
 
@@ -132,8 +131,15 @@ def write_texts(data: Path, work: Path) -> None:
     corpus = [f"{row['title']} {row['text']}".strip() for row in rows_in(data / "cranfield" / "corpus.jsonl")]
     documents = [text for text in corpus if text]
     parts = [part.strip() for text in documents for part in SENTENCE.split(text) if len(part.split()) >= FEWEST_WORDS]
-    write(work / "documents.jsonl", documents)
-    write(work / "documents_and_sentences.jsonl", shuffled([*documents, *dict.fromkeys(parts)]))
+    both = shuffled([*documents, *dict.fromkeys(parts)])
+    write(work / "documents_and_sentences.jsonl", both)
+    # Queries are as short as a sentence: calibrated on documents alone, a model would know long texts only
+    order, whole = random.Random(0), set(documents)
+    sentences_beside = [text for text in both if text not in whole]
+    order.shuffle(sentences_beside)
+    mixed = [*documents, *sentences_beside[:SENTENCES_BESIDE]]
+    order.shuffle(mixed)
+    write(work / "mixed.jsonl", mixed)
 
 
 def rows_in(file: Path) -> Iterator[dict[str, Any]]:

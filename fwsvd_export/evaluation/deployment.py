@@ -73,7 +73,7 @@ class Space:
         """Deployments that may be cheaper than one: those that change one thing, then those that trade two."""
         yield from (replace(start, runtime=name) for name in self.runtimes)
         ratio, share = self.ratios.index(start.ratio), self.embeddings.index(start.embeddings)
-        for more, fewer in ((0, 1), (1, 0), (-1, 1), (-1, 2), (1, -1), (2, -1)):
+        for more, fewer in ((0, 1), (1, 0), (-1, 1), (-2, 1), (-1, 2), (1, -1), (2, -1)):
             if 0 <= ratio + more < len(self.ratios) and 0 <= share + fewer < len(self.embeddings):
                 yield replace(start, ratio=self.ratios[ratio + more], embeddings=self.embeddings[share + fewer])
         yield from (replace(start, widths=name) for name in self.widths)

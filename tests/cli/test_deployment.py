@@ -87,6 +87,20 @@ def test_the_table_says_what_is_in_the_folder(tiny_folder: Path, rows: Path, tmp
     assert {trial["deployment"]["embeddings"] for trial in record["gate"]["trials"]} == {0.5}, "as it was asked for"
 
 
+def test_openvinos_runtimes_are_searched_like_others(
+    tiny_folder: Path, rows: Path, tmp_path: Path, succeed: Succeed
+) -> None:
+    words = search(rows, "--for", "size", "--method", "svd", "--embeddings", 1, "--min-rank", 12)
+    small = tmp_path / "small"
+    text = succeed("compress", tiny_folder, small, *words, "--runtime", "openvino-int8,openvino", "--json")
+    gate = json.loads(text)["gate"]
+    assert {trial["deployment"]["runtime"] for trial in gate["trials"]} == {"openvino-int8", "openvino"}
+    chosen = gate["trials"][gate["chosen"]]["deployment"]  # of a model this small 8 bits are no smaller
+    names = {"openvino": ["model.onnx"], "openvino-int8": ["openvino_model.xml", "openvino_model.bin"]}
+    size = sum((small / "onnx" / name).stat().st_size for name in names[chosen["runtime"]])
+    assert size == pytest.approx(chosen["file_bytes"], rel=0.02)
+
+
 def test_a_target_that_nothing_meets_ends_with_code_3_and_says_so(
     tiny_folder: Path, rows: Path, tmp_path: Path, run: Run
 ) -> None:
