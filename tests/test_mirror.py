@@ -38,6 +38,7 @@ TESTED_ELSEWHERE = {
     "architectures.mpnet": "compression/test_sequences.py",
     "architectures.pre_norm": "compression/test_sequences.py",
     "architectures.roberta": "compression/test_sequences.py",
+    "checkpoints.gate": "checkpoints/test_folder.py",
     "checkpoints.adapters": "cli/test_foreign_checkpoints.py",
     "checkpoints.carried": "cli/test_sentence_transformers.py",
     "checkpoints.fetch": "cli/test_foreign_checkpoints.py",

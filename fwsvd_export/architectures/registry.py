@@ -82,6 +82,11 @@ def family_of(config: Any) -> Family:
         )
     if model_type not in FAMILIES:
         _check_encoder(config)
+        for name in getattr(config, "architectures", None) or ():
+            if str(name).endswith(_DECODER_CLASSES):
+                raise UnsupportedModelError(
+                    f"{shown(str(name))[1:-1]} is a decoder and not supported; only encoders are"
+                )
         known = ", ".join(FAMILIES)
         raise UnsupportedModelError(
             f"architecture {shown(model_type)} is not supported; supported: {known}; a new one needs a file in "
@@ -121,13 +126,10 @@ def check_variant(config: Any, family: Family) -> None:
 
 
 def _check_encoder(config: Any) -> None:
-    """Refuses what has a decoder: by its settings, or by the names of its classes."""
+    """Refuses what has a decoder by its settings."""
     for setting, kind in _DECODERS.items():
         if getattr(config, setting, False):
             raise UnsupportedModelError(f"{kind} ({setting} true) is not supported; only encoders are")
-    for name in getattr(config, "architectures", None) or ():
-        if str(name).endswith(_DECODER_CLASSES):
-            raise UnsupportedModelError(f"{shown(str(name))[1:-1]} is a decoder and not supported; only encoders are")
 
 
 def any_family_of(config: Any) -> Family:

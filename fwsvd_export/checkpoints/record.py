@@ -30,6 +30,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from fwsvd_export.checkpoints.gate import Gate
 from fwsvd_export.checkpoints.weights import StoredWeights
 from fwsvd_export.errors import CheckpointError
 from fwsvd_export.storage.digest import combined_sha256, file_sha256
@@ -211,61 +212,6 @@ class RecordedRefinement:
 
 
 @dataclass(frozen=True)
-class RecordedDeployment:
-    """An exported graph under a runtime.
-
-    Attributes:
-        runtime: that ran it.
-        embeddings: share of the word embeddings' weights; 1 where they are as they were.
-        widths: "auto" or "keep".
-        file_bytes: of what the runtime reads.
-        speedup: over the dense model in float under onnxruntime, of one text.
-    """
-
-    runtime: Line
-    embeddings: Number
-    widths: Line
-    file_bytes: Count
-    speedup: Number
-
-
-@dataclass(frozen=True)
-class RecordedTrial:
-    """One size that ``--max-drop`` tried.
-
-    ``low`` and ``high`` are the ends of the interval of its difference from the dense model's metric; None in files of
-    earlier versions, where the value alone decided. ``deployment`` is None but with ``--for``.
-    """
-
-    ratio: Number
-    value: Number
-    kept: bool
-    low: Number | None = None
-    high: Number | None = None
-    deployment: RecordedDeployment | None = None
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What ``--max-drop`` asked for, tried and reached; ``confidence`` is None where the values alone decided.
-
-    ``goal`` is what ``--for`` asked to be small, and ``chosen`` the place of the trial that is in the folder; both are
-    None without it.
-    """
-
-    max_drop: Number
-    metric: Line
-    dense: Number
-    validation: Line
-    validation_examples: Count
-    kept: bool
-    trials: tuple[RecordedTrial, ...] = ()
-    confidence: Number | None = None
-    goal: Line | None = None
-    chosen: Count | None = None
-
-
-@dataclass(frozen=True)
 class FileDigest:
     """Size and SHA-256 of a file."""
 
@@ -351,6 +297,8 @@ class CompressionRecord:
         for name in ("gate", "recipe", "refinement"):
             if content[name] is None:
                 del content[name]
+        if self.gate is not None:
+            content["gate"] = self.gate.to_json()
         return content
 
     @property

@@ -41,7 +41,8 @@ from fwsvd_export.cli.targets import Missed, change_from, not_torchs
 from fwsvd_export.wording import counted, grouped, neurons_in_words
 
 if TYPE_CHECKING:
-    from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedRefinement
+    from fwsvd_export.checkpoints.gate import Gate
+    from fwsvd_export.checkpoints.record import CompressionRecord, RecordedRefinement
     from fwsvd_export.compression.build import Compressed
     from fwsvd_export.compression.report import EmbeddingReport
     from fwsvd_export.workflows.compress_request import CompressRequest

@@ -129,9 +129,9 @@ size_options = together(
         "--for",
         "goal",
         type=OneOf(GOALS),
-        help="What --max-drop makes small: the size of the exported file, or the latency of one text. Ratio, neurons, "
-        "word embeddings and precision are searched together, in at most 20 trials of the exported graph; onnx/ is "
-        "written too.",
+        help="Search of what to deploy under --max-drop: the exported file of the smallest size, or of the smallest "
+        "latency of one text. Ratio, neurons, word embeddings and precision are tried together, in at most 20 "
+        "exported graphs; onnx/ is written too.",
     ),
     option(
         Group.SIZE,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fwsvd_export.cli.targets import change_from
 
 if TYPE_CHECKING:
-    from fwsvd_export.checkpoints.record import Gate, RecordedDeployment, RecordedTrial
+    from fwsvd_export.checkpoints.gate import Gate, RecordedDeployment, RecordedTrial
 
 
 def print_trials(gate: Gate) -> None:

@@ -14,8 +14,9 @@ import torch
 
 from fwsvd_export.architectures.embed import description_of
 from fwsvd_export.architectures.encoder import Encoder
+from fwsvd_export.checkpoints.gate import Gate, RecordedTrial
 from fwsvd_export.checkpoints.load import Checkpoint
-from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedRefinement, RecordedTrial
+from fwsvd_export.checkpoints.record import CompressionRecord, RecordedRefinement
 from fwsvd_export.checkpoints.tokenizer import read_tokenizer
 from fwsvd_export.compression.build import Compressed
 from fwsvd_export.compression.checks import closed_form, reconstructs

@@ -20,7 +20,8 @@ from fwsvd_export.benchmark.run_under import bytes_under, check_runtimes, run_un
 from fwsvd_export.benchmark.runtimes import CALIBRATED, RUNTIME_FILES, libraries_of
 from fwsvd_export.benchmark.turns import Runner
 from fwsvd_export.checkpoints.folder import write_model
-from fwsvd_export.checkpoints.record import CompressionRecord, Gate, RecordedDeployment, RecordedTrial
+from fwsvd_export.checkpoints.gate import Gate, RecordedDeployment, RecordedTrial
+from fwsvd_export.checkpoints.record import CompressionRecord
 from fwsvd_export.compression.build import Compressed
 from fwsvd_export.compression.checks import widths_of
 from fwsvd_export.compression.prepare import Prepared, prepare

@@ -36,10 +36,6 @@ from fwsvd_export.errors import UnsupportedModelError
             "GPT2LMHeadModel is a decoder and not supported",
         ),
         (
-            {"model_type": "bert", "architectures": ["BertLMHeadModel"]},
-            "BertLMHeadModel is a decoder and not supported",
-        ),
-        (
             {"model_type": "bert", "quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}},
             "a model quantized by bitsandbytes is not supported, its weights have to be float32, float16 or bfloat16; "
             "compress the model that it was quantized from",

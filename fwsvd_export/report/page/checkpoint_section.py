@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fwsvd_export.checkpoints.record import RecordedDeployment, RecordedLayer
+from fwsvd_export.checkpoints.gate import RecordedDeployment
+from fwsvd_export.checkpoints.record import RecordedLayer
 from fwsvd_export.hub.card.measurements import COMPRESSED, DENSE, Score
 from fwsvd_export.report.page.cells import (
     EMPTY,

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from fwsvd_export.benchmark.result import BenchEnvironment, BenchModel, BenchResult, BenchRuntime, BenchTiming
+from fwsvd_export.checkpoints.gate import Gate, RecordedTrial
 from fwsvd_export.checkpoints.record import (
     Asked,
     CompressionRecord,
     FileDigest,
-    Gate,
     HistoryEntry,
     RecordedFisher,
     RecordedLayer,
     RecordedParameters,
     RecordedReconstruction,
-    RecordedTrial,
 )
 from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.export.record import ExportRecord, RecordedCheck, RecordedDifference, RecordedInt8
