@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from fwsvd_export.benchmark.runtimes import OPENVINO, RUNTIME_FILES
+from fwsvd_export.benchmark.turns import Runner
 from fwsvd_export.export.libraries import required
 from fwsvd_export.export.openvino_model import OpenvinoModel, check_precision
 from fwsvd_export.export.session import ExportedModel, OnnxModel
@@ -45,3 +47,8 @@ def bytes_under(runtime: str, folder: Path) -> int:
     """Size of what a runtime reads of a folder: one file, and of OpenVINO's format two."""
     file = folder / RUNTIME_FILES[runtime]
     return sum(part.stat().st_size for part in {file, file.with_suffix(".bin")} if part.is_file())
+
+
+def runner_of(model: Any, inputs: Iterable[str]) -> Runner:
+    """A function of a batch that runs a model on those of its inputs that the batch has."""
+    return lambda batch: model(**{name: batch[name] for name in inputs if name in batch})

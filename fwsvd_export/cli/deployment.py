@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fwsvd_export.cli.targets import change_from
+from fwsvd_export.workflows.deployment_request import SIZE
 
 if TYPE_CHECKING:
     from fwsvd_export.checkpoints.gate import Gate, RecordedDeployment, RecordedTrial
@@ -40,7 +41,7 @@ def _row(gate: Gate, place: int, trial: RecordedTrial, made: RecordedDeployment,
 
 
 def _cost(made: RecordedDeployment, goal: str | None) -> float:
-    return made.file_bytes if goal == "size" else 1 / made.speedup
+    return made.file_bytes if goal == SIZE else 1 / made.speedup
 
 
 def _deployment(trial: RecordedTrial) -> RecordedDeployment:

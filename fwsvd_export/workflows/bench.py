@@ -19,7 +19,7 @@ from fwsvd_export.benchmark.result import (
     BenchThroughput,
     BenchTiming,
 )
-from fwsvd_export.benchmark.run_under import bytes_under, check_runtimes, run_under
+from fwsvd_export.benchmark.run_under import bytes_under, check_runtimes, run_under, runner_of
 from fwsvd_export.benchmark.runtimes import (
     CALIBRATED,
     RUNTIME_FILES,
@@ -131,9 +131,7 @@ class _Candidate:
 
     def runner(self, runtime: str, threads: int) -> Runner:
         """A function of a batch that runs the model."""
-        model = self.under(runtime, threads)
-        inputs = self.checkpoint.encoder.inputs
-        return lambda batch: model(**{name: batch[name] for name in inputs if name in batch})
+        return runner_of(self.under(runtime, threads), self.checkpoint.encoder.inputs)
 
     def bytes_of(self, runtime: str) -> int:
         """Size of what the runtime reads."""

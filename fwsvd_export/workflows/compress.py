@@ -31,9 +31,10 @@ from fwsvd_export.errors import DataError, OutputError, StatisticsError
 from fwsvd_export.evaluation.chance import warn_below_chance
 from fwsvd_export.evaluation.difference import Difference
 from fwsvd_export.evaluation.layer_losses import measure_layer_losses
-from fwsvd_export.evaluation.paired import paired_difference, scored
+from fwsvd_export.evaluation.paired import Scored, paired_difference, scored
 from fwsvd_export.evaluation.ratio import smallest_within
 from fwsvd_export.evaluation.similarity import referred
+from fwsvd_export.evaluation.target import Target
 from fwsvd_export.fisher.files import load_statistics
 from fwsvd_export.records import LABEL_SOURCES, TEMPERATURE, Statistics
 from fwsvd_export.report.compression import write_report
@@ -165,20 +166,36 @@ def compress_run(run: Run, steps: Steps = silent) -> tuple[Compressed, Gate | No
             return ours.measurement.value, difference
 
         found = smallest_within(prepared, compare, target)
-    gate = Gate(
+    trials = tuple(
+        RecordedTrial(trial.ratio, trial.value, trial.kept, trial.difference.low, trial.difference.high)
+        for trial in found.trials
+    )
+    return found.compressed, gate_of(target, dense, measured, trials, kept=found.kept)
+
+
+def gate_of(
+    target: Target, dense: Scored, validation: DataRequest, trials: tuple[RecordedTrial, ...], *, kept: bool
+) -> Gate:
+    """What is recorded of an accuracy target.
+
+    Args:
+        target: that was asked for.
+        dense: what the dense model says on the validation data.
+        validation: that data.
+        trials: all that were made.
+        kept: whether one met the target.
+    """
+    measured = dense.measurement
+    return Gate(
         max_drop=target.max_drop,
-        metric=dense.measurement.metric,
-        dense=dense.measurement.value,
-        validation=measured.name,
-        validation_examples=dense.measurement.examples,
-        kept=found.kept,
-        trials=tuple(
-            RecordedTrial(trial.ratio, trial.value, trial.kept, trial.difference.low, trial.difference.high)
-            for trial in found.trials
-        ),
+        metric=measured.metric,
+        dense=measured.value,
+        validation=validation.name,
+        validation_examples=measured.examples,
+        kept=kept,
+        trials=trials,
         confidence=target.confidence,
     )
-    return found.compressed, gate
 
 
 def refine_run(run: Run, compressed: Compressed, steps: Steps = silent) -> RecordedRefinement | None:

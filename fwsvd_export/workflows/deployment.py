@@ -10,13 +10,13 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 
 from fwsvd_export.architectures.encoder import Encoder
 from fwsvd_export.benchmark.latency import LatencyPlan, speedup, time_runners
-from fwsvd_export.benchmark.run_under import bytes_under, check_runtimes, run_under
+from fwsvd_export.benchmark.run_under import bytes_under, check_runtimes, run_under, runner_of
 from fwsvd_export.benchmark.runtimes import CALIBRATED, RUNTIME_FILES, libraries_of
 from fwsvd_export.benchmark.turns import Runner
 from fwsvd_export.checkpoints.folder import write_model
@@ -43,9 +43,9 @@ from fwsvd_export.records import Budget
 from fwsvd_export.runtime.progress import Steps, silent
 from fwsvd_export.storage.file_names import INT8_FILE, ONNX_FILE, ONNX_FOLDER, OPENVINO_INT8_FILE
 from fwsvd_export.storage.temporary import scratch_folder
-from fwsvd_export.workflows.compress import Run, dtype_of, prepare_run, write_run
+from fwsvd_export.workflows.compress import Run, dtype_of, gate_of, prepare_run, write_run
 from fwsvd_export.workflows.compress_request import CompressRequest
-from fwsvd_export.workflows.deployment_request import GOALS, DeploymentRequest
+from fwsvd_export.workflows.deployment_request import SIZE, DeploymentRequest
 from fwsvd_export.workflows.export import Exported, OnnxRequest, calibration_texts, int8_graph, run_onnx, write_float
 from fwsvd_export.workflows.source import Source, load_source
 
@@ -94,7 +94,7 @@ def check_deployment(request: CompressRequest, asked: DeploymentRequest) -> None
 
 
 def _search(run: Run, asked: DeploymentRequest, steps: Steps) -> tuple[Compressed, Gate]:
-    """The model that is cheapest to deploy, and how it was found; ``run.inputs`` has its size then."""
+    """The model that is cheapest to deploy, and how it was found; ``run.inputs`` has its widths then."""
     request, target = run.request, cast(Target, run.request.target)
     with run.clock.phase("solve"):
         prepared = prepare(run.inputs, steps)
@@ -106,20 +106,10 @@ def _search(run: Run, asked: DeploymentRequest, steps: Steps) -> tuple[Compresse
         trials = _Trials(run, asked, prepared, validation, dense, scratch, steps)
         found = cheapest_within(_space(run, asked), trials.measure, _estimate(run.checkpoint.encoder, asked.goal))
         compressed = trials.compressed(found.best.deployment)
-    run.inputs = trials.prepared_for(found.best.deployment).inputs
-    gate = Gate(
-        max_drop=target.max_drop,
-        metric=dense.measurement.metric,
-        dense=dense.measurement.value,
-        validation=measured.name,
-        validation_examples=dense.measurement.examples,
-        kept=found.kept,
-        trials=tuple(map(_recorded, found.trials)),
-        confidence=target.confidence,
-        goal=asked.goal,
-        chosen=found.trials.index(found.best),
-    )
-    return compressed, gate
+    best = found.best
+    run.inputs = replace(run.inputs, size=replace(run.inputs.size, widths=best.deployment.widths))
+    gate = gate_of(target, dense, measured, tuple(map(_recorded, found.trials)), kept=found.kept)
+    return compressed, replace(gate, goal=asked.goal, chosen=found.trials.index(best))
 
 
 def _runtime_of(gate: Gate) -> str:
@@ -146,7 +136,7 @@ class _Trials:
         scratch: gets a folder of every model.
         steps: progress.
         made: the models that may still be written, by all but their runtime.
-        chosen: those that met the target.
+        met: those of them that met the target.
     """
 
     run: Run
@@ -157,7 +147,7 @@ class _Trials:
     scratch: Path
     steps: Steps
     made: dict[_Key, Compressed] = field(default_factory=dict)
-    chosen: set[_Key] = field(default_factory=set)
+    met: set[_Key] = field(default_factory=set)
 
     def measure(self, deployment: Deployment) -> DeploymentTrial:
         """Compresses, exports, and measures under the runtime."""
@@ -170,23 +160,20 @@ class _Trials:
             paired_difference(ours, self.dense, self.run.checkpoint.name, target.confidence, data.seed)
         )
         kept, size, gain = target.met(difference), bytes_under(runtime, folder), self._speedup(folder, runtime)
-        cost = size if self.asked.goal == GOALS[0] else 1 / gain
+        cost = size if self.asked.goal == SIZE else 1 / gain
         if kept:
-            self.chosen.add(_key(deployment))
-        elif _key(deployment) not in self.chosen:  # it is on disk; should it be written all the same, it is made again
+            self.met.add(_key(deployment))
+        elif _key(deployment) not in self.met:  # it is on disk; should it be written all the same, it is made again
             self.made.pop(_key(deployment), None)
         return DeploymentTrial(deployment, ours.measurement.value, difference, kept, cost, size, gain)
-
-    def prepared_for(self, deployment: Deployment) -> Prepared:
-        """The decomposed model with a deployment's embeddings and widths."""
-        share = None if deployment.embeddings == 1 else deployment.embeddings
-        return self.prepared.varied(share, deployment.widths)
 
     def compressed(self, deployment: Deployment) -> Compressed:
         """The model of a deployment."""
         key = _key(deployment)
         if key not in self.made:
-            self.made[key] = self.prepared_for(deployment).at(Budget(ratio=deployment.ratio), self.steps)
+            share = None if deployment.embeddings == 1 else deployment.embeddings
+            varied = self.prepared.varied(share, deployment.widths)
+            self.made[key] = varied.at(Budget(ratio=deployment.ratio), self.steps)
         return self.made[key]
 
     def _folder(self, deployment: Deployment) -> Path:
@@ -228,8 +215,8 @@ class _Trials:
             write_surroundings(checkpoint, dense)
             write_float(dense, checkpoint.encoder, Identity.of(checkpoint))
         openers: dict[str, Callable[[], Runner]] = {
-            DENSE: lambda: _runner(run_under(FLOAT_RUNTIME, dense, threads), encoder),
-            runtime: lambda: _runner(run_under(runtime, folder, threads), encoder),
+            DENSE: lambda: runner_of(run_under(FLOAT_RUNTIME, dense, threads), encoder.inputs),
+            runtime: lambda: runner_of(run_under(runtime, folder, threads), encoder.inputs),
         }
         plan = LatencyPlan((1,), (min(LENGTH, encoder.usable_length),), threads, ROUNDS)
         timings = time_runners(openers, plan, encoder.embedding.out_features, sorted(encoder.inputs))
@@ -240,16 +227,11 @@ def _key(deployment: Deployment) -> _Key:
     return deployment.ratio, deployment.embeddings, deployment.widths
 
 
-def _runner(model: Any, encoder: Encoder) -> Runner:
-    """A function of a batch that runs a model on what it takes of it."""
-    return lambda batch: model(**{name: batch[name] for name in encoder.inputs if name in batch})
-
-
 def _space(run: Run, asked: DeploymentRequest) -> Space:
     """What may be deployed: what was asked for stays as it was asked for."""
     size, encoder = run.request.size, run.checkpoint.encoder
     least = smallest_ratio(encoder.layers, size.limits)
-    shares = SHARES if asked.goal == GOALS[0] else SHARES[:1]
+    shares = SHARES if asked.goal == SIZE else SHARES[:1]
     narrows = widths_of(encoder, run.inputs.solver, size) == "auto"
     widths = ("auto", "keep") if narrows and size.widths is None else ("auto",) if narrows else ("keep",)
     return Space(
@@ -266,7 +248,7 @@ def _estimate(encoder: Encoder, goal: str) -> Callable[[Deployment], float]:
 
     def cost(deployment: Deployment) -> float:
         byte = 1 if "int8" in deployment.runtime else 4
-        weights = deployment.ratio * linear + deployment.embeddings * words * (goal == GOALS[0])
+        weights = deployment.ratio * linear + deployment.embeddings * words * (goal == SIZE)
         return byte * weights
 
     return cost

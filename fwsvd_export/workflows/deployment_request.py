@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GOALS = ("size", "latency")
+SIZE, LATENCY = "size", "latency"
+GOALS = (SIZE, LATENCY)
 USUAL_DEPLOYMENTS = ("onnxruntime-int8", "onnxruntime")
 """Runtimes that are tried where none is named."""
 
